@@ -1,0 +1,181 @@
+import { classify } from '../failure/classify.ts';
+import type { Failure, Trouble } from '../failure/failure.ts';
+import type { Envelope, MessageRecord } from '../mail/message.ts';
+import { isFinal } from '../mail/status.ts';
+import { judge, type Outcome, type Verdict } from './judge.ts';
+import type { Permit } from './ports.ts';
+
+/** One claim on one message. Only the newest ticket of a message may act on it. */
+export interface Ticket {
+  messageId: string;
+  number: number;
+}
+
+/** What delivering needs of the lane it happens in. `queue` provides it. */
+export interface Lane<Connection> {
+  /** Waits until the mailbox is not held, or until it is this job's turn to try whether the hold is over. */
+  pass(): Promise<Passage>;
+  connect(): Promise<Connecting<Connection>>;
+  /** Takes a connection back; one that is not reusable is closed. */
+  giveBack(connection: Connection, reusable: boolean): void;
+  begin(ticket: Ticket, token: string, trial: boolean): Promise<Permit>;
+  transact(connection: Connection, transaction: Transaction): Promise<Outcome & { reusable: boolean }>;
+  /** Notes that the final dot may leave; false if this attempt no longer holds the message. */
+  markDot(messageId: string, token: string): Promise<boolean>;
+  /** Writes the verdict, however long the store takes; changes nothing if the message has moved on meanwhile. */
+  settle(record: MessageRecord, token: string, verdict: Verdict, outcome: Outcome): Promise<void>;
+  expire(ticket: Ticket): Promise<void>;
+  /** Resolves after this many milliseconds; rejects with `LaneClosed` when the lane closes. */
+  sleep(milliseconds: number): Promise<void>;
+}
+
+export type Connecting<Connection> =
+  | { ok: true; connection: Connection; reused: boolean }
+  | { ok: false; trouble: Trouble; retryAfterMilliseconds?: number };
+
+/** Leave to try a message of a mailbox. */
+export interface Passage {
+  /** True for the one message that tries out whether a hold is over. */
+  trial: boolean;
+  /** The whole mailbox cannot send: holds it. */
+  blocked(failure: Failure, retryAfterMilliseconds?: number): Promise<void>;
+  /** The server has judged a message: the mailbox works, and a hold is over. */
+  works(): Promise<void>;
+  /** Somebody else holds the mailbox. */
+  refresh(): Promise<void>;
+  /** Must be called once the message has been tried. */
+  release(): void;
+}
+
+export interface Transaction {
+  envelope: Envelope;
+  mime: Buffer;
+  beforeDot: () => Promise<void>;
+}
+
+/** The lane is being closed or has passed to another process: the job goes back to the queue untouched. */
+export class LaneClosed extends Error {
+  override name = 'LaneClosed';
+}
+
+/** Time and chance, which a test decides. */
+export interface Chance {
+  now: () => Date;
+  random: () => number;
+  token: () => string;
+}
+
+/**
+ * Takes one message as far as it goes now: waits for its mailbox, a connection and leave to start, runs one SMTP
+ * transaction, and writes down what that came to.
+ *
+ * @throws LaneClosed when the lane closes before an attempt has begun
+ */
+export async function deliver<Connection>(ticket: Ticket, lane: Lane<Connection>, chance: Chance): Promise<void> {
+  for (;;) {
+    const passage = await lane.pass();
+    try {
+      const connecting = await lane.connect();
+      if (!connecting.ok) {
+        await passage.blocked(classify(connecting.trouble, chance.now()), connecting.retryAfterMilliseconds);
+        continue;
+      }
+      if (await tryOnce(ticket, lane, connecting, passage, chance)) return;
+    } finally {
+      passage.release();
+    }
+  }
+}
+
+type Connected<Connection> = Extract<Connecting<Connection>, { ok: true }>;
+
+/** @returns true when this job has nothing more to do */
+async function tryOnce<Connection>(
+  ticket: Ticket,
+  lane: Lane<Connection>,
+  connected: Connected<Connection>,
+  passage: Passage,
+  chance: Chance,
+): Promise<boolean> {
+  const token = chance.token();
+  const permit = await permitOrReturn(ticket, lane, connected.connection, token, passage.trial);
+  if (permit.kind === 'go') {
+    await attempt(lane, connected, token, permit, passage, chance);
+    return true;
+  }
+  lane.giveBack(connected.connection, true);
+  if (permit.kind === 'lost') throw new LaneClosed('The lane has passed to another process');
+  if (permit.kind === 'expired') await lane.expire(ticket);
+  if (permit.kind === 'held') await passage.refresh();
+  if (permit.kind === 'quota') await passage.blocked(quotaUsedUp(chance.now()), permit.milliseconds);
+  return permit.kind === 'void' || permit.kind === 'expired';
+}
+
+/** Waits for a place in the window with the connection in hand, so that a saturated lane keeps its connections. */
+async function permitOrReturn<Connection>(
+  ticket: Ticket,
+  lane: Lane<Connection>,
+  connection: Connection,
+  token: string,
+  trial: boolean,
+): Promise<Exclude<Permit, { kind: 'wait' }>> {
+  try {
+    for (;;) {
+      const permit = await lane.begin(ticket, token, trial);
+      if (permit.kind !== 'wait') return permit;
+      await lane.sleep(permit.milliseconds);
+    }
+  } catch (error) {
+    lane.giveBack(connection, true);
+    throw error;
+  }
+}
+
+async function attempt<Connection>(
+  lane: Lane<Connection>,
+  { connection, reused }: Connected<Connection>,
+  token: string,
+  { record, mime, startedAt }: Extract<Permit, { kind: 'go' }>,
+  passage: Passage,
+  chance: Chance,
+): Promise<void> {
+  const outcome = await lane.transact(connection, {
+    envelope: { ...record.envelope, recipients: pendingRecipients(record) },
+    mime,
+    beforeDot: () => leaveForTheDot(lane, record.id, token),
+  });
+  lane.giveBack(connection, outcome.reusable);
+  const verdict = judge(record, startedAt, { ...outcome, reused }, chance.now(), chance.random);
+  if (verdict.hold) await passage.blocked(verdict.hold);
+  else if (passage.trial && serverJudged(outcome)) await passage.works();
+  await lane.settle(record, token, verdict, outcome);
+}
+
+function pendingRecipients(record: MessageRecord): string[] {
+  return record.recipients.filter((each) => !isFinal(each.status)).map((each) => each.address);
+}
+
+/** Written down before the dot may leave: whoever finds this message after a crash knows that it may have been sent. */
+async function leaveForTheDot<Connection>(lane: Lane<Connection>, messageId: string, token: string): Promise<void> {
+  if (!(await lane.markDot(messageId, token))) throw new Error('The message is no longer this attempt’s to send');
+}
+
+/** A server that judges a message lets the mailbox in, whatever the verdict. */
+function serverJudged({ reply, refused, trouble }: Outcome): boolean {
+  return reply !== undefined || refused.length > 0 || trouble?.via === 'smtp';
+}
+
+function quotaUsedUp(now: Date): Failure {
+  return {
+    category: 'quotaExceeded',
+    code: 'daily_quota_exceeded',
+    scope: 'mailbox',
+    plan: 'nextWindow',
+    summary:
+      'By Postroom’s own count this mailbox has used up its recipients of the last 24 hours; it waits so that Microsoft need not refuse.',
+    remedy: 'Wait, spread the mail over more mailboxes, or raise recipientsPerDay if the mailbox really has more.',
+    docsUrl:
+      'https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits',
+    at: now.toISOString(),
+  };
+}

@@ -1,0 +1,166 @@
+import { classify } from '../failure/classify.ts';
+import type { Failure, Trouble } from '../failure/failure.ts';
+import { backoffDelay } from '../failure/plan.ts';
+import type { Attempt, MessageRecord, RecipientState } from '../mail/message.ts';
+import type { Reply, Stage } from '../mail/reply.ts';
+import { isFinal, type Status } from '../mail/status.ts';
+
+/** What one transaction came to; what `smtp/transaction` reports, as far as it matters here. */
+export interface Outcome {
+  stage: Stage;
+  accepted: string[];
+  refused: { address: string; trouble: Trouble }[];
+  reply?: Reply;
+  trouble?: Trouble;
+  /** The connection had carried other messages before. */
+  reused?: boolean;
+}
+
+/** What is to be written about an attempt, and what it means for the mailbox. */
+export interface Verdict {
+  to: Status;
+  recipients: RecipientState[];
+  failure?: Failure;
+  attempt: Attempt;
+  /** Attempts that counted so far, this one included unless the fault was not the message's. */
+  attempts: number;
+  delayMilliseconds?: number;
+  /** A fault of the mailbox, tenant or network: the whole lane waits. */
+  hold?: Failure;
+}
+
+const BEFORE_MAIL: readonly Stage[] = ['connect', 'greeting', 'ehlo', 'tls', 'auth'];
+
+/** Not a fault of any message: whatever it is, every other message of the mailbox would meet it too. */
+export function isMailboxWide(failure: Failure, stage: Stage): boolean {
+  if (failure.scope === 'mailbox' || failure.scope === 'tenant' || failure.scope === 'network') return true;
+  return failure.scope === 'connection' && BEFORE_MAIL.includes(stage);
+}
+
+/**
+ * Decides what an attempt means. Pure: time and chance come in.
+ *
+ * - An outcome nobody knows is `unconfirmed`, and is never tried again blindly.
+ * - A fault that is not the message's gives it back unharmed (`queued`) and holds the mailbox.
+ * - Otherwise each recipient gets its own verdict, and the message the sum of them.
+ */
+export function judge(
+  record: MessageRecord,
+  startedAt: number,
+  outcome: Outcome,
+  now: Date,
+  random: () => number,
+): Verdict {
+  const main = outcome.trouble && classify(outcome.trouble, now);
+  const attempt = attemptOf(record, startedAt, outcome, now);
+  const unknown = main?.code === 'outcome_unknown';
+  const shared = !unknown && main && isMailboxWide(main, outcome.stage) ? main : wideRefusal(outcome, now);
+  const recipients = record.recipients.map((each) => judgeRecipient(each, outcome, main, now));
+  if (unknown) return unconfirmed(record, attempt, main, recipients, random);
+  if (shared) return givenBack(record, attempt, shared, recipients, random);
+  if (staleConnection(outcome)) return again(record, attempt);
+  return summed(record, attempt, recipients, random);
+}
+
+/**
+ * A kept connection that the server had closed meanwhile: found out at MAIL FROM, before any of the message had left.
+ * Not even a fault; the message goes again at once on a new connection.
+ */
+function staleConnection({ reused, stage, trouble }: Outcome): boolean {
+  return reused === true && stage === 'mail' && trouble?.via === 'client';
+}
+
+function again(record: MessageRecord, attempt: Attempt): Verdict {
+  const { recipients, attempts } = record;
+  return { to: 'queued', recipients, attempts, attempt: { ...attempt, outcome: 'interrupted' } };
+}
+
+/** A refusal at RCPT that speaks of the mailbox, not of the recipient. */
+function wideRefusal(outcome: Outcome, now: Date): Failure | undefined {
+  return outcome.refused.map(({ trouble }) => classify(trouble, now)).find((failure) => isMailboxWide(failure, 'rcpt'));
+}
+
+function judgeRecipient(
+  recipient: RecipientState,
+  outcome: Outcome,
+  main: Failure | undefined,
+  now: Date,
+): RecipientState {
+  const { address } = recipient;
+  if (isFinal(recipient.status)) return recipient;
+  if (outcome.accepted.includes(address))
+    return { address, status: 'sent', ...(outcome.reply && { reply: outcome.reply }) };
+  const refusal = outcome.refused.find((each) => each.address === address);
+  const failure = refusal ? classify(refusal.trouble, now) : main;
+  if (!failure) return { address, status: 'queued' };
+  const status = statusAfter(failure, outcome.stage);
+  return { address, status, failure, ...(failure.smtp && { reply: failure.smtp }) };
+}
+
+function statusAfter(failure: Failure, stage: Stage): Status {
+  if (failure.code === 'outcome_unknown') return 'unconfirmed';
+  if (isMailboxWide(failure, stage)) return 'queued';
+  return failure.plan === 'never' || failure.plan === 'afterFix' ? 'failed' : 'deferred';
+}
+
+function unconfirmed(
+  record: MessageRecord,
+  attempt: Attempt,
+  failure: Failure,
+  recipients: RecipientState[],
+  random: () => number,
+): Verdict {
+  const attempts = record.attempts + 1;
+  const base = { failure, attempts, attempt: { ...attempt, outcome: 'unconfirmed' as const, failure } };
+  if (record.onUnconfirmed === 'hold') return { ...base, to: 'unconfirmed', recipients };
+  const again = recipients.map((each) =>
+    each.status === 'unconfirmed' ? { ...each, status: 'deferred' as const } : each,
+  );
+  return { ...base, to: 'deferred', recipients: again, delayMilliseconds: backoffDelay(attempts, random) };
+}
+
+/** Unharmed: no attempt is spent. Recipients that were accepted or refused on their own account stay so. */
+function givenBack(
+  record: MessageRecord,
+  attempt: Attempt,
+  hold: Failure,
+  recipients: RecipientState[],
+  random: () => number,
+): Verdict {
+  const waiting = recipients.map((each) =>
+    isFinal(each.status) ? each : { address: each.address, status: 'queued' as const },
+  );
+  if (waiting.every((each) => isFinal(each.status))) return { ...summed(record, attempt, recipients, random), hold };
+  return {
+    to: 'queued',
+    recipients: waiting,
+    attempt: { ...attempt, outcome: 'held', failure: hold },
+    attempts: record.attempts,
+    hold,
+  };
+}
+
+function summed(record: MessageRecord, attempt: Attempt, recipients: RecipientState[], random: () => number): Verdict {
+  const attempts = record.attempts + 1;
+  const having = (status: Status) => recipients.filter((each) => each.status === status);
+  const failure = (having('deferred')[0] ?? having('failed')[0])?.failure;
+  const base = { recipients, attempts, ...(failure && { failure }) };
+  const told = (outcome: Attempt['outcome']): Attempt => ({ ...attempt, outcome, ...(failure && { failure }) });
+  if (recipients.some((each) => !isFinal(each.status)))
+    return { ...base, to: 'deferred', attempt: told('deferred'), delayMilliseconds: backoffDelay(attempts, random) };
+  if (having('sent').length === recipients.length) return { ...base, to: 'sent', attempt: told('sent') };
+  const to = having('sent').length > 0 ? 'partiallySent' : 'failed';
+  return { ...base, to, attempt: told(to) };
+}
+
+function attemptOf(record: MessageRecord, startedAt: number, outcome: Outcome, now: Date): Attempt {
+  const decisive = outcome.reply ?? (outcome.trouble?.via === 'smtp' ? outcome.trouble.reply : undefined);
+  return {
+    number: record.attempts + 1,
+    startedAt: new Date(startedAt).toISOString(),
+    endedAt: now.toISOString(),
+    outcome: 'failed',
+    stage: outcome.stage,
+    ...(decisive && { reply: decisive }),
+  };
+}

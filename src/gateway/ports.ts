@@ -1,0 +1,140 @@
+import type { Failure } from '../failure/failure.ts';
+import type { Attempt, MessageRecord, RecipientState } from '../mail/message.ts';
+import type { Status } from '../mail/status.ts';
+import type { Hold } from './view.ts';
+
+/** What never changes after acceptance. */
+export type FixedPart = Pick<
+  MessageRecord,
+  | 'envelope'
+  | 'from'
+  | 'to'
+  | 'cc'
+  | 'bcc'
+  | 'subject'
+  | 'tags'
+  | 'metadata'
+  | 'messageIdHeader'
+  | 'bytes'
+  | 'onUnconfirmed'
+>;
+
+export interface NewMessage {
+  id: string;
+  callerId: string;
+  mailbox: string;
+  fixed: FixedPart;
+  mime: Buffer;
+  expiresAt?: number;
+  idempotency?: { key: string; fingerprint: string };
+}
+
+export type Accepted =
+  | { kind: 'accepted'; record: MessageRecord }
+  | { kind: 'replayed'; record: MessageRecord }
+  | { kind: 'conflict'; id: string };
+
+/** The pace of one mailbox. */
+export interface Pace {
+  perWindow: number;
+  windowMilliseconds: number;
+  recipientsPerDay: number;
+}
+
+export interface Begin {
+  id: string;
+  mailbox: string;
+  ticket: number;
+  /** Unique to this attempt. */
+  token: string;
+  lease: string;
+  /** True for the one message that tries out whether a hold is over. */
+  trial: boolean;
+  pace: Pace;
+}
+
+export type Permit =
+  | { kind: 'go'; record: MessageRecord; mime: Buffer; startedAt: number }
+  /** Every place in the window is taken; ask again after this long. */
+  | { kind: 'wait'; milliseconds: number }
+  /** The recipients of the last 24 hours leave no room. */
+  | { kind: 'quota'; milliseconds: number }
+  /** Not this job's to send any more: finished, moved on, or another job's. */
+  | { kind: 'void' }
+  | { kind: 'held' }
+  | { kind: 'expired' }
+  /** Another process holds the lane. */
+  | { kind: 'lost' };
+
+export interface Move {
+  id: string;
+  mailbox: string;
+  to: Status;
+  /** Narrows where the message may come from; by default every status that may move to `to`. */
+  from?: Status[];
+  /** Only if this attempt holds the message. */
+  token?: string;
+  /** Replaces these of the record. */
+  recipients?: RecipientState[];
+  failure?: Failure;
+  clearFailure?: boolean;
+  attempts?: number;
+  attempt?: Attempt;
+  /** Until the next attempt, for `deferred` and for `queued` again. */
+  delayMilliseconds?: number;
+  /** For an attempt that held a permit: whether its place counts, and how many recipients were not used. */
+  flight?: { counted: boolean; windowMilliseconds: number; unusedRecipients: number };
+}
+
+export type Moved = { moved: true; ticket: number } | { moved: false; status: Status | undefined };
+
+/** Message records, their content and every move they make. Rejects with what the store throws when it cannot be asked. */
+export interface MessageStore {
+  /** Writes record, content and idempotency entry in one atomic step, or finds what was answered before. */
+  accept(message: NewMessage): Promise<Accepted>;
+  /** What was answered to this idempotency key before; undefined for a new key. */
+  replay(callerId: string, key: string, fingerprint: string): Promise<Accepted | undefined>;
+  find(id: string): Promise<MessageRecord | undefined>;
+  findWithSurroundings(
+    id: string,
+  ): Promise<{ record: MessageRecord; attempts: Attempt[]; hold?: Hold | undefined } | undefined>;
+  /** Leave to start one attempt and the move to `sending`, in one step. */
+  begin(request: Begin): Promise<Permit>;
+  /** One checked move; a move that the table of moves forbids changes nothing. */
+  move(request: Move): Promise<Moved>;
+  /** Notes that the final dot may leave from now on. False if this attempt no longer holds the message. */
+  markDot(id: string, token: string): Promise<boolean>;
+  /** Ids of the mailbox's messages that are `sending`. */
+  sending(mailbox: string): Promise<string[]>;
+  /** Gives a waiting message a new ticket if `ticket` is its present one, which voids the jobs it has. */
+  reticket(id: string, ticket: number): Promise<number | undefined>;
+  /** Unfinished messages that the sweeper should look at, the longest overdue first. */
+  due(limit: number): Promise<string[]>;
+  /** Looks at it again at this time (milliseconds since the epoch); never brings back what is finished. */
+  postpone(id: string, at: number): Promise<unknown>;
+  forget(id: string): Promise<unknown>;
+}
+
+/** A hold as it is stored: with what it was noticed under, so that changed credentials are tried at once. */
+export interface StoredHold extends Hold {
+  /** Digest of the login settings in force when the hold began. */
+  settings: string;
+}
+
+/** What outlives a process about a mailbox: its hold, its lease, and whether it has anything to do. */
+export interface MailboxStore {
+  hold(mailbox: string): Promise<StoredHold | undefined>;
+  setHold(mailbox: string, hold: StoredHold): Promise<void>;
+  clearHold(mailbox: string): Promise<void>;
+  /** Milliseconds since the epoch by the store's clock. */
+  now(): Promise<number>;
+  /** Takes or renews; undefined where another process has it. */
+  takeLease(mailbox: string, id: string, milliseconds: number): Promise<'taken' | 'renewed' | undefined>;
+  releaseLease(mailbox: string, id: string): Promise<unknown>;
+  /** Frees, one window from now, the places of attempts that a dead owner left running. Only for a new owner. */
+  landOrphans(mailbox: string, windowMilliseconds: number): Promise<unknown>;
+  /** Mailboxes with messages that the engine has something to do about. */
+  busy(): Promise<string[]>;
+  isBusy(mailbox: string): Promise<boolean>;
+  wake(mailbox: string): Promise<unknown>;
+}

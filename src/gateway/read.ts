@@ -1,0 +1,19 @@
+import { createHash } from 'node:crypto';
+import type { Caller, Reading } from './api.ts';
+import type { MessageStore } from './ports.ts';
+import { viewOf } from './view.ts';
+
+/** A caller's own message, or anybody's for a caller who may operate; undefined reads the same as "no such message". */
+export async function readMessage(messages: MessageStore, caller: Caller, id: string): Promise<Reading | undefined> {
+  if (!/^msg_[0-9a-z]{26}$/.test(id)) return undefined;
+  const found = await messages.findWithSurroundings(id);
+  if (!found) return undefined;
+  if (found.record.callerId !== caller.id && !caller.permissions.includes('operate')) return undefined;
+  const message = viewOf(found.record, found);
+  return { message, etag: etagOf(found.record.revision, JSON.stringify([message.status, message.failure])) };
+}
+
+/** Every move changes the revision; the hold of a mailbox changes what is read without one. */
+function etagOf(revision: number, reading: string): string {
+  return `${revision}-${createHash('sha256').update(reading).digest('base64url').slice(0, 12)}`;
+}

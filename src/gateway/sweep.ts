@@ -1,0 +1,51 @@
+import type { MessageRecord } from '../mail/message.ts';
+import type { Ticket } from './deliver.ts';
+import type { MessageStore } from './ports.ts';
+
+export interface SweepTools {
+  messages: MessageStore;
+  /** Adds the job of this ticket unless it is there. */
+  enqueue(mailbox: string, ticket: Ticket): Promise<void>;
+  expire(id: string): Promise<void>;
+  /** Takes a `sending` message out of the hands of an attempt that cannot be running any more. */
+  recover(id: string): Promise<void>;
+  /** Milliseconds since the epoch by the store's clock. */
+  now(): Promise<number>;
+}
+
+const BATCH = 200;
+const LATER = 60_000;
+/** A new owner of a lane recovers what the old one left; this is for what nobody else can explain. */
+const NO_ATTEMPT_LASTS_LONGER = 3_600_000;
+
+/**
+ * Puts right what fell between two steps: a waiting message without a job gets it, one past its expiry is given up.
+ * Looks only at messages whose time has come, never at all of them.
+ *
+ * @returns how many it looked at; as many as a batch holds means that there may be more
+ */
+export async function sweep(tools: SweepTools): Promise<{ looked: number; more: boolean }> {
+  const ids = await tools.messages.due(BATCH);
+  const now = ids.length > 0 ? await tools.now() : 0;
+  for (const id of ids) await putRight(id, now, tools);
+  return { looked: ids.length, more: ids.length === BATCH };
+}
+
+async function putRight(id: string, now: number, tools: SweepTools): Promise<void> {
+  const { messages } = tools;
+  const record = await messages.find(id);
+  if (!record || record.status === 'unconfirmed') return void (await messages.forget(id));
+  if (record.status === 'sending') {
+    if (now - record.updatedAt > NO_ATTEMPT_LASTS_LONGER) return tools.recover(id);
+    return void (await messages.postpone(id, now + LATER));
+  }
+  if (record.expiresAt <= now) return tools.expire(id);
+  await tools.enqueue(record.mailbox, { messageId: id, number: record.ticket });
+  await messages.postpone(id, nextLook(record, now));
+}
+
+/** It has its job now; the next thing that could be wrong with it is that its time is over. */
+function nextLook(record: MessageRecord, now: number): number {
+  const due = record.nextAttemptAt ?? 0;
+  return due > now ? Math.min(due + LATER, record.expiresAt) : record.expiresAt;
+}

@@ -1,0 +1,61 @@
+import { createHash } from 'node:crypto';
+import type { MailboxConfig } from './config.ts';
+import type { Lane } from './gateway/deliver.ts';
+import type { LaneSettings } from './queue/lane.ts';
+import { type Login, openConnection, quitConnection } from './smtp/connection.ts';
+import { type TokenSource, tokenSource } from './smtp/token.ts';
+import { runTransaction } from './smtp/transaction.ts';
+
+type Connection = Extract<Awaited<ReturnType<typeof openConnection>>, { ok: true }>['connection'];
+
+/** Joins each configured mailbox to its SMTP client: what a lane is driven with. */
+export function laneSettings(mailboxes: MailboxConfig[]): LaneSettings<Connection>[] {
+  const tokens = sharedTokens();
+  return mailboxes.map((mailbox) => {
+    const { limits } = mailbox;
+    return {
+      mailbox: mailbox.id,
+      connections: limits.connections,
+      pace: {
+        perWindow: limits.messagesPerMinute,
+        windowMilliseconds: limits.windowSeconds * 1000,
+        recipientsPerDay: limits.recipientsPerDay,
+      },
+      loginDigest: digest(mailbox),
+      dialer: {
+        open: async () => {
+          const opening = await openConnection(mailbox.smtp, loginOf(mailbox, tokens));
+          return opening.ok ? { ...opening, reused: false } : opening;
+        },
+        quit: quitConnection,
+        isOpen: (connection) => !connection.destroyed,
+      },
+      transact: runTransaction as Lane<Connection>['transact'],
+    };
+  });
+}
+
+/** One token serves every mailbox of a tenant and application. */
+function sharedTokens(): (auth: Extract<MailboxConfig['auth'], { type: 'clientCredentials' }>) => TokenSource {
+  const sources = new Map<string, TokenSource>();
+  return (auth) => {
+    const key = JSON.stringify([auth.authority, auth.tenantId, auth.clientId, auth.clientSecret, auth.scope]);
+    const source = sources.get(key) ?? tokenSource(auth);
+    sources.set(key, source);
+    return source;
+  };
+}
+
+function loginOf({ id, address, auth }: MailboxConfig, tokens: ReturnType<typeof sharedTokens>): Login {
+  if (!auth) throw new Error(`Mailbox ${id} has no way to log in`);
+  if (auth.type === 'password') return { type: 'password', user: address, password: auth.password };
+  return { type: 'xoauth2', user: address, tokens: tokens(auth) };
+}
+
+/** Changes when anything does that a login depends on; tells nothing of the secret. */
+function digest({ address, auth, smtp }: MailboxConfig): string {
+  return createHash('sha256')
+    .update(JSON.stringify([address, auth, smtp]))
+    .digest('base64url')
+    .slice(0, 16);
+}

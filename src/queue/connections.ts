@@ -1,0 +1,78 @@
+import type { Connecting } from '../gateway/deliver.ts';
+
+/** How the lane opens and closes connections; `smtp` provides it. */
+export interface Dialer<Connection> {
+  open(): Promise<Connecting<Connection>>;
+  /** Resolves when the server has let go of it, or soon after. */
+  quit(connection: Connection): Promise<void>;
+  isOpen(connection: Connection): boolean;
+}
+
+/** The kept connections of one lane. Its worker's concurrency bounds how many are out; idle ones are closed soon. */
+export interface Connections<Connection> {
+  lend(): Promise<Connecting<Connection>>;
+  takeBack(connection: Connection, reusable: boolean): void;
+  close(): void;
+}
+
+/** Idle connections count against the mailbox's limit of three, for whoever else uses it. */
+const IDLE_MILLISECONDS = 10_000;
+/** A token is only checked at AUTH, and Exchange ends long sessions; a new one costs little at thirty a minute. */
+const AGE_MILLISECONDS = 300_000;
+
+/** @param limit never more connections than this, those included that are being closed */
+export function keepConnections<Connection>(dialer: Dialer<Connection>, limit: number): Connections<Connection> {
+  const idle: { connection: Connection; timer: NodeJS.Timeout }[] = [];
+  const bornAt = new Map<Connection, number>();
+  const closing = new Set<Promise<void>>();
+  let opening = 0;
+
+  function retire(connection: Connection): void {
+    bornAt.delete(connection);
+    const quit = dialer.quit(connection).finally(() => closing.delete(quit));
+    closing.add(quit);
+  }
+
+  function takeIdle(): Connection | undefined {
+    for (let kept = idle.pop(); kept; kept = idle.pop()) {
+      clearTimeout(kept.timer);
+      if (dialer.isOpen(kept.connection)) return kept.connection;
+      bornAt.delete(kept.connection);
+    }
+    return undefined;
+  }
+
+  return {
+    async lend() {
+      const connection = takeIdle();
+      if (connection) return { ok: true, connection, reused: true };
+      while (closing.size > 0 && bornAt.size + closing.size + opening >= limit) await Promise.race(closing);
+      opening += 1;
+      try {
+        const answer = await dialer.open();
+        if (answer.ok) bornAt.set(answer.connection, performance.now());
+        return answer;
+      } finally {
+        opening -= 1;
+      }
+    },
+    takeBack(connection, reusable) {
+      const age = performance.now() - (bornAt.get(connection) ?? 0);
+      if (!reusable || !dialer.isOpen(connection) || age > AGE_MILLISECONDS) return retire(connection);
+      const timer = setTimeout(() => {
+        idle.splice(
+          idle.findIndex((kept) => kept.connection === connection),
+          1,
+        );
+        retire(connection);
+      }, IDLE_MILLISECONDS);
+      idle.push({ connection, timer });
+    },
+    close() {
+      for (const { connection, timer } of idle.splice(0)) {
+        clearTimeout(timer);
+        retire(connection);
+      }
+    },
+  };
+}

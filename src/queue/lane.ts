@@ -1,0 +1,231 @@
+import { type ConnectionOptions, type Job, WaitingError, Worker } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { type Chance, deliver, type Lane, LaneClosed, type Ticket } from '../gateway/deliver.ts';
+import type { MailboxStore, MessageStore, Pace } from '../gateway/ports.ts';
+import { expiredFailure, recoverSending } from '../gateway/recover.ts';
+import { mayMoveTo } from '../mail/status.ts';
+import type { Backends } from './backend.ts';
+import { type Dialer, keepConnections } from './connections.ts';
+import { openGate } from './gate.ts';
+import type { JobData, Jobs } from './jobs.ts';
+
+/** One mailbox as the engine sees it. */
+export interface LaneSettings<Connection> {
+  mailbox: string;
+  pace: Pace;
+  /** At most this many connections, and as many messages at a time. */
+  connections: number;
+  dialer: Dialer<Connection>;
+  transact: Lane<Connection>['transact'];
+  /** Digest of the login settings. */
+  loginDigest: string;
+}
+
+export interface LaneTools {
+  redis: Redis;
+  prefix: string;
+  backends: Backends;
+  jobs: Jobs;
+  messages: MessageStore;
+  mailboxes: MailboxStore;
+  chance: Chance;
+  log: LaneLog;
+}
+
+/** One line per thing that happened, past tense. */
+export interface LaneLog {
+  info(fields: object, sentence: string): void;
+  warn(fields: object, sentence: string): void;
+  error(fields: object, sentence: string): void;
+}
+
+export interface OpenLane {
+  mailbox: string;
+  wake(): void;
+  refreshHold(): Promise<void>;
+  /** No new attempts; those that run are finished, for at most `graceMilliseconds`. */
+  close(graceMilliseconds: number): Promise<void>;
+}
+
+/** Longer than the event loop ever blocks; renewed at half. The lane's lease guards against two owners, not this. */
+const LOCK_MILLISECONDS = 30_000;
+const RETRY_STORE_MILLISECONDS = 500;
+
+/**
+ * Drives one mailbox's queue. Call it only while this process holds the mailbox's lease (`lease` is its value): one
+ * owner at a time is what makes the connection limit, the hold and the recovery below sound.
+ */
+export async function openLane<Connection>(
+  settings: LaneSettings<Connection>,
+  lease: string,
+  tools: LaneTools,
+): Promise<OpenLane> {
+  const { mailbox, pace } = settings;
+  const { messages, mailboxes, jobs, log } = tools;
+  const closing = new AbortController();
+  const connections = keepConnections(settings.dialer, settings.connections);
+  await mailboxes.landOrphans(mailbox, pace.windowMilliseconds);
+  await recoverOrphans(mailbox, tools);
+  const gate = await openGate({
+    mailbox,
+    store: mailboxes,
+    settings: settings.loginDigest,
+    windowMilliseconds: pace.windowMilliseconds,
+    random: tools.chance.random,
+    onHold: (failure, nextProbeInMilliseconds) =>
+      log.warn({ mailbox, failure, nextProbeInMilliseconds: Math.round(nextProbeInMilliseconds) }, 'Mailbox held'),
+    onRelease: () => log.info({ mailbox }, 'Mailbox released'),
+  });
+
+  const lane: Lane<Connection> = {
+    pass: gate.pass,
+    connect: connections.lend,
+    giveBack: connections.takeBack,
+    begin: ({ messageId, number }, token, trial) =>
+      messages.begin({ id: messageId, mailbox, ticket: number, token, lease, trial, pace }),
+    transact: settings.transact,
+    markDot: messages.markDot,
+    sleep: (milliseconds) => sleep(milliseconds, closing.signal),
+    async settle(record, token, verdict, outcome) {
+      const pending = record.recipients.filter(({ status }) => status !== 'sent' && status !== 'failed').length;
+      const unused = verdict.to === 'unconfirmed' ? 0 : pending - outcome.accepted.length;
+      const moved = await persistently(log, () =>
+        messages.move({
+          id: record.id,
+          mailbox,
+          to: verdict.to,
+          from: mayMoveTo(verdict.to).filter((from) => from === 'sending' || from === 'unconfirmed'),
+          token,
+          recipients: verdict.recipients,
+          attempts: verdict.attempts,
+          attempt: verdict.attempt,
+          ...(verdict.failure ? { failure: verdict.failure } : { clearFailure: true }),
+          ...(verdict.delayMilliseconds !== undefined && { delayMilliseconds: verdict.delayMilliseconds }),
+          flight: { counted: true, windowMilliseconds: pace.windowMilliseconds, unusedRecipients: unused },
+        }),
+      );
+      const fields = { messageId: record.id, mailbox, attempt: verdict.attempt.number, failure: verdict.failure };
+      if (!moved.moved) return log.warn({ ...fields, status: moved.status }, 'Message had moved on; result dropped');
+      log.info({ ...fields, response: verdict.attempt.reply?.response }, `Message ${verdict.to}`);
+      if (verdict.to !== 'queued' && verdict.to !== 'deferred') return;
+      const next = { messageId: record.id, number: moved.ticket };
+      await jobs
+        .add(mailbox, next, verdict.delayMilliseconds)
+        .catch((error) => log.warn({ error }, 'Job not added yet'));
+    },
+    expire: ({ messageId }) => expireMessage(messageId, tools),
+  };
+
+  async function process(job: Job<JobData>, token?: string): Promise<void> {
+    const ticket: Ticket = { messageId: job.data.messageId, number: job.data.ticket };
+    try {
+      await deliver(ticket, lane, tools.chance);
+    } catch (error) {
+      if (!(error instanceof LaneClosed)) {
+        log.error({ mailbox, messageId: ticket.messageId, error }, 'Delivery stopped unexpectedly; tried again later');
+        throw error;
+      }
+      await job.moveToWait(token);
+      throw new WaitingError();
+    }
+  }
+
+  const worker = new Worker<JobData>(
+    mailbox,
+    process,
+    {
+      connection: tools.redis as unknown as ConnectionOptions,
+      prefix: tools.prefix,
+      concurrency: settings.connections,
+      lockDuration: LOCK_MILLISECONDS,
+      maxStalledCount: 1_000_000,
+      drainDelay: 5,
+      runRetryDelay: 1_000,
+    },
+    tools.backends.factory,
+  );
+  worker.on('error', (error) => log.warn({ mailbox, error }, 'Queue had trouble'));
+
+  return {
+    mailbox,
+    wake: () => tools.backends.wake(mailbox),
+    refreshHold: gate.refresh,
+    async close(graceMilliseconds) {
+      closing.abort();
+      gate.close();
+      await Promise.race([worker.close(), sleep(graceMilliseconds)]);
+      connections.close();
+    },
+  };
+}
+
+/** What a dead owner left: messages that were being sent, and jobs that were active. */
+async function recoverOrphans(mailbox: string, tools: LaneTools): Promise<void> {
+  const { messages, jobs } = tools;
+  for (const id of await messages.sending(mailbox)) await recoverMessage(id, tools);
+  for (const ticket of await jobs.active(mailbox)) {
+    const number = await messages.reticket(ticket.messageId, ticket.number);
+    if (number) await jobs.add(mailbox, { messageId: ticket.messageId, number });
+  }
+}
+
+/** Takes a `sending` message out of the hands of a dead attempt. */
+export async function recoverMessage(id: string, { messages, jobs, chance, log }: LaneTools): Promise<void> {
+  const record = await messages.find(id);
+  if (record?.status !== 'sending' || !record.attemptToken) return;
+  const recovery = recoverSending(record, chance.now());
+  const { mailbox } = record;
+  const moved = await messages.move({ id, mailbox, from: ['sending'], token: record.attemptToken, ...recovery });
+  if (!moved.moved) return;
+  log.warn({ messageId: id, mailbox, attempt: recovery.attempt.number }, `Message of a dead worker ${recovery.to}`);
+  if (recovery.to === 'queued') await jobs.add(mailbox, { messageId: id, number: moved.ticket });
+}
+
+/** Gives up a waiting message whose time is over. */
+export async function expireMessage(
+  id: string,
+  { messages, chance, log }: Pick<LaneTools, 'messages' | 'chance' | 'log'>,
+) {
+  const record = await messages.find(id);
+  if (!record) return;
+  const failure = expiredFailure(record, chance.now());
+  const recipients = record.recipients.map((each) =>
+    each.status === 'sent' || each.status === 'failed'
+      ? each
+      : { address: each.address, status: 'failed' as const, failure },
+  );
+  const to = recipients.some((each) => each.status === 'sent') ? 'partiallySent' : 'failed';
+  const from: ('queued' | 'deferred')[] = ['queued', 'deferred'];
+  const moved = await messages.move({ id, mailbox: record.mailbox, to, from, failure, recipients });
+  if (moved.moved) log.info({ messageId: id, mailbox: record.mailbox, failure }, 'Message expired');
+}
+
+/** What has been learned must be written: tried until it is, whatever Redis says meanwhile. */
+async function persistently<T>(log: LaneLog, write: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await write();
+    } catch (error) {
+      log.error({ error }, 'Result could not be written yet; trying again');
+      await sleep(RETRY_STORE_MILLISECONDS);
+    }
+  }
+}
+
+function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(new LaneClosed('The lane is closing'));
+    const close = () => {
+      clearTimeout(timer);
+      reject(new LaneClosed('The lane is closing'));
+    };
+    const timer = setTimeout(
+      () => {
+        signal?.removeEventListener('abort', close);
+        resolve();
+      },
+      Math.max(1, milliseconds),
+    );
+    signal?.addEventListener('abort', close, { once: true });
+  });
+}

@@ -1,0 +1,26 @@
+import { type SweepTools, sweep } from '../gateway/sweep.ts';
+import type { LaneLog } from './lane.ts';
+
+const INTERVAL_MILLISECONDS = 2_000;
+
+/** Sweeps every two seconds, and on at once while there is more. Any number of processes may do so at a time. */
+export function startSweeper(tools: SweepTools & { log: LaneLog }): { stop(): void } {
+  let stopped = false;
+  let timer: NodeJS.Timeout;
+  async function run(): Promise<void> {
+    let more = false;
+    try {
+      ({ more } = await sweep(tools));
+    } catch (error) {
+      tools.log.warn({ error }, 'Could not sweep');
+    }
+    if (!stopped) timer = setTimeout(run, more ? 0 : INTERVAL_MILLISECONDS);
+  }
+  timer = setTimeout(run, INTERVAL_MILLISECONDS);
+  return {
+    stop() {
+      stopped = true;
+      clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,211 @@
+import { randomUUID } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import type { Logger } from 'pino';
+import type { Config, MailboxConfig } from './config.ts';
+import { keyring } from './credentials.ts';
+import { type AcceptTools, accept, replay, type Sender } from './gateway/accept.ts';
+import { type Api, StoreUnavailable } from './gateway/api.ts';
+import type { Ticket } from './gateway/deliver.ts';
+import { newMessageId } from './gateway/identifiers.ts';
+import { readMessage } from './gateway/read.ts';
+import { createServer } from './http/server.ts';
+import { laneSettings } from './mailboxes.ts';
+import { sharedBackends } from './queue/backend.ts';
+import { type Jobs, jobQueues } from './queue/jobs.ts';
+import { expireMessage, type LaneTools, recoverMessage } from './queue/lane.ts';
+import { driveLanes } from './queue/lanes.ts';
+import { startSweeper } from './queue/sweeper.ts';
+import { composeMessage } from './smtp/compose.ts';
+import { StartupError } from './startup-error.ts';
+import { watchChanges } from './store/changes.ts';
+import { redisChecks } from './store/health.ts';
+import { keysOf } from './store/keys.ts';
+import { mailboxStore } from './store/mailboxes.ts';
+import { messageStore } from './store/messages.ts';
+import { connectRedis, type Patience, withScripts } from './store/redis.ts';
+import { VERSION } from './version.ts';
+
+const HOUR = 3_600_000;
+
+/** A configuration with nothing left open: the sandbox and the embedded Redis have filled in what was absent. */
+export type Settled = Config & { redisUrl: string; mailboxes: MailboxConfig[]; apiKey: string };
+
+export interface Service {
+  /** Where the API listens; undefined for the role `worker`. */
+  url: string | undefined;
+  /** Not ready first, then no new work, then what runs is finished within the configured grace. */
+  close(): Promise<void>;
+}
+
+/** Wires everything together and starts it, in the order in which it depends on one another. */
+export async function startService(config: Settled, log: Logger): Promise<Service> {
+  const parts = connectParts(config, log);
+  const closers: (() => Promise<unknown>)[] = [parts.close];
+  try {
+    const stopEngine = config.role === 'api' ? undefined : await startEngine(config, parts, log);
+    if (stopEngine) closers.unshift(stopEngine);
+    const http = config.role === 'worker' ? undefined : await startHttp(config, parts, log);
+    if (http) closers.unshift(http.close);
+    return { url: http?.url, close: () => inOrder(closers) };
+  } catch (error) {
+    await inOrder(closers);
+    throw error;
+  }
+}
+
+type Parts = ReturnType<typeof connectParts>;
+
+/** Connections to Redis and what is said over them. */
+function connectParts(config: Settled, log: Logger) {
+  const keys = keysOf(config.redisPrefix);
+  const connections: Redis[] = [];
+  const connect = (patience: Patience) => {
+    const redis = connectRedis(config.redisUrl, patience, redisTrouble(log));
+    connections.push(redis);
+    return redis;
+  };
+  const close = async () => {
+    for (const redis of connections) redis.disconnect();
+  };
+  return { keys, connect, close };
+}
+
+/** Redis being away is told once when it begins, not at every try to reconnect. */
+function redisTrouble(log: Logger): (error: Error) => void {
+  let toldAt = 0;
+  return (error) => {
+    if (Date.now() - toldAt < 5_000) return;
+    toldAt = Date.now();
+    log.error({ error }, 'Redis had trouble');
+  };
+}
+
+const retentionOf = (config: Config) => ({
+  recordMilliseconds: config.retentionDays * 24 * HOUR,
+  failedContentMilliseconds: Math.min(config.retentionDays, 7) * 24 * HOUR,
+  idempotencyMilliseconds: 48 * HOUR,
+  lifetimeMilliseconds: config.expiresHours * HOUR,
+});
+
+async function startEngine(config: Settled, { keys, connect }: Parts, log: Logger): Promise<() => Promise<void>> {
+  const redis = withScripts(connect('patient'));
+  const subscriber = connect('patient');
+  const backends = sharedBackends(redis);
+  const jobs = jobQueues(redis, keys.bull, backends);
+  const tools: LaneTools = {
+    redis,
+    prefix: keys.bull,
+    backends,
+    jobs,
+    messages: messageStore(redis, keys, retentionOf(config)),
+    mailboxes: mailboxStore(redis, keys),
+    chance: { now: () => new Date(), random: Math.random, token: randomUUID },
+    log,
+  };
+  const lanes = await driveLanes({
+    owner: randomUUID(),
+    mailboxes: laneSettings(config.mailboxes),
+    tools,
+    subscriber,
+    channels: { wake: keys.wake, changed: keys.changed },
+  });
+  const sweeper = startSweeper({
+    messages: tools.messages,
+    enqueue: enqueuer(jobs, tools.mailboxes.wake),
+    expire: (id) => expireMessage(id, tools),
+    recover: (id) => recoverMessage(id, tools),
+    now: tools.mailboxes.now,
+    log,
+  });
+  return async () => {
+    sweeper.stop();
+    await lanes.close(config.shutdownSeconds * 1000);
+    await jobs.close();
+  };
+}
+
+/** Adds a job and tells whoever drives the lane. */
+function enqueuer(jobs: Jobs, wake: (mailbox: string) => Promise<unknown>) {
+  return async (mailbox: string, ticket: Ticket) => {
+    await jobs.add(mailbox, ticket);
+    await wake(mailbox);
+  };
+}
+
+async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger) {
+  const redis = withScripts(connect('prompt'));
+  const changes = await watchChanges(connect('patient'), keys);
+  const messages = messageStore(redis, keys, retentionOf(config));
+  const jobs = jobQueues(redis, keys.bull, sharedBackends(redis));
+  const tools: AcceptTools = {
+    senders: config.mailboxes.map(senderOf),
+    messages,
+    compose: composeMessage,
+    enqueue: enqueuer(jobs, mailboxStore(redis, keys).wake),
+    newId: newMessageId,
+    now: () => new Date(),
+    log,
+  };
+  let closing = false;
+  const api: Api = {
+    authenticate: keyring(config.apiKey),
+    replay: (caller, idempotency) => asked(() => replay(messages, caller, idempotency)),
+    accept: (caller, submission, idempotency) => asked(() => accept(tools, caller, submission, idempotency)),
+    read: (caller, id) => asked(() => readMessage(messages, caller, id)),
+    changed: changes.changed,
+    async readiness() {
+      if (closing)
+        return { ready: false, checks: { process: { status: 'fail', detail: 'This process is stopping.' } } };
+      const checks = await redisChecks(redis);
+      return { ready: Object.values(checks).every(({ status }) => status !== 'fail'), checks };
+    },
+  };
+  const [sender] = config.mailboxes;
+  const app = await createServer({
+    api,
+    logger: log,
+    version: VERSION,
+    ...(sender && { exampleFrom: sender.address }),
+  });
+  const url = await listen(() => app.listen({ host: config.host, port: config.port }), config);
+  return {
+    url,
+    close: async () => {
+      closing = true;
+      await app.close();
+      await jobs.close();
+    },
+  };
+}
+
+function senderOf({ id, from, limits }: MailboxConfig): Sender {
+  return { id, from, recipientsPerMessage: limits.recipientsPerMessage, messageBytes: limits.messageBytes };
+}
+
+async function listen(start: () => Promise<string>, { host, port }: Config): Promise<string> {
+  try {
+    return await start();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EADDRINUSE')
+      throw new StartupError(`Port ${port} on ${host} is in use. Stop what uses it, or set PORT to another one.`);
+    if (code === 'EACCES')
+      throw new StartupError(`Port ${port} may not be used by this user. Set PORT to one above 1023.`);
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+      throw new StartupError(`HOST ${host} is not an address of this machine.`);
+    throw error;
+  }
+}
+
+/** Whatever the store throws means the same to a caller: not now. */
+async function asked<T>(ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (cause) {
+    throw new StoreUnavailable('The store could not be asked', { cause });
+  }
+}
+
+async function inOrder(closers: (() => Promise<unknown>)[]): Promise<void> {
+  for (const close of closers.splice(0)) await close();
+}

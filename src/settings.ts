@@ -1,0 +1,138 @@
+/** One environment variable: everything that `.env.example` says about it. */
+export interface Setting {
+  name: string;
+  /** What it is when it is not set; shown, never parsed. */
+  default?: string;
+  /** May be given as a file's path in `<name>_FILE` instead, as secrets mounted into a container are. */
+  secret?: true;
+  about: string;
+}
+
+/** Every variable Postroom reads, in the order of `.env.example`, which a test keeps equal to this list. */
+export const SETTINGS = [
+  {
+    name: 'NODE_ENV',
+    default: 'development',
+    about:
+      'production: nothing is embedded and nothing is assumed; what is missing is listed and Postroom does not start.',
+  },
+  { name: 'HOST', default: '127.0.0.1 (0.0.0.0 in production)', about: 'Address the API listens on.' },
+  { name: 'PORT', default: '3000', about: 'Port the API listens on.' },
+  { name: 'LOG_LEVEL', default: 'info', about: 'fatal, error, warn, info, debug, trace or silent.' },
+  {
+    name: 'POSTROOM_ROLE',
+    default: 'all',
+    about: 'all, api (accepts and answers) or worker (delivers). Any number of each may share one Redis.',
+  },
+  {
+    name: 'POSTROOM_API_KEY',
+    secret: true,
+    about:
+      'A first API key with every scope: 32 or more visible characters without spaces. Outside production one is made and kept in POSTROOM_DATA_DIR.',
+  },
+  {
+    name: 'REDIS_URL',
+    secret: true,
+    about:
+      'redis://, rediss:// or the path of a Unix socket. Needs maxmemory-policy noeviction and, for a 202 to be on disk, appendonly yes with appendfsync always. Outside production an embedded Redis is started where this is not set.',
+  },
+  {
+    name: 'POSTROOM_REDIS_PREFIX',
+    default: '{postroom}',
+    about: 'Prefix of every key. Keep the braces: they keep all keys in one slot of a Redis Cluster.',
+  },
+  {
+    name: 'POSTROOM_DATA_DIR',
+    default: '.postroom',
+    about: 'Folder of the embedded Redis, of the sandbox and of the generated key.',
+  },
+  {
+    name: 'POSTROOM_EXPIRES_HOURS',
+    default: '48',
+    about:
+      'How long a message is tried where its caller names no expiresAt. Longer than the 24 hours of the daily quota.',
+  },
+  { name: 'POSTROOM_RETENTION_DAYS', default: '30', about: 'How long finished messages can be read.' },
+  {
+    name: 'POSTROOM_SHUTDOWN_SECONDS',
+    default: '25',
+    about: 'How long running transactions may take to finish after SIGTERM.',
+  },
+  {
+    name: 'POSTROOM_SANDBOX_PORT',
+    default: '3001, or a free port',
+    about: 'Port of the sandbox’s inbox, which is started where no mailbox is configured (never in production).',
+  },
+  { name: 'M365_MAILBOX', about: 'Address of the mailbox Postroom logs in as and sends from.' },
+  {
+    name: 'M365_FROM',
+    default: 'M365_MAILBOX',
+    about:
+      'Addresses that may be used as From, separated by commas; *@contoso.com allows a whole domain. The mailbox needs Send As for each.',
+  },
+  { name: 'M365_TENANT_ID', about: 'Entra tenant id, for OAuth (client credentials).' },
+  { name: 'M365_CLIENT_ID', about: 'Application (client) id of the app registration.' },
+  { name: 'M365_CLIENT_SECRET', secret: true, about: 'Client secret: its value, not its id.' },
+  {
+    name: 'M365_PASSWORD',
+    secret: true,
+    about: 'Password, instead of OAuth. Microsoft switches password SMTP off by default at the end of December 2026.',
+  },
+  { name: 'M365_SMTP_HOST', default: 'smtp.office365.com', about: 'SMTP submission server.' },
+  { name: 'M365_SMTP_PORT', default: '587', about: 'Its port; STARTTLS is required.' },
+  { name: 'M365_SMTP_CA_FILE', about: 'PEM file of certificates to trust for it, beside the built-in ones.' },
+  {
+    name: 'M365_AUTHORITY',
+    default: 'https://login.microsoftonline.com',
+    about: 'Where tokens come from; another one for national clouds. Plain http only on this machine.',
+  },
+  {
+    name: 'M365_SCOPE',
+    default: 'https://outlook.office365.com/.default',
+    about: 'Scope of the token; another one for national clouds.',
+  },
+  {
+    name: 'M365_HELO_NAME',
+    default: 'the domain of M365_MAILBOX',
+    about: 'Name in EHLO: a fully qualified domain name.',
+  },
+  { name: 'M365_MESSAGES_PER_MINUTE', default: '30', about: 'Messages in any window of M365_WINDOW_SECONDS.' },
+  {
+    name: 'M365_WINDOW_SECONDS',
+    default: '60',
+    about: 'Length of that window; fractions are allowed, so that a test can shrink the minute.',
+  },
+  { name: 'M365_CONNECTIONS', default: '3', about: 'Connections at a time.' },
+  { name: 'M365_RECIPIENTS_PER_DAY', default: '10000', about: 'Recipients in any 24 hours.' },
+  { name: 'M365_RECIPIENTS_PER_MESSAGE', default: '500', about: 'Recipients of one message.' },
+  { name: 'M365_MESSAGE_BYTES', default: '35000000', about: 'Size of one message after encoding.' },
+  {
+    name: 'M365_MAILBOXES_FILE',
+    about: 'JSON file of many mailboxes, instead of M365_MAILBOX; see docs/configuration.md.',
+  },
+] as const satisfies readonly Setting[];
+
+export type SettingName = (typeof SETTINGS)[number]['name'];
+
+/** `.env.example`, whole. */
+export function envExample(): string {
+  const blocks = SETTINGS.map((setting: Setting) => {
+    const file = setting.secret ? ` Or ${setting.name}_FILE, the path of a file that holds it.` : '';
+    const usual = setting.default ? ` Default: ${setting.default}.` : '';
+    return `${wrapped(`${setting.about}${usual}${file}`)}\n#${setting.name}=\n`;
+  });
+  return `# Postroom reads these from the environment, and from a .env file beside package.json.\n# This list is kept equal to src/settings.ts by a test.\n\n${blocks.join('\n')}`;
+}
+
+function wrapped(text: string): string {
+  const lines: string[] = [];
+  let line = '#';
+  for (const word of text.split(' ')) {
+    if (line.length + word.length > 100) {
+      lines.push(line);
+      line = '#';
+    }
+    line += ` ${word}`;
+  }
+  return [...lines, line].join('\n');
+}

@@ -1,0 +1,135 @@
+import { join } from 'node:path';
+import { type Config, type MailboxConfig, readConfig, USUAL_LIMITS } from './config.ts';
+import { keptApiKey } from './credentials.ts';
+import { createLogger } from './logger.ts';
+import { type EmbeddedRedis, startEmbeddedRedis } from './sandbox/embedded-redis.ts';
+import { type Sandbox, startSandbox } from './sandbox/sandbox.ts';
+import { type Settled, startService } from './service.ts';
+import { StartupError } from './startup-error.ts';
+
+/** Runs the service until a signal ends it. */
+export async function start(): Promise<void> {
+  const config = readConfig(process.env);
+  const log = createLogger(config.logLevel, !config.production && process.stdout.isTTY === true);
+  const opened: (() => PromiseLike<unknown>)[] = [];
+  const closeAll = async () => {
+    for (const close of opened.splice(0)) await close();
+  };
+  const stop = stopOnSignal(closeAll, config.shutdownSeconds, (fields, sentence) => log.info(fields, sentence));
+  try {
+    const redis = config.redisUrl ? undefined : await startEmbeddedRedis({ dataDir: config.dataDir });
+    if (redis) opened.unshift(() => redis[Symbol.asyncDispose]());
+    const sandbox = config.mailboxes ? undefined : await openSandbox(config);
+    if (sandbox) opened.unshift(() => sandbox[Symbol.asyncDispose]());
+    if (stop.asked()) return;
+    const settled = settle(config, redis, sandbox);
+    const service = await startService(settled, log);
+    opened.unshift(service.close);
+    watchRedis(redis, stop.now);
+    log.info({ role: config.role, url: service.url }, 'Postroom started');
+    if (!config.production && service.url) tellPerson(settled, service.url, sandbox);
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+function settle(config: Config, redis: EmbeddedRedis | undefined, sandbox: Sandbox | undefined): Settled {
+  const redisUrl = config.redisUrl ?? redis?.url ?? '';
+  const mailboxes = config.mailboxes ?? (sandbox ? [sandboxMailbox(sandbox)] : []);
+  const apiKey = config.apiKey ?? (config.role === 'worker' ? '' : keptApiKey(config.dataDir));
+  return { ...config, redisUrl, mailboxes, apiKey };
+}
+
+const SANDBOX_PORT = 3001;
+
+async function openSandbox(config: Config): Promise<Sandbox> {
+  const dataDir = join(config.dataDir, 'sandbox');
+  const at = (httpPort: number) => startSandbox({ httpPort, dataDir });
+  try {
+    return await at(config.sandboxPort ?? SANDBOX_PORT);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EADDRINUSE' && config.sandboxPort === undefined) return at(0);
+    if (code === 'EADDRINUSE')
+      throw new StartupError(`Port ${config.sandboxPort} is in use. Set POSTROOM_SANDBOX_PORT to another one.`);
+    throw error;
+  }
+}
+
+/** The stand-in's mailbox, reached as the real one is: STARTTLS, XOAUTH2, a token from its Entra. */
+function sandboxMailbox(sandbox: Sandbox): MailboxConfig {
+  const address = sandbox.mailboxes[0]?.address ?? '';
+  const { tenantId, clientId, clientSecret, authority } = sandbox;
+  return {
+    id: 'sandbox',
+    address,
+    from: [address, ...(sandbox.mailboxes[0]?.sendAs ?? [])],
+    auth: {
+      type: 'clientCredentials',
+      tenantId,
+      clientId,
+      clientSecret,
+      authority,
+      scope: 'https://outlook.office365.com/.default',
+    },
+    smtp: { ...sandbox.smtp, ca: sandbox.caPem, heloName: 'postroom.localhost.localdomain' },
+    limits: USUAL_LIMITS,
+  };
+}
+
+/** An embedded Redis that cannot be kept alive ends the process: without it nothing can be promised. */
+function watchRedis(redis: EmbeddedRedis | undefined, stopNow: (reason: string) => void): void {
+  void redis?.exited.then((reason) => {
+    if (reason) stopNow(reason.message);
+  });
+}
+
+function stopOnSignal(
+  close: () => Promise<void>,
+  graceSeconds: number,
+  tell: (fields: object, sentence: string) => void,
+) {
+  let asked = false;
+  async function stop(exitCode: number): Promise<void> {
+    if (asked) return;
+    asked = true;
+    // Everything has its own limit; this is for what has none.
+    setTimeout(() => process.exit(1), (graceSeconds + 10) * 1000).unref();
+    await close();
+    process.exit(exitCode);
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(signal, () => {
+      tell({ signal }, asked ? 'Still stopping' : 'Stopping');
+      void stop(0);
+    });
+  return {
+    asked: () => asked,
+    now(reason: string) {
+      console.error(`\n${reason}\n`);
+      void stop(1);
+    },
+  };
+}
+
+function tellPerson(config: Settled, url: string, sandbox: Sandbox | undefined): void {
+  const from = config.mailboxes[0]?.address;
+  const real = 'This delivers for real: mail leaves this machine through Microsoft 365.';
+  const local = `Nothing leaves this machine: mail goes to a sandbox that stands in for Microsoft 365.
+  Its inbox    ${sandbox?.http.url}`;
+  console.log(`
+Postroom is ready. ${sandbox ? local : real}
+  Swagger UI   ${url}/docs
+  API key      ${config.apiKey}
+
+Send a message:
+
+curl -s ${url}/v1/messages \\
+  -H 'Authorization: Bearer ${config.apiKey}' \\
+  -H 'Content-Type: application/json' \\
+  -d '{"from":"${from}","to":["ada@fabrikam.com"],"subject":"Hello","text":"It works."}'
+
+and read what became of it at the Location that the answer names. Ctrl-C stops everything.
+`);
+}

@@ -1,0 +1,48 @@
+import type { Redis } from 'ioredis';
+import type { Keys } from './keys.ts';
+
+/** Who waits for a message to change. One subscription serves any number of waiting readers. */
+export interface Changes {
+  /** Resolves when the message may have changed, after `milliseconds`, or when `signal` aborts. */
+  changed(id: string, milliseconds: number, signal: AbortSignal): Promise<void>;
+}
+
+/** @param subscriber a connection that does nothing else */
+export async function watchChanges(subscriber: Redis, keys: Keys): Promise<Changes> {
+  const waiting = new Map<string, Set<() => void>>();
+  const wake = (ids: Iterable<string>) => {
+    for (const id of ids) for (const stir of [...(waiting.get(id) ?? [])]) stir();
+  };
+  subscriber.on('message', (channel: string, payload: string) => {
+    if (channel !== keys.changed) return;
+    // The hold of a mailbox changes how all its messages read; it is rare, and reading again is cheap.
+    wake(payload.startsWith('mailbox:') ? [...waiting.keys()] : [payload]);
+  });
+  // What changed while the subscription was down went unheard.
+  subscriber.on('ready', () => wake([...waiting.keys()]));
+  await subscriber.subscribe(keys.changed);
+  return { changed: (id, milliseconds, signal) => waitFor(waiting, id, milliseconds, signal) };
+}
+
+function waitFor(
+  waiting: Map<string, Set<() => void>>,
+  id: string,
+  milliseconds: number,
+  signal: AbortSignal,
+): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const others = waiting.get(id) ?? new Set();
+    waiting.set(id, others);
+    const stir = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', stir);
+      others.delete(stir);
+      if (others.size === 0 && waiting.get(id) === others) waiting.delete(id);
+      resolve();
+    };
+    const timer = setTimeout(stir, milliseconds);
+    signal.addEventListener('abort', stir, { once: true });
+    others.add(stir);
+  });
+}

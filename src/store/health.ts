@@ -1,0 +1,72 @@
+import type { Redis } from 'ioredis';
+import type { Readiness } from '../gateway/api.ts';
+
+/**
+ * Whether Redis answers, and what its settings promise. Evicting Redis would lose accepted messages: not ready.
+ * Without an append-only file synced at every write a 202 is not on disk: ready, but said plainly.
+ */
+export async function redisChecks(redis: Redis): Promise<Readiness['checks']> {
+  try {
+    const facts = parseInfo(await redis.info('memory', 'persistence', 'replication'));
+    return {
+      redis: roleCheck(facts),
+      redisEviction: evictionCheck(facts),
+      redisDurability: durabilityCheck(facts, await appendFsync(redis)),
+    };
+  } catch (error) {
+    return { redis: { status: 'fail', detail: `Redis does not answer: ${(error as Error).message}` } };
+  }
+}
+
+type Check = Readiness['checks'][string];
+
+function roleCheck(facts: Map<string, string>): Check {
+  if (facts.get('role') === 'slave') return { status: 'fail', detail: 'Redis is a read-only replica.' };
+  if (facts.get('loading') === '1') return { status: 'fail', detail: 'Redis is loading its data.' };
+  if (facts.get('aof_last_write_status') === 'err')
+    return { status: 'fail', detail: 'Redis cannot write its append-only file; is the disk full?' };
+  return { status: 'ok', detail: 'Redis answers.' };
+}
+
+function evictionCheck(facts: Map<string, string>): Check {
+  const policy = facts.get('maxmemory_policy');
+  if (policy === 'noeviction') return { status: 'ok', detail: 'maxmemory-policy is noeviction.' };
+  return {
+    status: 'fail',
+    detail: `maxmemory-policy is ${policy}: Redis would throw accepted messages away. Set it to noeviction.`,
+  };
+}
+
+function durabilityCheck(facts: Map<string, string>, fsync: string | undefined): Check {
+  if (facts.get('aof_enabled') !== '1')
+    return { status: 'warn', detail: 'appendonly is off: accepted messages are lost if Redis stops. Turn it on.' };
+  if (fsync === 'always') return { status: 'ok', detail: 'Every accepted message is on disk before its 202.' };
+  if (fsync === undefined)
+    return {
+      status: 'warn',
+      detail: 'appendonly is on; whether appendfsync is always cannot be read (CONFIG is not allowed).',
+    };
+  return {
+    status: 'warn',
+    detail: `appendfsync is ${fsync}: about a second of accepted messages may be lost at a power failure. Set it to always.`,
+  };
+}
+
+async function appendFsync(redis: Redis): Promise<string | undefined> {
+  try {
+    const answer: unknown = await redis.config('GET', 'appendfsync');
+    return Array.isArray(answer) ? String(answer[1]) : undefined;
+  } catch {
+    // Managed services forbid CONFIG.
+    return undefined;
+  }
+}
+
+function parseInfo(info: string): Map<string, string> {
+  return new Map(
+    info.split('\r\n').flatMap((line) => {
+      const at = line.indexOf(':');
+      return at > 0 ? [[line.slice(0, at), line.slice(at + 1)] as const] : [];
+    }),
+  );
+}

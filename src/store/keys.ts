@@ -1,0 +1,60 @@
+/**
+ * Where everything is in Redis. All keys share one hash tag: on a Cluster they live in one slot, so that a message, its
+ * mailbox's counters and its idempotency entry change in one atomic step (docs/decisions.md says what that costs).
+ */
+export interface Keys {
+  message(id: string): string;
+  mime(id: string): string;
+  attempts(id: string): string;
+  events(id: string): string;
+  idempotency(callerId: string, keyDigest: string): string;
+  /** Sorted set: unfinished messages by the time the sweeper should look at them. */
+  due: string;
+  /** Sorted set: mailboxes by their number of messages that the engine still has to do something about. */
+  busy: string;
+  /** Hash: number of messages by `status|mailbox`. */
+  counts: string;
+  /** Set: ids of the messages of a mailbox that are `sending`. */
+  sending(mailbox: string): string;
+  /** Sorted set: places of the sliding window that are taken, by the time they are free again. */
+  permits(mailbox: string): string;
+  /** Sorted set: attempts that run now, by their start. */
+  flights(mailbox: string): string;
+  /** Hash: recipients sent to, by slice of the last 24 hours. */
+  day(mailbox: string): string;
+  /** Hash: state of a mailbox (its hold). */
+  mailbox(mailbox: string): string;
+  lease(mailbox: string): string;
+  /** Who held the lease last. */
+  owner(mailbox: string): string;
+  /** Pub/Sub: ids of messages, or `mailbox:<id>`, that changed. */
+  changed: string;
+  /** Pub/Sub: mailboxes that have something to do. */
+  wake: string;
+  /** Prefix of BullMQ's own keys. */
+  bull: string;
+}
+
+export function keysOf(prefix: string): Keys {
+  const under = (kind: string) => (name: string) => `${prefix}:${kind}:${name}`;
+  return {
+    message: under('message'),
+    mime: under('mime'),
+    attempts: under('attempts'),
+    events: under('events'),
+    idempotency: (callerId, keyDigest) => `${prefix}:idempotency:${callerId}:${keyDigest}`,
+    due: `${prefix}:due`,
+    busy: `${prefix}:busy`,
+    counts: `${prefix}:counts`,
+    sending: under('sending'),
+    permits: under('permits'),
+    flights: under('flights'),
+    day: under('day'),
+    mailbox: under('mailbox'),
+    lease: under('lease'),
+    owner: under('owner'),
+    changed: `${prefix}:changed`,
+    wake: `${prefix}:wake`,
+    bull: `${prefix}:lanes`,
+  };
+}

@@ -1,0 +1,208 @@
+/**
+ * The atomic steps, in Lua. Redis's clock is the only clock in them, so that processes need not agree on the time.
+ *
+ * KEYS of every script, in this order: message, mime, attempts, events, due, busy, counts, sending, permits, flights,
+ * day, mailbox, lease, idempotency. The names below are what the rest of the code calls them.
+ */
+const PRELUDE = `
+local MESSAGE, MIME, ATTEMPTS, EVENTS, DUE, BUSY, COUNTS, SENDING, PERMITS, FLIGHTS, DAY, MAILBOX, LEASE, IDEMPOTENCY =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local order = cjson.decode(ARGV[1])
+
+-- What the engine still has something to do about; the rest waits for a person or is over.
+local ENGINE = { scheduled = 1, queued = 1, sending = 1, deferred = 1 }
+
+local function transit(from, to)
+  local mailbox = order.mailbox
+  if from then redis.call('HINCRBY', COUNTS, from .. '|' .. mailbox, -1) end
+  redis.call('HINCRBY', COUNTS, to .. '|' .. mailbox, 1)
+  local change = (ENGINE[to] or 0) - (from and ENGINE[from] or 0)
+  if change ~= 0 then
+    redis.call('ZINCRBY', BUSY, change, mailbox)
+    redis.call('ZREMRANGEBYSCORE', BUSY, '-inf', 0)
+  end
+  if to == 'sending' then redis.call('SADD', SENDING, order.id)
+  elseif from == 'sending' then redis.call('SREM', SENDING, order.id) end
+end
+
+local function tell(status, extra)
+  local event = extra or {}
+  event.at = now
+  event.status = status
+  redis.call('RPUSH', EVENTS, cjson.encode(event))
+  redis.call('LTRIM', EVENTS, -500, -1)
+  redis.call('PUBLISH', order.changed, order.id)
+end
+
+-- A finished message is kept for a while to be read; its content goes at once unless a person may want it sent again.
+local function keepOrForget(status)
+  local keep = order.retain and order.retain[status]
+  if keep then
+    for _, key in ipairs({ MESSAGE, ATTEMPTS, EVENTS }) do redis.call('PEXPIRE', key, keep.record) end
+    if keep.content > 0 then redis.call('PEXPIRE', MIME, keep.content) else redis.call('DEL', MIME) end
+    redis.call('ZREM', DUE, order.id)
+  else
+    for _, key in ipairs({ MESSAGE, ATTEMPTS, EVENTS, MIME }) do redis.call('PERSIST', key) end
+  end
+end
+`;
+
+/** Writes record, content, idempotency entry and indexes, or finds the answer that was given before. */
+export const ACCEPT = `${PRELUDE}
+if order.fingerprint then
+  local known = redis.call('HMGET', IDEMPOTENCY, 'fingerprint', 'id')
+  if known[1] then
+    return { known[1] == order.fingerprint and 'replayed' or 'conflict', known[2] }
+  end
+end
+if redis.call('EXISTS', MESSAGE) == 1 then return redis.error_reply('message id exists') end
+local expiresAt = order.expiresAt or (now + order.lifetime)
+redis.call('HSET', MESSAGE, 'fixed', ARGV[2], 'callerId', order.callerId, 'mailbox', order.mailbox, 'status', 'queued',
+  'revision', 1, 'ticket', 1, 'attempts', 0, 'pending', order.recipients,
+  'acceptedAt', now, 'updatedAt', now, 'expiresAt', expiresAt)
+redis.call('SET', MIME, ARGV[3])
+if order.fingerprint then
+  redis.call('HSET', IDEMPOTENCY, 'fingerprint', order.fingerprint, 'id', order.id)
+  redis.call('PEXPIRE', IDEMPOTENCY, order.idempotencyLifetime)
+end
+redis.call('ZADD', DUE, now + order.firstLook, order.id)
+transit(nil, 'queued')
+tell('queued')
+return { 'accepted', tostring(now), tostring(expiresAt) }
+`;
+
+/**
+ * Leave to start one attempt now, and the move to `sending`, in one step. A place in the sliding window is taken while
+ * the attempt runs and for one window after its reply, since nobody outside Microsoft knows when it counts.
+ */
+export const BEGIN = `${PRELUDE}
+local m = redis.call('HMGET', MESSAGE, 'status', 'ticket', 'pending', 'expiresAt')
+if not m[1] or (m[1] ~= 'queued' and m[1] ~= 'deferred') or tonumber(m[2]) ~= order.ticket then return { 'void' } end
+if redis.call('GET', LEASE) ~= order.lease then return { 'lost' } end
+if tonumber(m[4]) <= now then return { 'expired' } end
+if not order.trial and redis.call('HEXISTS', MAILBOX, 'hold') == 1 then return { 'held' } end
+
+local window, recipients = order.window, tonumber(m[3])
+redis.call('ZREMRANGEBYSCORE', PERMITS, '-inf', now)
+-- Only a clock that was set back can leave a place taken for longer than a window: it counts from now on.
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', PERMITS, '(' .. (now + window), '+inf')) do
+  redis.call('ZADD', PERMITS, now + window, member)
+end
+local running = redis.call('ZCARD', FLIGHTS)
+if redis.call('ZCARD', PERMITS) + running >= order.perWindow then
+  local first = redis.call('ZRANGE', PERMITS, 0, 0, 'WITHSCORES')
+  -- Where every place is taken by a running attempt, the next reply frees one a window later; look again soon.
+  return { 'wait', tostring(first[2] and (first[2] - now) or math.min(window, 1000)) }
+end
+
+local slice = math.floor(now / order.daySlice)
+local oldest, used, firstUsed = slice - order.daySlices, 0, nil
+local slices = redis.call('HGETALL', DAY)
+for i = 1, #slices, 2 do
+  local number = tonumber(slices[i])
+  if number < oldest or number > slice + 1 then redis.call('HDEL', DAY, slices[i])
+  else
+    used = used + tonumber(slices[i + 1])
+    if not firstUsed or number < firstUsed then firstUsed = number end
+  end
+end
+if used + recipients > order.perDay then
+  local free = firstUsed and (firstUsed + order.daySlices + 1) * order.daySlice - now or order.daySlice
+  return { 'quota', tostring(math.max(free, 1000)) }
+end
+
+redis.call('ZADD', FLIGHTS, now, order.token)
+redis.call('HINCRBY', DAY, slice, recipients)
+redis.call('HSET', MESSAGE, 'status', 'sending', 'attemptToken', order.token, 'slice', slice, 'updatedAt', now)
+redis.call('HDEL', MESSAGE, 'dotMayHaveLeft', 'nextAttemptAt')
+redis.call('HINCRBY', MESSAGE, 'revision', 1)
+redis.call('ZADD', DUE, now + order.longestAttempt, order.id)
+transit(m[1], 'sending')
+tell('sending')
+return { 'go', tostring(now), redis.call('HGETALL', MESSAGE), redis.call('GET', MIME) }
+`;
+
+/** Written before the final dot may leave; refused to whoever no longer holds the message. */
+export const MARK_DOT = `
+local m = redis.call('HMGET', KEYS[1], 'status', 'attemptToken')
+if m[1] ~= 'sending' or m[2] ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'dotMayHaveLeft', 1)
+return 1
+`;
+
+/**
+ * One checked move. Changes nothing unless the message is in one of \`order.from\` and, where a token is named, in that
+ * token's hands. Gives back the places and recipients that the attempt did not use.
+ */
+export const MOVE = `${PRELUDE}
+local m = redis.call('HMGET', MESSAGE, 'status', 'attemptToken', 'slice')
+local allowed = false
+for _, status in ipairs(order.from) do allowed = allowed or status == m[1] end
+if not allowed or (order.token and m[2] ~= order.token) then return { 'refused', m[1] or '' } end
+
+if order.flight then
+  if redis.call('ZREM', FLIGHTS, order.token) == 1 and order.flight.counted then
+    redis.call('ZADD', PERMITS, now + order.flight.window, order.token)
+    redis.call('PEXPIRE', PERMITS, order.flight.window + 60000)
+  end
+  if order.flight.unused > 0 and m[3] and redis.call('HEXISTS', DAY, m[3]) == 1 then
+    redis.call('HINCRBY', DAY, m[3], -order.flight.unused)
+  end
+end
+
+local set = { 'status', order.to, 'updatedAt', now }
+for field, value in pairs(order.set) do table.insert(set, field) table.insert(set, value) end
+local nextAttemptAt = order.delay and (now + order.delay)
+if nextAttemptAt then table.insert(set, 'nextAttemptAt') table.insert(set, nextAttemptAt) end
+redis.call('HSET', MESSAGE, unpack(set))
+if not nextAttemptAt then redis.call('HDEL', MESSAGE, 'nextAttemptAt') end
+if #order.clear > 0 then redis.call('HDEL', MESSAGE, unpack(order.clear)) end
+redis.call('HINCRBY', MESSAGE, 'revision', 1)
+local ticket = redis.call('HINCRBY', MESSAGE, 'ticket', 1)
+if order.attempt then redis.call('RPUSH', ATTEMPTS, order.attempt) redis.call('LTRIM', ATTEMPTS, -100, -1) end
+transit(m[1], order.to)
+redis.call('ZADD', DUE, (nextAttemptAt or now) + order.nextLook, order.id)
+keepOrForget(order.to)
+tell(order.to, order.event)
+return { 'moved', tostring(ticket), tostring(now) }
+`;
+
+/** Voids a job that a dead owner left active: only its message's next ticket may act. */
+export const RETICKET = `
+local m = redis.call('HMGET', KEYS[1], 'status', 'ticket')
+if (m[1] ~= 'queued' and m[1] ~= 'deferred') or m[2] ~= ARGV[1] then return 0 end
+return redis.call('HINCRBY', KEYS[1], 'ticket', 1)
+`;
+
+/**
+ * Frees, a full window from now, the places of attempts whose owner died: KEYS flights, permits; ARGV window.
+ * Only the holder of the lane's lease may call it, when it has just taken the lane over.
+ */
+export const LAND_ORPHANS = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local orphans = redis.call('ZRANGE', KEYS[1], 0, -1)
+for _, token in ipairs(orphans) do redis.call('ZADD', KEYS[2], now + tonumber(ARGV[1]), token) end
+redis.call('DEL', KEYS[1])
+return #orphans
+`;
+
+/**
+ * Takes (1) or renews (2) a lease; 0 where somebody else has it: KEYS lease, last owner; ARGV id, milliseconds.
+ * A lease that had run out while nobody else took it counts as renewed.
+ */
+export const LEASE = `
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+if redis.call('GET', KEYS[2]) == ARGV[1] then return 2 end
+redis.call('SET', KEYS[2], ARGV[1])
+return 1
+`;
+
+export const RELEASE = `
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+`;
