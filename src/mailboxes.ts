@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { MailboxConfig } from './config.ts';
 import type { Lane } from './gateway/deliver.ts';
+import type { MailboxConfig } from './mailbox-config.ts';
 import type { LaneSettings } from './queue/lane.ts';
 import { type Login, openConnection, quitConnection } from './smtp/connection.ts';
 import { type TokenSource, tokenSource } from './smtp/token.ts';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import type { Config, MailboxConfig } from './config.ts';
+import type { Config } from './config.ts';
 import { keyring } from './credentials.ts';
 import { type AcceptTools, accept, replay, type Sender } from './gateway/accept.ts';
 import { type Api, StoreUnavailable } from './gateway/api.ts';
@@ -9,6 +9,7 @@ import type { Ticket } from './gateway/deliver.ts';
 import { newMessageId } from './gateway/identifiers.ts';
 import { readMessage } from './gateway/read.ts';
 import { createServer } from './http/server.ts';
+import type { MailboxConfig } from './mailbox-config.ts';
 import { laneSettings } from './mailboxes.ts';
 import { sharedBackends } from './queue/backend.ts';
 import { type Jobs, jobQueues } from './queue/jobs.ts';

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
-import { type Config, type MailboxConfig, readConfig, USUAL_LIMITS } from './config.ts';
+import { type Config, readConfig } from './config.ts';
 import { keptApiKey } from './credentials.ts';
 import { createLogger } from './logger.ts';
+import { type MailboxConfig, USUAL_LIMITS } from './mailbox-config.ts';
 import { type EmbeddedRedis, startEmbeddedRedis } from './sandbox/embedded-redis.ts';
 import { type Sandbox, startSandbox } from './sandbox/sandbox.ts';
 import { type Settled, startService } from './service.ts';

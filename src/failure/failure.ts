@@ -4,17 +4,20 @@ import type { Reply, Stage } from '../mail/reply.ts';
 export const CATEGORIES = {
   authentication: 'Microsoft 365 or Entra ID refused our login: credentials, token, consent or sign-in policy.',
   configuration: 'The gateway is set up wrongly; no message can pass until an operator corrects it.',
-  mailboxUnusable: 'The sending mailbox itself cannot be used: full, unlicensed, missing or not accessible to the login.',
+  mailboxUnusable:
+    'The sending mailbox itself cannot be used: full, unlicensed, missing or not accessible to the login.',
   senderRefused: 'The From address may not be used by this mailbox.',
   senderBlocked: 'Microsoft has blocked or penalised the sender, tenant or address because of what was sent before.',
   throttled: 'Too fast or too many connections; waiting cures it.',
   quotaExceeded: 'A daily or tenant-wide allowance is used up; the next window cures it.',
   recipientRefused: 'The recipient does not exist or does not accept this message.',
-  messageRefused: 'The message itself is not acceptable: too large, malformed, too many recipients or forbidden content.',
+  messageRefused:
+    'The message itself is not acceptable: too large, malformed, too many recipients or forbidden content.',
   serviceUnavailable: 'Microsoft 365 or Entra ID is temporarily unable to serve; waiting cures it.',
   connection: 'The network, DNS, or the connection failed before the message was handed over.',
   tls: 'No trustworthy encrypted connection could be made; nothing was sent over it.',
-  outcomeUnknown: 'The connection was lost after the message may have been handed over; nobody knows whether it was accepted.',
+  outcomeUnknown:
+    'The connection was lost after the message may have been handed over; nobody knows whether it was accepted.',
   undeliverable: 'Accepted once, but a later server could not deliver it (seen in a non-delivery report).',
   expired: 'The message reached its expiresAt before it could be sent.',
   unknown: 'Not recognised; classified by its reply code alone.',

@@ -35,6 +35,7 @@ const BEFORE_DOT_MILLISECONDS = 180_000;
 const BYTES_PER_SECOND_AT_LEAST = 20_000;
 /** RFC 5321 §4.5.3.2.6: the server may need ten minutes to answer the final dot. Giving up earlier makes duplicates. */
 const AFTER_DOT_MILLISECONDS = 600_000;
+const RESET_MILLISECONDS = 5_000;
 
 /**
  * Runs MAIL FROM, RCPT TO, DATA and the final dot on an open connection, within one overall deadline.
@@ -58,7 +59,8 @@ export async function runTransaction(connection: SMTPConnection, transaction: Tr
       reusable: !connection.destroyed,
     };
   } catch (error) {
-    return brokenOff(error, body.stage, connection, deadline.expired());
+    const result = brokenOff(error, body.stage, connection, deadline.expired());
+    return { ...result, reusable: result.reusable && (await reset(connection)) };
   } finally {
     deadline.stop();
     body.destroy();
@@ -99,6 +101,21 @@ function brokenOff(error: unknown, stage: Stage, connection: SMTPConnection, lat
   const reached = trouble.via === 'smtp' ? trouble.reply.stage : stage;
   const reusable = trouble.via === 'smtp' && trouble.reply.code !== 421 && !connection.destroyed;
   return { stage: reached, accepted: [], refused, trouble, reusable };
+}
+
+/** Clears what a refused transaction left (RFC 5321 §4.1.1.5): a second MAIL FROM without it is out of sequence. */
+function reset(connection: SMTPConnection): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), RESET_MILLISECONDS);
+    const settle = (done: boolean) => {
+      clearTimeout(timer);
+      connection.off('end', ended);
+      resolve(done);
+    };
+    const ended = () => settle(false);
+    connection.once('end', ended);
+    connection.reset((error) => settle(!error));
+  });
 }
 
 /** Not sent, because the leave to send the dot was not given: the worker had lost the message or could not mark it. */

@@ -1,0 +1,67 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Api, Caller, Permission } from '../gateway/api.ts';
+import { sendProblem } from './problem.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set on every request that `authenticate` has let through. */
+    caller: Caller | null;
+  }
+  interface FastifyContextConfig {
+    /** Any one of these is enough. A route under `authenticate` without it lets nobody in. */
+    permissions?: readonly Permission[];
+  }
+}
+
+/** RFC 9110 §11.4: the scheme in any case; then the key, any 1 to 512 visible ASCII characters. */
+const BEARER = /^bearer +([\x21-\x7e]{1,512})$/i;
+const CHALLENGE = 'Bearer realm="postroom"';
+
+/** An `onRequest` hook, so that a stranger's body is never read. The key is accepted nowhere but in the header. */
+export function authenticate(api: Pick<Api, 'authenticate'>) {
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
+    if (request.headers.authorization === undefined) {
+      return sendProblem(reply, 'missing_credentials', { headers: { 'www-authenticate': CHALLENGE } });
+    }
+    const key = keyOf(request);
+    const caller = key === undefined ? undefined : await api.authenticate(key);
+    if (!caller) return refuseKey(reply);
+    request.caller = caller;
+    return mayPass(request, caller) ? undefined : refuseCaller(request, reply);
+  };
+}
+
+/** The caller of a request in a scope where `authenticate` is a hook. */
+export function callerOf(request: FastifyRequest): Caller {
+  if (!request.caller) throw new Error('A route without authentication asked for its caller.');
+  return request.caller;
+}
+
+/** Node keeps the first of two Authorization headers without a word; which one a proxy meant, nobody knows. */
+function keyOf(request: FastifyRequest): string | undefined {
+  const given = request.raw.rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'authorization');
+  if (given.length !== 1) return undefined;
+  return BEARER.exec(request.headers.authorization ?? '')?.[1];
+}
+
+function mayPass(request: FastifyRequest, caller: Caller): boolean {
+  return neededFor(request).some((permission) => caller.permissions.includes(permission));
+}
+
+function neededFor(request: FastifyRequest): readonly Permission[] {
+  return request.routeOptions.config.permissions ?? [];
+}
+
+function refuseKey(reply: FastifyReply): FastifyReply {
+  return sendProblem(reply, 'invalid_credentials', {
+    headers: { 'www-authenticate': `${CHALLENGE}, error="invalid_token"` },
+  });
+}
+
+function refuseCaller(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const scopes = neededFor(request);
+  return sendProblem(reply, 'insufficient_scope', {
+    detail: `This needs an API key with the scope ${scopes.join(' or ')}.`,
+    headers: { 'www-authenticate': `${CHALLENGE}, error="insufficient_scope", scope="${scopes.join(' ')}"` },
+  });
+}

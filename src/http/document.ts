@@ -1,0 +1,95 @@
+import swagger, { type SwaggerTransformObject } from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { FastifyInstance } from 'fastify';
+import {
+  fastifyZodOpenApiPlugin,
+  fastifyZodOpenApiTransform,
+  fastifyZodOpenApiTransformObject,
+} from 'fastify-zod-openapi';
+import { DOCS_CSP } from './security-headers.ts';
+
+const DESCRIPTION = `Postroom takes messages over HTTP and delivers them through Microsoft 365 mailboxes by authenticated SMTP, within their limits.
+
+- \`POST /v1/messages\` answers 202 once the message is on disk. It is then sent as soon as its mailbox may.
+- \`GET /v1/messages/{id}\` says where it stands, what Microsoft said word for word, what that means and what happens next.
+- \`sent\` means that Microsoft answered 250 after the final dot. It is not a proof of delivery.
+- Errors are problems (RFC 9457) with a stable \`code\`; those about a body name each field by its JSON pointer.
+- Answers may gain members; ignore those that you do not know. Requests may not have unknown ones.`;
+
+/** Collects the document from the routes that are added after it. */
+export async function documentRoutes(app: FastifyInstance, version: string): Promise<void> {
+  await app.register(fastifyZodOpenApiPlugin);
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Postroom',
+        summary: 'A REST email gateway for Microsoft 365.',
+        description: DESCRIPTION,
+        version,
+        license: { name: 'MIT', identifier: 'MIT' },
+      },
+      servers: [{ url: '/' }],
+      security: [{ apiKey: [] }],
+      tags: [
+        { name: 'Messages', description: 'Sending, and what became of it.' },
+        { name: 'Health', description: 'For load balancers and orchestrators.' },
+        { name: 'Reference', description: 'What the words of the API mean.' },
+      ],
+      components: {
+        securitySchemes: {
+          apiKey: { type: 'http', scheme: 'bearer', description: 'An API key, as `Authorization: Bearer <key>`.' },
+        },
+      },
+    },
+    transform: fastifyZodOpenApiTransform,
+    transformObject: (collected) => withBodyExamples(fastifyZodOpenApiTransformObject(collected)),
+  });
+}
+
+/** `/openapi.json`, made once. */
+export function serveDocument(app: FastifyInstance): void {
+  let document: string | undefined;
+  app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => {
+    document ??= JSON.stringify(app.swagger());
+    return reply.type('application/json').send(document);
+  });
+}
+
+/** Swagger UI at `/docs`. It forgets the key with the page: a key in the browser's storage outlives its use. */
+export async function serveSwaggerUi(app: FastifyInstance): Promise<void> {
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: DOCS_CSP,
+    theme: { title: 'Postroom API' },
+    uiConfig: {
+      deepLinking: true,
+      displayOperationId: true,
+      displayRequestDuration: true,
+      docExpansion: 'list',
+      persistAuthorization: false,
+      tryItOutEnabled: true,
+    },
+  });
+}
+
+/** @fastify/swagger drops the examples of a body but keeps `x-…` members of an operation: they travel in this one. */
+export const BODY_EXAMPLES = 'x-body-examples';
+
+type Document = ReturnType<SwaggerTransformObject>;
+
+interface Operation {
+  requestBody?: { content?: Record<string, { examples?: unknown }> };
+  [BODY_EXAMPLES]?: unknown;
+}
+
+function withBodyExamples(document: Document): Document {
+  for (const path of Object.values(document.paths ?? {})) {
+    for (const operation of Object.values(path as Record<string, Operation>)) {
+      const media = operation.requestBody?.content?.['application/json'];
+      if (media && operation[BODY_EXAMPLES]) media.examples = operation[BODY_EXAMPLES];
+      delete operation[BODY_EXAMPLES];
+    }
+  }
+  return document;
+}

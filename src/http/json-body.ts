@@ -1,0 +1,38 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { parseBoundedJson } from './bounded-json.ts';
+import { jsonPointer } from './json-pointer.ts';
+import { ProblemError } from './problem.ts';
+
+/** A message with 1,000 recipients as objects, 100 attachments and all else at its limit has about 5,300. */
+const MAX_VALUES = 10_000;
+/** A message has 3. */
+const MAX_DEPTH = 16;
+
+/** Makes `application/json` the only body this scope reads. */
+export function acceptOnlyJson(scope: FastifyInstance): void {
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    done(null, readJson(request, body));
+  });
+}
+
+function readJson(request: FastifyRequest, body: Buffer): unknown {
+  const encoding = request.headers['content-encoding'];
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
+    throw new ProblemError('unsupported_media_type', { detail: 'Send the body without a Content-Encoding.' });
+  }
+  const json = parseBoundedJson(body, { depth: MAX_DEPTH, values: MAX_VALUES });
+  if (json.kind === 'parsed') return json.value;
+  if (json.kind === 'invalid') throw new ProblemError('invalid_json', { detail: json.reason });
+  throw tooComplex(json.kind, json.member);
+}
+
+function tooComplex(kind: 'tooDeep' | 'tooMany', member: string | undefined): ProblemError {
+  const message =
+    kind === 'tooDeep'
+      ? `Is nested more than ${MAX_DEPTH} levels deep; a message needs 3.`
+      : `The body holds more than ${MAX_VALUES} values at this point; split it into several messages.`;
+  return new ProblemError('body_too_complex', {
+    errors: [{ pointer: jsonPointer(member === undefined ? [] : [member]), message }],
+  });
+}

@@ -1,0 +1,93 @@
+import { z } from 'zod';
+import { BODY_EXAMPLES } from './document.ts';
+import { acceptedExample, type ExampleAddresses, readExamples, sendExamples } from './examples.ts';
+import { problemResponses } from './problem-responses.ts';
+import { message } from './schemas/message.ts';
+import { sendMessage } from './schemas/send-message.ts';
+
+export const MAX_WAIT_SECONDS = 60;
+
+const WAIT = `This must be a number of seconds from 0 to ${MAX_WAIT_SECONDS}.`;
+
+// Response headers are given as plain schemas: @fastify/swagger puts them into header objects by itself.
+const acceptedHeaders = {
+  Location: { type: 'string', description: 'Path of the message.' },
+  'Retry-After': { type: 'string', description: 'Seconds after which it is worth looking.' },
+  'Idempotent-Replayed': {
+    type: 'string',
+    enum: ['true'],
+    description: 'This answer was given before to the same Idempotency-Key; nothing new was accepted.',
+  },
+};
+
+/** Documents and validates `POST /v1/messages`. */
+export function sendMessageSchema(addresses: ExampleAddresses) {
+  return {
+    tags: ['Messages'],
+    operationId: 'sendMessage',
+    summary: 'Send a message',
+    description:
+      'Accepts a message. The answer comes when it is safely on disk, not when it has been sent: poll the message, or wait for it with `?wait=`.\n\nWith an `Idempotency-Key` a request may be repeated as often as needed: the message is accepted once, and every repetition gets the same answer.',
+    headers: z.object({
+      'Idempotency-Key': z.string().optional().meta({
+        description:
+          '1 to 255 visible ASCII characters, of your choice, one for each message; remembered for at least 24 hours.',
+        pattern: '^[!-~]{1,255}$',
+      }),
+    }),
+    body: { required: true, content: { 'application/json': { schema: sendMessage } } },
+    [BODY_EXAMPLES]: sendExamples(addresses),
+    response: {
+      202: {
+        description: 'Accepted and on disk.',
+        headers: acceptedHeaders,
+        content: { 'application/json': { schema: message, examples: acceptedExample(addresses) } },
+      },
+      ...problemResponses(
+        'invalid_json',
+        'invalid_parameter',
+        'body_too_large',
+        'message_too_large',
+        'unsupported_media_type',
+        'invalid_fields',
+        'body_too_complex',
+        'idempotency_key_reused',
+        'sender_not_allowed',
+        'too_many_recipients',
+        'message_refused',
+      ),
+    },
+  };
+}
+
+const etagHeader = { ETag: { type: 'string', description: 'Changes whenever the message does.' } };
+
+/** Documents and validates `GET /v1/messages/{id}`. */
+export const readMessageSchema = {
+  tags: ['Messages'],
+  operationId: 'getMessage',
+  summary: 'Read a message',
+  description:
+    'Where the message stands, and why.\n\nWith `?wait=30` the answer comes as soon as the message changes, at the latest after 30 seconds, and at once if its status is final. To go on waiting, send the `ETag` of the last answer as `If-None-Match`: then a change that came in between is answered at once, and no change as 304.',
+  params: z.object({ id: z.string().meta({ description: 'The `id` of the message.' }) }),
+  querystring: z.strictObject({
+    wait: z.coerce
+      .number({ error: WAIT })
+      .min(0, { error: WAIT })
+      .max(MAX_WAIT_SECONDS, { error: WAIT })
+      .default(0)
+      .meta({ description: 'Seconds to wait for a change.' }),
+  }),
+  headers: z.object({
+    'If-None-Match': z.string().optional().meta({ description: 'The `ETag` of the answer that you have.' }),
+  }),
+  response: {
+    200: {
+      description: 'The message.',
+      headers: etagHeader,
+      content: { 'application/json': { schema: message, examples: readExamples() } },
+    },
+    304: { description: 'It is still as the `If-None-Match` says.' },
+    ...problemResponses('invalid_parameter', 'message_not_found'),
+  },
+};

@@ -1,0 +1,114 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyZodOpenApiTypeProvider } from 'fastify-zod-openapi';
+import type { Acceptance, Api, Reading } from '../gateway/api.ts';
+import type { MessageView } from '../gateway/view.ts';
+import { callerOf } from './auth.ts';
+import { namesEtag, quotedEtag } from './etag.ts';
+import { replayEarlier, sendConflict } from './idempotency.ts';
+import { readWhenChanged } from './long-poll.ts';
+import { readMessageSchema, sendMessageSchema } from './message-operations.ts';
+import { isProblemCode, type ProblemCode, sendProblem } from './problem.ts';
+import { sendMessage, sendMessageFields } from './schemas/send-message.ts';
+import { wholeMessageErrors } from './schemas/whole-message.ts';
+import { bodyValidator, queryValidator, unchecked } from './validation.ts';
+
+export interface MessageRoutes {
+  api: Api;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  /** Addresses for the example in the document. */
+  example: { from: string; to: string };
+}
+
+/** Longer ones cannot be ours and are not looked up. */
+const ID = /^[A-Za-z0-9_-]{1,64}$/;
+
+export function messageRoutes(scope: FastifyInstance, { api, now, example }: MessageRoutes): void {
+  scope.decorateRequest('idempotency', null);
+  const routes = scope.withTypeProvider<FastifyZodOpenApiTypeProvider>();
+  const checkBody = bodyValidator(sendMessage, {
+    fieldNames: sendMessageFields,
+    wholeErrors: (received) => wholeMessageErrors(received, now()),
+  });
+
+  routes.post('/messages', {
+    config: { permissions: ['send'] },
+    schema: sendMessageSchema(example),
+    validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? checkBody : unchecked),
+    preValidation: replayEarlier(api, sendReplayed),
+    handler: async (request, reply) => {
+      const acceptance = await api.accept(callerOf(request), request.body, request.idempotency ?? undefined);
+      return sendAcceptance(reply, acceptance);
+    },
+  });
+
+  const checkQuery = queryValidator(readMessageSchema.querystring);
+  const waiting = new Set<AbortController>();
+  scope.addHook('preClose', async () => {
+    for (const stop of waiting) stop.abort();
+  });
+
+  routes.get('/messages/:id', {
+    config: { permissions: ['read', 'operate'] },
+    schema: readMessageSchema,
+    validatorCompiler: ({ httpPart }) => (httpPart === 'querystring' ? checkQuery : unchecked),
+    handler: async (request, reply) => {
+      const { id } = request.params;
+      if (!ID.test(id)) return sendProblem(reply, 'message_not_found');
+      const stop = new AbortController();
+      waiting.add(stop);
+      reply.raw.once('close', () => stop.abort());
+      try {
+        return sendReading(
+          request,
+          reply,
+          await readWhenChanged(api, callerOf(request), id, {
+            milliseconds: request.query.wait * 1_000,
+            ifNoneMatch: request.headers['if-none-match'],
+            stop,
+          }),
+        );
+      } finally {
+        waiting.delete(stop);
+        stop.abort();
+      }
+    },
+  });
+}
+
+function sendAcceptance(reply: FastifyReply, acceptance: Acceptance): FastifyReply {
+  switch (acceptance.kind) {
+    case 'accepted':
+      return sendAccepted(reply, acceptance.message);
+    case 'replayed':
+      return sendReplayed(reply, acceptance.message);
+    case 'conflict':
+      return sendConflict(reply, acceptance.messageId);
+    case 'refused':
+      return sendRefusal(reply, acceptance);
+  }
+}
+
+function sendAccepted(reply: FastifyReply, message: MessageView): FastifyReply {
+  return reply
+    .code(202)
+    .headers({ location: `/v1/messages/${message.id}`, 'retry-after': '1' })
+    .send(message);
+}
+
+function sendReplayed(reply: FastifyReply, message: MessageView): FastifyReply {
+  return sendAccepted(reply.header('idempotent-replayed', 'true'), message);
+}
+
+function sendRefusal(reply: FastifyReply, { code, status, errors }: Acceptance & { kind: 'refused' }): FastifyReply {
+  const fallback: ProblemCode = status === 413 ? 'message_too_large' : 'message_refused';
+  const [first] = errors;
+  return sendProblem(reply, isProblemCode(code) ? code : fallback, { ...(first && { detail: first.message }), errors });
+}
+
+function sendReading(request: FastifyRequest, reply: FastifyReply, reading: Reading | undefined): FastifyReply {
+  if (!reading) return sendProblem(reply, 'message_not_found');
+  reply.header('etag', quotedEtag(reading.etag));
+  if (namesEtag(request.headers['if-none-match'], reading.etag)) return reply.code(304).send();
+  return reply.send(reading.message);
+}

@@ -1,0 +1,57 @@
+import { PROBLEMS, type ProblemCode, problemBody } from './problem.ts';
+import { problem } from './schemas/problem.ts';
+
+const EXAMPLE_REQUEST_ID = '3f2b8c1e-7a4d-4a53-9a53-5d1d9b6f0c11';
+
+/** Problems that any request may meet. */
+const ANYWHERE: readonly ProblemCode[] = [
+  'malformed_request',
+  'request_timeout',
+  'headers_too_large',
+  'internal_error',
+];
+/** And any request that needs a key. */
+const BEHIND_A_KEY: readonly ProblemCode[] = [
+  'missing_credentials',
+  'invalid_credentials',
+  'insufficient_scope',
+  'store_unavailable',
+  'shutting_down',
+];
+
+const EXAMPLE_ERRORS: Partial<Record<ProblemCode, { detail: string; errors: { pointer: string; message: string }[] }>> =
+  {
+    invalid_fields: {
+      detail: '2 things are wrong; errors names each.',
+      errors: [
+        { pointer: '/to/1', message: '"ada@" has no domain after the @.' },
+        { pointer: '/subjekt', message: 'There is no field "subjekt"; did you mean "subject"?' },
+      ],
+    },
+  };
+
+/** The error answers of an operation behind a key, by HTTP status, each with an example of every code. */
+export function problemResponses(...codes: ProblemCode[]): Record<string, ReturnType<typeof problemResponse>> {
+  return publicProblemResponses(...BEHIND_A_KEY, ...codes);
+}
+
+/** The same for an operation that anybody may use. */
+export function publicProblemResponses(...codes: ProblemCode[]): Record<string, ReturnType<typeof problemResponse>> {
+  const all = [...codes, ...ANYWHERE];
+  const statuses = [...new Set(all.map((code) => PROBLEMS[code].status))].sort((a, b) => a - b);
+  return Object.fromEntries(
+    statuses.map((status) => [String(status), problemResponse(all.filter((code) => PROBLEMS[code].status === status))]),
+  );
+}
+
+function problemResponse(codes: readonly ProblemCode[]) {
+  const examples = Object.fromEntries(codes.map((code) => [code, exampleOf(code)]));
+  return {
+    description: codes.map((code) => PROBLEMS[code].title).join(' · '),
+    content: { 'application/problem+json': { schema: problem, examples } },
+  };
+}
+
+function exampleOf(code: ProblemCode) {
+  return { summary: PROBLEMS[code].title, value: problemBody(code, EXAMPLE_REQUEST_ID, EXAMPLE_ERRORS[code]) };
+}

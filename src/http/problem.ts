@@ -1,0 +1,188 @@
+import type { FastifyReply } from 'fastify';
+
+interface Definition {
+  status: number;
+  title: string;
+  /** When it is answered, and what the caller can do. */
+  description: string;
+}
+
+/** Every problem that the API answers with. A code is stable and may be branched on; titles and details may change. */
+export const PROBLEMS = {
+  malformed_request: {
+    status: 400,
+    title: 'Malformed request',
+    description: 'The request is not valid HTTP, its path cannot be decoded, or its body ended early.',
+  },
+  invalid_json: {
+    status: 400,
+    title: 'Invalid JSON',
+    description: 'The body is empty, not valid UTF-8, or not valid JSON.',
+  },
+  invalid_parameter: {
+    status: 400,
+    title: 'Invalid parameter',
+    description: 'A query parameter or a request header has an unacceptable value; errors says which.',
+  },
+  missing_credentials: {
+    status: 401,
+    title: 'Missing credentials',
+    description: 'There is no API key. Send it as Authorization: Bearer <key>.',
+  },
+  invalid_credentials: {
+    status: 401,
+    title: 'Invalid credentials',
+    description: 'The Authorization header does not hold exactly one API key that is known and still valid.',
+  },
+  insufficient_scope: {
+    status: 403,
+    title: 'Insufficient scope',
+    description: 'The API key is valid, but may not do this; use a key with the scope that detail names.',
+  },
+  not_found: { status: 404, title: 'Not found', description: 'There is nothing at this path.' },
+  message_not_found: {
+    status: 404,
+    title: 'Message not found',
+    description: 'There is no message with this id, it has been deleted after its retention time, or it is not yours.',
+  },
+  method_not_allowed: {
+    status: 405,
+    title: 'Method not allowed',
+    description: 'The path exists, but not for this method; the Allow header lists the methods it has.',
+  },
+  request_timeout: {
+    status: 408,
+    title: 'Request timeout',
+    description: 'The request did not arrive whole within the time allowed.',
+  },
+  body_too_large: {
+    status: 413,
+    title: 'Body too large',
+    description: 'The body has more bytes than the service takes; detail says how many it takes.',
+  },
+  message_too_large: {
+    status: 413,
+    title: 'Message too large',
+    description: 'The message, encoded for sending, is larger than its mailbox may send.',
+  },
+  unsupported_media_type: {
+    status: 415,
+    title: 'Unsupported media type',
+    description: 'Bodies must be application/json in UTF-8, without a Content-Encoding.',
+  },
+  invalid_fields: {
+    status: 422,
+    title: 'Invalid fields',
+    description: 'Fields of the body are missing, unknown or wrong; errors names each with its JSON pointer.',
+  },
+  body_too_complex: {
+    status: 422,
+    title: 'Body too complex',
+    description:
+      'The body is nested too deeply or holds too many values to be a message; it was not looked at further.',
+  },
+  idempotency_key_reused: {
+    status: 422,
+    title: 'Idempotency key reused',
+    description: 'The Idempotency-Key was used before with another body; detail names the message it made.',
+  },
+  sender_not_allowed: {
+    status: 422,
+    title: 'Sender not allowed',
+    description: 'No mailbox of this service may send from this address, or this API key may not use it.',
+  },
+  too_many_recipients: {
+    status: 422,
+    title: 'Too many recipients',
+    description: 'to, cc and bcc together have more addresses than one message of this mailbox may have.',
+  },
+  message_refused: {
+    status: 422,
+    title: 'Message refused',
+    description: 'The message would certainly be refused by Microsoft 365; errors says why.',
+  },
+  headers_too_large: {
+    status: 431,
+    title: 'Headers too large',
+    description: 'The request line and the header fields together are too large.',
+  },
+  internal_error: {
+    status: 500,
+    title: 'Internal error',
+    description: 'Our fault. The log has the details under this requestId.',
+  },
+  store_unavailable: {
+    status: 503,
+    title: 'Storage unavailable',
+    description: 'Redis cannot be reached or cannot write. Repeat the request, best with an Idempotency-Key.',
+  },
+  shutting_down: {
+    status: 503,
+    title: 'Shutting down',
+    description: 'This process is about to stop and takes no new requests. Repeat the request.',
+  },
+} as const satisfies Record<string, Definition>;
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** What is wrong, and where: a JSON pointer into the body, a request header, or a query parameter. */
+export type ProblemItem = { message: string } & ({ pointer: string } | { header: string } | { parameter: string });
+
+/** The body of an error answer: RFC 9457 §3, with members of ours. */
+export interface ProblemBody {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  code: ProblemCode;
+  errors?: ProblemItem[];
+  requestId: string;
+}
+
+/** What varies between two problems of the same code. */
+export interface Particulars {
+  /** One sentence about this occurrence; else the description of the code. */
+  detail?: string;
+  errors?: ProblemItem[];
+  headers?: Record<string, string>;
+}
+
+/** Thrown where only the error handler can answer: while the body is read, or by a validator. */
+export class ProblemError extends Error {
+  override readonly name = 'ProblemError';
+  readonly problem: ProblemCode;
+  readonly particulars: Particulars;
+  constructor(problem: ProblemCode, particulars: Particulars = {}) {
+    super(particulars.detail ?? PROBLEMS[problem].description);
+    this.problem = problem;
+    this.particulars = particulars;
+  }
+}
+
+/**
+ * The `type` of a problem: a path of this service (`GET /problems/{code}` explains it), so that it reads the same in
+ * every installation. RFC 9457 §3.1.1 allows a relative reference and recommends the full path.
+ */
+export function problemType(code: ProblemCode): string {
+  return `/problems/${code}`;
+}
+
+export function problemBody(code: ProblemCode, requestId: string, { detail, errors }: Particulars = {}): ProblemBody {
+  const { status, title, description } = PROBLEMS[code];
+  const base = { type: problemType(code), title, status, detail: detail ?? description, code };
+  return { ...base, ...(errors && errors.length > 0 && { errors }), requestId };
+}
+
+/** Answers with a problem; nothing else may answer with an error. */
+export function sendProblem(reply: FastifyReply, code: ProblemCode, particulars: Particulars = {}): FastifyReply {
+  const body = problemBody(code, reply.request.id, particulars);
+  return reply
+    .code(body.status)
+    .headers(particulars.headers ?? {})
+    .type('application/problem+json')
+    .serializer(JSON.stringify)
+    .send(body);
+}
+
+export function isProblemCode(code: string): code is ProblemCode {
+  return Object.hasOwn(PROBLEMS, code);
+}

@@ -1,0 +1,57 @@
+import { z } from 'zod';
+import { type AddressInput, nameImpersonates, parseAddress } from '../../mail/address.ts';
+
+/** More entries than this are refused here; the mailbox's own limit is the gateway's to check. */
+export const MAX_RECIPIENTS = 1_000;
+
+const addressObject = z
+  .strictObject({
+    address: z.string().meta({ description: 'The address alone.', example: 'ada@fabrikam.com' }),
+    name: z.string().optional().meta({ description: 'Display name, in plain Unicode.', example: 'Ada Lovelace' }),
+  })
+  .meta({ id: 'Address', description: 'An address with its display name.' });
+
+export const ADDRESS_FIELDS = Object.keys(addressObject.shape);
+
+const addressInput = z
+  .union([z.string().meta({ description: '`ada@fabrikam.com` or `Ada Lovelace <ada@fabrikam.com>`' }), addressObject])
+  .meta({ id: 'AddressInput', description: 'One address, as a string or as an object.' });
+
+const oneAddress = addressInput.transform((input, context) => {
+  const parsed = parseAddress(input);
+  if (parsed.ok) return parsed.address;
+  context.addIssue({ code: 'custom', path: faultyPart(input), message: asSentence(parsed.problem) });
+  return z.NEVER;
+});
+
+export const senderAddress = oneAddress.superRefine((address, context) => {
+  const problem = nameImpersonates(address);
+  if (problem) context.addIssue({ code: 'custom', message: problem });
+});
+
+const oneOrSeveral = z
+  .union([oneAddress, z.array(oneAddress).max(MAX_RECIPIENTS)])
+  .meta({ id: 'AddressList', description: 'One address, or a list of at most 1,000.' });
+
+/** One address or several; always a list once parsed. */
+export const addressList = oneOrSeveral.transform((given) => (Array.isArray(given) ? given : [given]));
+
+/** The same for Reply-To, where as in From a name that shows another address would mislead. */
+export const replyAddressList = oneOrSeveral.transform((given, context) => {
+  const addresses = Array.isArray(given) ? given : [given];
+  for (const [index, address] of addresses.entries()) {
+    const message = nameImpersonates(address);
+    if (message) context.addIssue({ code: 'custom', path: Array.isArray(given) ? [index] : [], message });
+  }
+  return addresses;
+});
+
+/** Of an object, the member that is at fault: if the address alone is right, it is the name. */
+function faultyPart(input: AddressInput): PropertyKey[] {
+  if (typeof input === 'string') return [];
+  return parseAddress({ address: input.address }).ok ? ['name'] : ['address'];
+}
+
+function asSentence(problem: string): string {
+  return /[.?!]$/.test(problem) ? problem : `${problem}.`;
+}

@@ -1,0 +1,158 @@
+import fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
+import type { Api } from '../gateway/api.ts';
+import { authenticate } from './auth.ts';
+import { documentRoutes, serveDocument, serveSwaggerUi } from './document.ts';
+import { clientErrorHandler, errorHandler } from './error-handler.ts';
+import { healthRoutes } from './health.ts';
+import { acceptOnlyJson } from './json-body.ts';
+import { rememberPaths } from './known-paths.ts';
+import { messageRoutes } from './messages.ts';
+import { sendProblem } from './problem.ts';
+import { referenceRoutes } from './reference.ts';
+import { requestIdOf } from './request-id.ts';
+import { SECURITY_HEADERS } from './security-headers.ts';
+
+/** Bounds on what one client may cost. Node's own leave a slow one connected for minutes. */
+export interface HttpLimits {
+  /** Of a request's body; base64 makes attachments a third larger. */
+  bodyBytes: number;
+  /** From the connection, or the first byte of a later request, to the end of its headers. */
+  headersMilliseconds: number;
+  /** To the end of its body. */
+  requestMilliseconds: number;
+  /** Idle between two requests. Longer than the 60 seconds of usual load balancers, who must be the first to close. */
+  keepAliveMilliseconds: number;
+  /** How often the three are looked at. */
+  checkMilliseconds: number;
+}
+
+export const DEFAULT_LIMITS: HttpLimits = {
+  bodyBytes: 48 * 1024 * 1024,
+  headersMilliseconds: 10_000,
+  requestMilliseconds: 60_000,
+  keepAliveMilliseconds: 65_000,
+  checkMilliseconds: 2_000,
+};
+
+export interface ServerOptions {
+  api: Api;
+  /** Where faults and refusals are told, and at level debug each answer; nowhere if absent. */
+  logger?: FastifyBaseLogger;
+  /** Of Postroom, for the document. */
+  version: string;
+  limits?: Partial<HttpLimits>;
+  /** Addresses with which Swagger UI's example works when it is sent as it stands. */
+  exampleFrom?: string;
+  exampleTo?: string;
+  /** Serve `/docs`; true if absent. `/openapi.json` is always served. */
+  swaggerUi?: boolean;
+  /** Milliseconds since the epoch. */
+  now?: () => number;
+}
+
+/** The HTTP server, ready but not listening. The order in which things are added is the order in which they act. */
+export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
+  const { api, logger, version, swaggerUi = true, now = Date.now } = options;
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const example = { from: options.exampleFrom ?? 'billing@contoso.com', to: options.exampleTo ?? 'ada@fabrikam.com' };
+
+  const app = bareServer(logger, limits);
+  app.setSerializerCompiler(() => JSON.stringify);
+  app.setErrorHandler(errorHandler(limits.bodyBytes));
+  const methodsOf = rememberPaths(app);
+  app.setNotFoundHandler((request, reply) => refusePath(request, reply, methodsOf));
+
+  greet(app, methodsOf);
+  logAnswers(app);
+
+  await documentRoutes(app, version);
+  referenceRoutes(app, version, swaggerUi);
+  healthRoutes(app, api);
+  await app.register(
+    (scope, _options, done) => {
+      scope.decorateRequest('caller', null);
+      scope.addHook('onRequest', authenticate(api));
+      acceptOnlyJson(scope);
+      messageRoutes(scope, { api, now, example });
+      done();
+    },
+    { prefix: '/v1' },
+  );
+  serveDocument(app);
+  if (swaggerUi) await serveSwaggerUi(app);
+  await app.ready();
+  return app;
+}
+
+function bareServer(logger: FastifyBaseLogger | undefined, limits: HttpLimits): FastifyInstance {
+  return fastify({
+    ...(logger && { loggerInstance: logger }),
+    logController: new LogController({ disableRequestLogging: true }),
+    // A logger of its own for every request would cost more than all we log.
+    childLoggerFactory: (parent) => parent,
+    genReqId: requestIdOf,
+    requestIdHeader: false,
+    bodyLimit: limits.bodyBytes,
+    requestTimeout: limits.requestMilliseconds,
+    keepAliveTimeout: limits.keepAliveMilliseconds,
+    http: {
+      headersTimeout: Math.min(limits.headersMilliseconds, limits.requestMilliseconds),
+      connectionsCheckingInterval: limits.checkMilliseconds,
+    },
+    return503OnClosing: false,
+    clientErrorHandler,
+    frameworkErrors: (error, request, reply) => {
+      reply.headers(SECURITY_HEADERS).header('x-request-id', request.id);
+      void errorHandler(limits.bodyBytes)(error, request as FastifyRequest, reply as FastifyReply);
+    },
+  });
+}
+
+/**
+ * Before anything else, and in one hook because every request pays for each. Unknown paths are refused here, because
+ * Fastify would read the body first. While closing, requests still come over open connections; load balancers take
+ * the 503 to another process.
+ */
+function greet(app: FastifyInstance, methodsOf: (path: string) => string[]): void {
+  let closing = false;
+  app.addHook('preClose', async () => {
+    closing = true;
+  });
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.headers(SECURITY_HEADERS).header('x-request-id', request.id);
+    if (closing) sendProblem(reply, 'shutting_down', { headers: { 'retry-after': '1', connection: 'close' } });
+    else if (request.is404) refusePath(request, reply, methodsOf);
+    else done();
+  });
+}
+
+function refusePath(request: FastifyRequest, reply: FastifyReply, methodsOf: (path: string) => string[]): FastifyReply {
+  const [path = '/'] = request.url.split('?');
+  const methods = methodsOf(path);
+  if (methods.length === 0) return sendProblem(reply, 'not_found');
+  return sendProblem(reply, 'method_not_allowed', { headers: { allow: methods.join(', ') } });
+}
+
+/** The path is logged as its pattern: what callers put into URLs is not ours to keep. */
+function logAnswers(app: FastifyInstance): void {
+  app.addHook('onResponse', (request, reply, done) => {
+    const { method, routeOptions } = request;
+    const { statusCode, elapsedTime } = reply;
+    const line = {
+      requestId: request.id,
+      method,
+      route: routeOptions.url ?? null,
+      statusCode,
+      milliseconds: Math.round(elapsedTime),
+    };
+    if (statusCode === 401 || statusCode === 403) request.log.warn(line, 'refused a request');
+    else request.log.debug(line, 'answered a request');
+    done();
+  });
+}

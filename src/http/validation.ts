@@ -1,0 +1,62 @@
+import { z } from 'zod';
+import type { FieldError } from '../gateway/api.ts';
+import { fieldErrorsOf, MAX_FIELD_ERRORS, sentence } from './field-errors.ts';
+import { ProblemError, type ProblemItem } from './problem.ts';
+
+type Validated = { value: unknown } | { error: ProblemError };
+
+/** What a body has to satisfy besides its schema. */
+export interface BodyRules {
+  /** Names of the fields of the object at a path: what an unknown one may have meant. */
+  fieldNames(path: readonly PropertyKey[]): readonly string[];
+  /** What is wrong with the body as received that its schema cannot say. */
+  wholeErrors(received: unknown): FieldError[];
+}
+
+/** A Fastify validator for a body: all that is wrong at once, as `invalid_fields`. */
+export function bodyValidator(schema: z.ZodType, { fieldNames, wholeErrors }: BodyRules) {
+  const compiled = z.compile(schema);
+  return (received: unknown): Validated => {
+    const result = compiled.safeParse(received, { error: sentence });
+    const fieldErrors = result.success ? [] : fieldErrorsOf(result.error.issues, fieldNames);
+    const errors = merge(fieldErrors, wholeErrors(received));
+    return errors.length === 0 && result.success ? { value: result.data } : { error: invalidFields(errors) };
+  };
+}
+
+/** A Fastify validator for query parameters. */
+export function queryValidator(schema: z.ZodType) {
+  return (received: unknown): Validated => {
+    const result = schema.safeParse(received, { error: sentence });
+    return result.success ? { value: result.data } : { error: invalidParameters(result.error.issues) };
+  };
+}
+
+/** A validator for what is in the schema only to be documented. */
+export function unchecked(value: unknown): Validated {
+  return { value };
+}
+
+/** Answers in the same form as a body that breaks its schema. */
+export function invalidFields(errors: FieldError[]): ProblemError {
+  const listed = errors.slice(0, MAX_FIELD_ERRORS);
+  const [first] = listed;
+  const where = first?.pointer === '' ? 'The body' : first?.pointer;
+  const detail =
+    listed.length === 1 ? `${where}: ${first?.message}` : `${listed.length} things are wrong; errors names each.`;
+  return new ProblemError('invalid_fields', { detail, errors: listed });
+}
+
+/** A field that is already reported is not reported twice. */
+function merge(errors: FieldError[], others: FieldError[]): FieldError[] {
+  const reported = new Set(errors.map(({ pointer }) => pointer));
+  return [...errors, ...others.filter(({ pointer }) => !reported.has(pointer))];
+}
+
+function invalidParameters(issues: readonly z.core.$ZodIssue[]): ProblemError {
+  const errors = fieldErrorsOf(issues, () => []).map(
+    ({ pointer, message }): ProblemItem => ({ parameter: pointer.slice(1), message }),
+  );
+  const names = errors.map((error) => ('parameter' in error ? error.parameter : '')).join(', ');
+  return new ProblemError('invalid_parameter', { detail: `Query parameter ${names}: ${errors[0]?.message}`, errors });
+}

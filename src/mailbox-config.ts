@@ -1,0 +1,291 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { type Reader, shown } from './environment.ts';
+import { domainOf, parseAddress } from './mail/address.ts';
+
+export interface MailboxConfig {
+  id: string;
+  /** The login, and the address that Microsoft calls the mailbox. */
+  address: string;
+  /** Addresses, or `*@domain`, that may be used as From. */
+  from: string[];
+  /** Absent only for the role `api`, which never logs in. */
+  auth?: MailboxAuth;
+  smtp: { host: string; port: number; ca?: string; heloName: string };
+  limits: MailboxLimits;
+}
+
+export type MailboxAuth =
+  | { type: 'password'; password: string }
+  | {
+      type: 'clientCredentials';
+      tenantId: string;
+      clientId: string;
+      clientSecret: string;
+      authority: string;
+      scope: string;
+    };
+
+export interface MailboxLimits {
+  messagesPerMinute: number;
+  windowSeconds: number;
+  connections: number;
+  recipientsPerDay: number;
+  recipientsPerMessage: number;
+  messageBytes: number;
+}
+
+/** Microsoft's limits for one mailbox (learn.microsoft.com, Exchange Online limits, read 2026-11). */
+export const USUAL_LIMITS: MailboxLimits = {
+  messagesPerMinute: 30,
+  windowSeconds: 60,
+  connections: 3,
+  recipientsPerDay: 10_000,
+  recipientsPerMessage: 500,
+  messageBytes: 35_000_000,
+};
+
+const USUAL_SMTP = { host: 'smtp.office365.com', port: 587 };
+const USUAL_AUTHORITY = 'https://login.microsoftonline.com';
+const USUAL_SCOPE = 'https://outlook.office365.com/.default';
+type Role = 'all' | 'api' | 'worker';
+
+/** The mailboxes that the environment names; undefined where it names none. */
+export function readMailboxes(env: Reader, role: Role, faults: string[]): MailboxConfig[] | undefined {
+  const file = env.text('M365_MAILBOXES_FILE');
+  const single = env.text('M365_MAILBOX');
+  if (file && single) faults.push('M365_MAILBOX and M365_MAILBOXES_FILE are both set; keep one.');
+  if (file) return readMailboxesFile(file, role, faults);
+  if (single) return [singleMailbox(single, env, role, faults)];
+  const stray = (['M365_PASSWORD', 'M365_TENANT_ID', 'M365_CLIENT_ID', 'M365_CLIENT_SECRET'] as const).filter((name) =>
+    env.text(name),
+  );
+  if (stray.length > 0)
+    faults.push(`M365_MAILBOX is missing, although ${stray.join(', ')} ${stray.length > 1 ? 'are' : 'is'} set.`);
+  return undefined;
+}
+
+function singleMailbox(address: string, env: Reader, role: Role, faults: string[]): MailboxConfig {
+  const parsed = parseAddress({ address });
+  if (!parsed.ok) faults.push(`M365_MAILBOX is not an address: ${parsed.problem}`);
+  const mailbox = parsed.ok ? parsed.address.address : 'invalid@invalid.invalid';
+  const from = (env.text('M365_FROM') ?? mailbox).split(',').map((each) => each.trim());
+  const ca = caFile('M365_SMTP_CA_FILE', env.text('M365_SMTP_CA_FILE'), faults);
+  const auth = singleAuth(env, role, faults);
+  return {
+    id: 'main',
+    address: mailbox,
+    from: from.map((each) => allowedFrom(each, 'M365_FROM', faults)),
+    ...(auth && { auth }),
+    smtp: {
+      host: env.text('M365_SMTP_HOST') ?? USUAL_SMTP.host,
+      port: env.whole('M365_SMTP_PORT', USUAL_SMTP.port, 1, 65_535),
+      heloName: heloName('M365_HELO_NAME', env.text('M365_HELO_NAME') ?? domainOf(mailbox), faults),
+      ...(ca && { ca }),
+    },
+    limits: {
+      messagesPerMinute: env.whole('M365_MESSAGES_PER_MINUTE', USUAL_LIMITS.messagesPerMinute, 1, 100_000),
+      windowSeconds: env.number('M365_WINDOW_SECONDS', USUAL_LIMITS.windowSeconds, 0.05, 86_400),
+      connections: env.whole('M365_CONNECTIONS', USUAL_LIMITS.connections, 1, 1_000),
+      recipientsPerDay: env.whole('M365_RECIPIENTS_PER_DAY', USUAL_LIMITS.recipientsPerDay, 1, 100_000_000),
+      recipientsPerMessage: env.whole('M365_RECIPIENTS_PER_MESSAGE', USUAL_LIMITS.recipientsPerMessage, 1, 1_000),
+      messageBytes: env.whole('M365_MESSAGE_BYTES', USUAL_LIMITS.messageBytes, 1_000, 157_286_400),
+    },
+  };
+}
+
+function singleAuth(env: Reader, role: Role, faults: string[]): MailboxAuth | undefined {
+  const password = env.text('M365_PASSWORD');
+  const tenantId = env.text('M365_TENANT_ID');
+  const clientId = env.text('M365_CLIENT_ID');
+  const clientSecret = env.text('M365_CLIENT_SECRET');
+  const authority = authorityUrl('M365_AUTHORITY', env.text('M365_AUTHORITY') ?? USUAL_AUTHORITY, faults);
+  if (password && (tenantId || clientId || clientSecret)) {
+    faults.push(
+      'M365_PASSWORD is set beside M365_TENANT_ID, M365_CLIENT_ID or M365_CLIENT_SECRET; keep one way to log in.',
+    );
+    return undefined;
+  }
+  if (password) return { type: 'password', password };
+  if (tenantId && clientId && clientSecret)
+    return {
+      type: 'clientCredentials',
+      tenantId,
+      clientId,
+      clientSecret,
+      authority,
+      scope: env.text('M365_SCOPE') ?? USUAL_SCOPE,
+    };
+  if (role === 'api') return undefined;
+  const parts = { M365_TENANT_ID: tenantId, M365_CLIENT_ID: clientId, M365_CLIENT_SECRET: clientSecret };
+  const missing = Object.entries(parts).filter(([, value]) => !value);
+  for (const [name] of missing)
+    faults.push(
+      `${name} is missing: M365_MAILBOX needs M365_TENANT_ID, M365_CLIENT_ID and M365_CLIENT_SECRET, or M365_PASSWORD.`,
+    );
+  return undefined;
+}
+
+function allowedFrom(value: string, name: string, faults: string[]): string {
+  const sample = value.startsWith('*@') ? `anybody${value.slice(1)}` : value;
+  const parsed = parseAddress({ address: sample });
+  if (!parsed.ok) {
+    faults.push(`${name}: "${shown(value)}" is neither an address nor *@domain: ${parsed.problem}`);
+    return value;
+  }
+  return value.startsWith('*@') ? `*@${domainOf(parsed.address.address)}` : parsed.address.address.toLowerCase();
+}
+
+function heloName(name: string, value: string, faults: string[]): string {
+  const label = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
+  if (value.length > 253 || !new RegExp(`^${label}(?:\\.${label})+$`).test(value))
+    faults.push(
+      `${name} must be a fully qualified domain name such as mail.contoso.com, not "${shown(value)}" (Microsoft answers 501 5.5.4 to others).`,
+    );
+  return value;
+}
+
+function authorityUrl(name: string, value: string, faults: string[]): string {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  // Anywhere else the client secret would cross a network in clear text.
+  const local = url && ['127.0.0.1', 'localhost', '[::1]'].includes(url.hostname);
+  if (!url || !(url.protocol === 'https:' || (url.protocol === 'http:' && local)))
+    faults.push(`${name} must be an https URL such as ${USUAL_AUTHORITY}, not "${shown(value)}".`);
+  return value.replace(/\/+$/, '');
+}
+
+function caFile(name: string, path: string | undefined, faults: string[]): string | undefined {
+  if (!path) return undefined;
+  try {
+    const pem = readFileSync(path, 'utf8');
+    if (pem.includes('-----BEGIN CERTIFICATE-----')) return pem;
+    faults.push(`${name} holds no PEM certificate: ${path}`);
+  } catch (error) {
+    faults.push(`${name} cannot be read: ${(error as Error).message}`);
+  }
+  return undefined;
+}
+
+const whole = (least: number, most: number) => z.number().int().min(least).max(most);
+
+const mailboxEntry = z.strictObject({
+  id: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'must be 1 to 63 letters, digits, dots, hyphens or underscores'),
+  address: z.string(),
+  from: z.array(z.string()).min(1).optional(),
+  auth: z
+    .discriminatedUnion('type', [
+      z.strictObject({
+        type: z.literal('password'),
+        password: z.string().min(1).optional(),
+        passwordFile: z.string().optional(),
+      }),
+      z.strictObject({
+        type: z.literal('clientCredentials'),
+        tenantId: z.string().min(1),
+        clientId: z.string().min(1),
+        clientSecret: z.string().min(1).optional(),
+        clientSecretFile: z.string().optional(),
+        authority: z.string().optional(),
+        scope: z.string().optional(),
+      }),
+    ])
+    .optional(),
+  smtp: z
+    .strictObject({
+      host: z.string().min(1).optional(),
+      port: whole(1, 65_535).optional(),
+      caFile: z.string().optional(),
+      heloName: z.string().optional(),
+    })
+    .optional(),
+  limits: z
+    .strictObject({
+      messagesPerMinute: whole(1, 100_000).optional(),
+      windowSeconds: z.number().min(0.05).max(86_400).optional(),
+      connections: whole(1, 1_000).optional(),
+      recipientsPerDay: whole(1, 100_000_000).optional(),
+      recipientsPerMessage: whole(1, 1_000).optional(),
+      messageBytes: whole(1_000, 157_286_400).optional(),
+    })
+    .optional(),
+});
+
+const mailboxesFile = z.strictObject({ mailboxes: z.array(mailboxEntry).min(1) });
+
+function readMailboxesFile(path: string, role: Role, faults: string[]): MailboxConfig[] | undefined {
+  const name = 'M365_MAILBOXES_FILE';
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    faults.push(`${name} cannot be read as JSON: ${(error as Error).message}`);
+    return [];
+  }
+  const parsed = mailboxesFile.safeParse(json);
+  if (!parsed.success) {
+    for (const { path: at, message } of parsed.error.issues)
+      faults.push(`${name}: ${at.join('.') || 'the file'}: ${message}`);
+    return [];
+  }
+  const mailboxes = parsed.data.mailboxes.map((entry, index) => mailboxOf(entry, index, role, faults));
+  for (const { id } of mailboxes)
+    if (mailboxes.filter((each) => each.id === id).length > 1)
+      faults.push(`${name}: the id "${id}" is used more than once.`);
+  return mailboxes;
+}
+
+function mailboxOf(entry: z.infer<typeof mailboxEntry>, index: number, role: Role, faults: string[]): MailboxConfig {
+  const at = (field: string) => `M365_MAILBOXES_FILE: mailboxes.${index}.${field}`;
+  const parsed = parseAddress({ address: entry.address });
+  if (!parsed.ok) faults.push(`${at('address')}: ${parsed.problem}`);
+  const address = parsed.ok ? parsed.address.address : 'invalid@invalid.invalid';
+  const ca = caFile(at('smtp.caFile'), entry.smtp?.caFile, faults);
+  const auth = authOf(entry, at, role, faults);
+  return {
+    id: entry.id,
+    address,
+    from: (entry.from ?? [address]).map((each) => allowedFrom(each, at('from'), faults)),
+    ...(auth && { auth }),
+    smtp: {
+      host: entry.smtp?.host ?? USUAL_SMTP.host,
+      port: entry.smtp?.port ?? USUAL_SMTP.port,
+      heloName: heloName(at('smtp.heloName'), entry.smtp?.heloName ?? domainOf(address), faults),
+      ...(ca && { ca }),
+    },
+    limits: { ...USUAL_LIMITS, ...(entry.limits as Partial<MailboxLimits>) },
+  };
+}
+
+function authOf(
+  { auth }: z.infer<typeof mailboxEntry>,
+  at: (field: string) => string,
+  role: Role,
+  faults: string[],
+): MailboxAuth | undefined {
+  if (!auth) {
+    if (role !== 'api') faults.push(`${at('auth')} is missing: clientCredentials or password.`);
+    return undefined;
+  }
+  if (auth.type === 'password') {
+    const password = auth.password ?? secretFile(at('auth.passwordFile'), auth.passwordFile, faults);
+    if (!password) faults.push(`${at('auth.password')} or auth.passwordFile is missing.`);
+    return password ? { type: 'password', password } : undefined;
+  }
+  const clientSecret = auth.clientSecret ?? secretFile(at('auth.clientSecretFile'), auth.clientSecretFile, faults);
+  if (!clientSecret) faults.push(`${at('auth.clientSecret')} or auth.clientSecretFile is missing.`);
+  const authority = authorityUrl(at('auth.authority'), auth.authority ?? USUAL_AUTHORITY, faults);
+  const { tenantId, clientId, scope = USUAL_SCOPE } = auth;
+  return clientSecret ? { type: 'clientCredentials', tenantId, clientId, clientSecret, authority, scope } : undefined;
+}
+
+function secretFile(name: string, path: string | undefined, faults: string[]): string | undefined {
+  if (!path) return undefined;
+  try {
+    return readFileSync(path, 'utf8').trim() || undefined;
+  } catch (error) {
+    faults.push(`${name} cannot be read: ${(error as Error).message}`);
+    return undefined;
+  }
+}

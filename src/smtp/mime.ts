@@ -1,0 +1,143 @@
+import { isComposite } from '../mail/attachment.ts';
+import { isFreeText } from '../mail/header.ts';
+import type { Attachment, Submission } from '../mail/message.ts';
+import { addressList, encodedWords, field, freeText, parameter, verbatim } from './field.ts';
+import { base64Length, encodeText, writeBase64 } from './transfer.ts';
+
+/** What is fixed at acceptance, so that every attempt sends the same bytes. */
+export interface Fixed {
+  /** With angle brackets (RFC 5322 §3.6.4). */
+  messageId: string;
+  date: Date;
+}
+
+/** Octets as they are sent, or those of a file that is put into base64 only when the room for it is there. */
+type Chunk = string | Buffer | { file: Buffer };
+
+/** A MIME entity (RFC 2045 §2.4): its own header fields, and the octets after the empty line without a last line end. */
+interface Entity {
+  head: string;
+  body: readonly Chunk[];
+}
+
+/**
+ * The octets of a message (RFC 5322, RFC 2045–2049): ASCII, CRLF line ends only. No Bcc field.
+ *
+ * @param seed letters and digits for the boundaries. They begin with `=_`, which no line of a body can have after its
+ *   `--` (see `encodeText`), so that no content can end its part, whoever guesses the seed.
+ */
+export function composeMime(submission: Submission, fixed: Fixed, seed: string): Buffer {
+  const { head, body } = entityOf(submission, (part) => `=_${seed}_${part}`);
+  const message = [header(submission, fixed), head, '\r\n', ...body];
+  return joined(endsLine(body) ? message : [...message, '\r\n']);
+}
+
+function header(submission: Submission, fixed: Fixed): string {
+  const { from, to, cc, replyTo, subject, headers } = submission;
+  return [
+    field('From', addressList([from])),
+    to.length > 0 ? field('To', addressList(to)) : '',
+    cc.length > 0 ? field('Cc', addressList(cc)) : '',
+    replyTo.length > 0 ? field('Reply-To', addressList(replyTo)) : '',
+    subject === '' ? '' : field('Subject', freeText(subject)),
+    field('Message-ID', [fixed.messageId]),
+    field('Date', [fixed.date.toUTCString().replace('GMT', '+0000')]),
+    ...Object.entries(headers).map(([name, value]) =>
+      field(name, isFreeText(name) ? freeText(value) : verbatim(value)),
+    ),
+    field('MIME-Version', ['1.0']),
+  ].join('');
+}
+
+/**
+ * mixed( alternative( text, related( html, inline parts )), attachments ), without the levels that would hold one part
+ * (RFC 2046 §5.1.3–5.1.4, RFC 2387).
+ */
+function entityOf(submission: Submission, boundary: (part: string) => string): Entity {
+  const { text = '', html = '', attachments } = submission;
+  const inline = attachments.filter((attachment) => html !== '' && belongsToHtml(attachment));
+  const rich = html === '' ? [] : [related(textEntity('html', html), inline, boundary('related'))];
+  const plain = text === '' && (rich.length > 0 || attachments.length > 0) ? [] : [textEntity('plain', text)];
+  const body = grouped('alternative', [...plain, ...rich], boundary('alternative'));
+  const files = attachments.filter((attachment) => html === '' || !belongsToHtml(attachment)).map(fileEntity);
+  return files.length === 0 && body ? body : multipart('mixed', [...(body ? [body] : []), ...files], boundary('mixed'));
+}
+
+/** Shown within the HTML by a `cid:` reference, rather than beside it. */
+function belongsToHtml(attachment: Attachment): boolean {
+  return attachment.disposition === 'inline' && attachment.contentId !== undefined;
+}
+
+function related(html: Entity, inline: readonly Attachment[], boundary: string): Entity {
+  return inline.length === 0
+    ? html
+    : multipart('related', [html, ...inline.map(fileEntity)], boundary, 'type="text/html"');
+}
+
+function grouped(kind: string, entities: readonly Entity[], boundary: string): Entity | undefined {
+  return entities.length > 1 ? multipart(kind, entities, boundary) : entities[0];
+}
+
+function multipart(kind: string, entities: readonly Entity[], boundary: string, type?: string): Entity {
+  const tokens = [`multipart/${kind};`, ...(type ? [`${type};`] : []), `boundary="${boundary}"`];
+  const parts = entities.flatMap(({ head, body }) => [`--${boundary}\r\n${head}\r\n`, ...body, '\r\n']);
+  return { head: field('Content-Type', tokens), body: [...parts, `--${boundary}--`] };
+}
+
+function textEntity(kind: 'plain' | 'html', text: string): Entity {
+  const { encoding, body } = encodeText(text);
+  const head = `Content-Type: text/${kind}; charset=utf-8\r\nContent-Transfer-Encoding: ${encoding}\r\n`;
+  return { head, body: [body] };
+}
+
+function fileEntity({ filename, contentType, contentId, disposition, content }: Attachment): Entity {
+  const head = [
+    field('Content-Type', [`${mediaType(contentType)};`, ...nameParameter(filename)]),
+    field('Content-Transfer-Encoding', ['base64']),
+    field('Content-Disposition', [`${disposition};`, ...parameter('filename', filename)]),
+    contentId === undefined ? '' : field('Content-ID', [`<${contentId.replace(/[^!-~]|[<>]/gu, '_')}>`]),
+  ];
+  return { head: head.join(''), body: [{ file: content }] };
+}
+
+/** An attachment of a composite type must not be in base64 (RFC 2045 §6.4), and one that is no type at all would break the field. */
+function mediaType(contentType: string): string {
+  const valid = /^[a-z0-9!#$&^_.+-]+\/[a-z0-9!#$&^_.+-]+$/i.test(contentType) && !isComposite(contentType);
+  return valid ? contentType : 'application/octet-stream';
+}
+
+/** For clients that do not know RFC 2231 or look only here; an encoded word is what they expect, against RFC 2047 §5. */
+function nameParameter(filename: string): string[] {
+  const [first = '', ...others] = parameter('name', filename);
+  if (others.length === 0 && first.startsWith('name=')) return [first];
+  return `name="${encodedWords(filename).join(' ')}"`.split(' ');
+}
+
+function endsLine(body: readonly Chunk[]): boolean {
+  const last = body.at(-1);
+  if (typeof last === 'string') return last.endsWith('\r\n');
+  return Buffer.isBuffer(last) && last.subarray(-2).equals(CRLF);
+}
+
+const CRLF = Buffer.from('\r\n');
+
+/** One allocation for the whole message. */
+function joined(chunks: readonly Chunk[]): Buffer {
+  const out = Buffer.allocUnsafe(chunks.reduce((sum, chunk) => sum + lengthOf(chunk), 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    write(chunk, out, at);
+    at += lengthOf(chunk);
+  }
+  return out;
+}
+
+function lengthOf(chunk: Chunk): number {
+  return typeof chunk === 'string' || Buffer.isBuffer(chunk) ? chunk.length : base64Length(chunk.file.length);
+}
+
+function write(chunk: Chunk, out: Buffer, at: number): void {
+  if (typeof chunk === 'string') out.write(chunk, at, 'latin1');
+  else if (Buffer.isBuffer(chunk)) chunk.copy(out, at);
+  else writeBase64(chunk.file, out, at);
+}

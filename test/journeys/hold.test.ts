@@ -1,0 +1,144 @@
+import { describe, expect, it } from 'vitest';
+import { makeCertificate } from '../../src/sandbox/certificate.ts';
+import { eventually, mailboxOf, startPostroom } from '../support/postroom.ts';
+
+const UNPACED = { limits: { messagesPerMinute: 10_000 }, sandbox: { limits: { messagesPerWindow: 10_000 } } };
+
+describe('a fault of the mailbox costs no message anything', () => {
+  it('a refused login holds the mailbox after one attempt, and all its waiting messages say why', async () => {
+    await using postroom = await startPostroom(UNPACED);
+    postroom.sandbox.behave({ auth: { reply: 'auth-535-5.7.139-smtpauth-tenant' } });
+    const ids = await Promise.all(Array.from({ length: 20 }, () => postroom.sendTo('ada@fabrikam.com')));
+    for (const id of ids) {
+      const message = await postroom.until(id, 'held');
+      expect(message.failure).toMatchObject({
+        code: 'auth_smtp_disabled',
+        category: 'authentication',
+        plan: 'afterFix',
+      });
+      expect(message.failure?.smtp?.response).toContain('SmtpClientAuthentication is disabled for the Tenant');
+      expect(message.attempts).toHaveLength(0);
+      expect(message.nextAttemptAt).toBeDefined();
+    }
+    // Three connections may try at the same time, and each replaces its token once: never twenty logins.
+    expect(postroom.sandbox.stats().authAttempts).toBeLessThanOrEqual(6);
+  });
+
+  it('and it goes on by itself, with nothing lost, once the login is corrected', async () => {
+    await using postroom = await startPostroom({
+      ...UNPACED,
+      mailbox: (sandbox) => ({ auth: { ...mailboxOf(sandbox).auth, clientSecret: 'wrong' } as never }),
+    });
+    const ids = await Promise.all(Array.from({ length: 5 }, () => postroom.sendTo('ada@fabrikam.com')));
+    for (const id of ids) expect((await postroom.until(id, 'held')).failure?.code).toBe('token_credentials_invalid');
+    await postroom.restart({ mailboxes: [mailboxOf(postroom.sandbox, UNPACED.limits)] });
+    for (const id of ids) await postroom.until(id, 'sent');
+    expect(postroom.sandbox.inbox.messages()).toHaveLength(5);
+    expect(postroom.logged()).not.toContain(postroom.sandbox.clientSecret);
+  });
+
+  it('a failure after DATA that concerns the mailbox gives the message back without spending an attempt', async () => {
+    await using postroom = await startPostroom({ ...UNPACED, limits: { ...UNPACED.limits, connections: 1 } });
+    postroom.sandbox.behave({ message: { reply: 'data-554-5.2.0-quota' } });
+    const id = await postroom.sendTo('ada@fabrikam.com');
+    const message = await postroom.until(id, 'held');
+    expect(message.failure).toMatchObject({ code: 'daily_quota_exceeded', plan: 'nextWindow' });
+    expect(message.attempts).toMatchObject([{ outcome: 'held', reply: { code: 554 } }]);
+  });
+
+  it('a throttled mailbox waits one window and then sends, each message once', async () => {
+    const limits = { messagesPerMinute: 30, windowSeconds: 1, connections: 3 };
+    await using postroom = await startPostroom({ limits, sandbox: { limits: { messagesPerWindow: 10_000 } } });
+    const ids = [await postroom.sendTo('throttled-1@fabrikam.com'), await postroom.sendTo('ada@fabrikam.com')];
+    for (const id of ids) await postroom.until(id, 'sent');
+    expect(postroom.sandbox.inbox.messages()).toHaveLength(2);
+  });
+
+  it('a server that is away is tried again until it is back', async () => {
+    await using postroom = await startPostroom(UNPACED);
+    postroom.sandbox.behave({ greeting: { reply: '421 4.3.2 Service not available' } });
+    const id = await postroom.sendTo('ada@fabrikam.com');
+    const held = await postroom.until(id, 'held');
+    expect(held.failure?.category).toBe('serviceUnavailable');
+    postroom.sandbox.behave({ greeting: null });
+    await postroom.until(id, 'sent', 25_000);
+  });
+
+  it('a token endpoint that is down is no verdict on anything', async () => {
+    await using postroom = await startPostroom(UNPACED);
+    postroom.sandbox.behave({ token: { status: 503 } });
+    const id = await postroom.sendTo('ada@fabrikam.com');
+    const held = await postroom.until(id, 'held');
+    expect(held.failure).toMatchObject({ code: 'token_unavailable', plan: 'backoff' });
+    postroom.sandbox.behave({ token: null });
+    await postroom.until(id, 'sent', 25_000);
+  });
+});
+
+describe('a login', () => {
+  it('by password (AUTH LOGIN) works as one by OAuth does', async () => {
+    await using postroom = await startPostroom({
+      ...UNPACED,
+      mailbox: (sandbox) => ({ auth: { type: 'password', password: sandbox.mailboxes[0]?.password ?? '' } }),
+    });
+    await postroom.until(await postroom.sendTo('ada@fabrikam.com'), 'sent');
+    expect(postroom.logged()).not.toContain(postroom.sandbox.mailboxes[0]?.password);
+  });
+
+  it('with a token that was revoked gets a fresh one, once, and the message goes', async () => {
+    await using postroom = await startPostroom(UNPACED);
+    await postroom.until(await postroom.sendTo('ada@fabrikam.com'), 'sent');
+    postroom.sandbox.behave({ revokeTokens: true, dropConnections: true });
+    const before = postroom.sandbox.stats().tokensIssued;
+    await postroom.until(await postroom.sendTo('ada@fabrikam.com'), 'sent');
+    expect(postroom.sandbox.stats().tokensIssued).toBe(before + 1);
+  });
+
+  it.each(['not trusted', 'expired', 'another name'])(
+    'is never tried over a connection whose certificate is %s',
+    async (fault) => {
+      const yesterday = new Date(Date.now() - 86_400_000);
+      const faults: Record<string, Parameters<typeof makeCertificate>[0]> = {
+        expired: { notBefore: new Date(0), notAfter: yesterday },
+        'another name': { names: ['elsewhere.example'] },
+      };
+      const certificate = await makeCertificate(faults[fault]);
+      await using postroom = await startPostroom({
+        ...UNPACED,
+        sandbox: { certificate },
+        mailbox: (sandbox) =>
+          fault === 'not trusted' ? { smtp: { ...sandbox.smtp, heloName: 'gateway.contoso.com' } } : {},
+      });
+      const held = await postroom.until(await postroom.sendTo('ada@fabrikam.com'), 'held');
+      expect(held.failure).toMatchObject({ category: 'tls', code: 'tls_failed' });
+      expect(postroom.sandbox.stats().authAttempts).toBe(0);
+    },
+  );
+
+  it('is never tried without STARTTLS', async () => {
+    await using postroom = await startPostroom({
+      ...UNPACED,
+      sandbox: { behaviour: { advertise: { startTls: false }, startTls: { reply: '454 4.7.0 TLS not available' } } },
+    });
+    const held = await postroom.until(await postroom.sendTo('ada@fabrikam.com'), 'held');
+    expect(held.failure?.category).toBe('tls');
+    expect(postroom.sandbox.stats()).toMatchObject({ authAttempts: 0, cleartextAuthAttempts: 0 });
+  });
+});
+
+describe('the pace', () => {
+  it('never exceeds messages per window or connections, and causes no throttling', async () => {
+    const limits = { messagesPerMinute: 5, windowSeconds: 0.6, connections: 3 };
+    await using postroom = await startPostroom({
+      limits,
+      sandbox: { limits: { messagesPerWindow: 5, windowSeconds: 0.6, connections: 3 } },
+    });
+    const ids = await Promise.all(Array.from({ length: 23 }, () => postroom.sendTo('ada@fabrikam.com')));
+    for (const id of ids) await postroom.until(id, 'sent');
+    await eventually(() => postroom.sandbox.inbox.messages().length === 23);
+    const [stats] = Object.values(postroom.sandbox.stats().mailboxes);
+    expect(stats?.throttleReplies).toBe(0);
+    expect(stats?.submissionsPeakInWindow).toBeLessThanOrEqual(5);
+    expect(stats?.connectionsPeak).toBeLessThanOrEqual(3);
+  });
+});

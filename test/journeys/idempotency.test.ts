@@ -1,0 +1,62 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { MessageView } from '../../src/gateway/view.ts';
+import { startPostroom, type TestPostroom } from '../support/postroom.ts';
+
+let postroom: TestPostroom;
+beforeAll(async () => {
+  postroom = await startPostroom({
+    limits: { messagesPerMinute: 10_000 },
+    sandbox: { limits: { messagesPerWindow: 10_000 } },
+  });
+});
+afterAll(() => postroom[Symbol.asyncDispose]());
+
+const withKey = (key: string) => ({ 'idempotency-key': key });
+
+describe('an Idempotency-Key', () => {
+  it('makes one message of fifty equal requests at the same instant', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, () => postroom.send({ to: 'fifty@fabrikam.com' }, withKey('fifty'))),
+    );
+    expect(answers.map(({ status }) => status)).toEqual(Array(50).fill(202));
+    const ids = new Set(await Promise.all(answers.map(async (each) => ((await each.json()) as MessageView).id)));
+    expect(ids.size).toBe(1);
+    expect(answers.filter(({ headers }) => headers.get('idempotent-replayed') === 'true')).toHaveLength(49);
+    const [id] = ids;
+    const { internetMessageId } = await postroom.until(id ?? '', 'sent');
+    const copies = postroom.sandbox.inbox.messages().filter((each) => each.messageId === internetMessageId);
+    expect(copies).toHaveLength(1);
+  });
+
+  it('repeats the first answer word for word, whatever has become of the message', async () => {
+    const first = await postroom.send({ to: 'again@fabrikam.com' }, withKey('again'));
+    const body = (await first.json()) as MessageView;
+    await postroom.until(body.id, 'sent');
+    const second = await postroom.send({ to: 'again@fabrikam.com' }, withKey('again'));
+    expect(second.status).toBe(202);
+    expect(second.headers.get('idempotent-replayed')).toBe('true');
+    expect(second.headers.get('location')).toBe(first.headers.get('location'));
+    expect(await second.json()).toEqual(body);
+  });
+
+  it('refuses another body with 422 and names the first message', async () => {
+    const first = (await (await postroom.send({ to: 'one@fabrikam.com' }, withKey('other'))).json()) as MessageView;
+    const second = await postroom.send({ to: 'two@fabrikam.com' }, withKey('other'));
+    expect(second.status).toBe(422);
+    const problem = (await second.json()) as { code: string; detail: string };
+    expect(problem.code).toBe('idempotency_key_reused');
+    expect(problem.detail).toContain(first.id);
+  });
+
+  it('keeps no refusal: a corrected request may use the same key', async () => {
+    expect((await postroom.send({ to: 'not an address' }, withKey('corrected'))).status).toBe(422);
+    expect((await postroom.send({ to: 'ada@fabrikam.com' }, withKey('corrected'))).status).toBe(202);
+  });
+
+  it('survives a restart of the service', async () => {
+    const first = (await (await postroom.send({ to: 'ada@fabrikam.com' }, withKey('restart'))).json()) as MessageView;
+    await postroom.restart();
+    const second = (await (await postroom.send({ to: 'ada@fabrikam.com' }, withKey('restart'))).json()) as MessageView;
+    expect(second.id).toBe(first.id);
+  });
+});
