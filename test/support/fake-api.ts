@@ -1,0 +1,107 @@
+import { EventEmitter, once } from 'node:events';
+import type { Api, Caller, Idempotency } from '../../src/gateway/api.ts';
+import type { MessageView } from '../../src/gateway/view.ts';
+import type { Submission } from '../../src/mail/message.ts';
+
+/** A key for every purpose; each belongs to a caller of its own. */
+export const KEYS = {
+  all: 'pr_fake_all_0123456789abcdef0123456789abcdef',
+  other: 'pr_fake_other_0123456789abcdef0123456789abcd',
+  sendOnly: 'pr_fake_send_0123456789abcdef0123456789abcde',
+  readOnly: 'pr_fake_read_0123456789abcdef0123456789abcde',
+} as const;
+
+const CALLERS: Readonly<Record<string, Caller>> = {
+  [KEYS.all]: { id: 'all', permissions: ['send', 'read'] },
+  [KEYS.other]: { id: 'other', permissions: ['send', 'read'] },
+  [KEYS.sendOnly]: { id: 'sendOnly', permissions: ['send'] },
+  [KEYS.readOnly]: { id: 'readOnly', permissions: ['read'] },
+};
+
+interface Held {
+  callerId: string;
+  message: MessageView;
+  revision: number;
+}
+
+/** A gateway in memory: it accepts, and a test moves the messages on. */
+export function fakeApi() {
+  const held = new Map<string, Held>();
+  const replays = new Map<string, { fingerprint: string; message: MessageView }>();
+  const changes = new EventEmitter().setMaxListeners(0);
+  const calls = { authenticate: 0, replay: 0, accept: 0, read: 0, changed: 0 };
+  const submissions: Submission[] = [];
+
+  function store(caller: Caller, submission: Submission, idempotency?: Idempotency): MessageView {
+    const message = viewOf(`msg_${held.size + 1}`, submission);
+    held.set(message.id, { callerId: caller.id, message, revision: 1 });
+    submissions.push(submission);
+    if (idempotency) replays.set(`${caller.id} ${idempotency.key}`, { ...idempotency, message });
+    return message;
+  }
+
+  const api: Api = {
+    authenticate: async (key) => {
+      calls.authenticate++;
+      return Object.hasOwn(CALLERS, key) ? CALLERS[key] : undefined;
+    },
+    replay: async (caller, { key, fingerprint }) => {
+      calls.replay++;
+      const earlier = replays.get(`${caller.id} ${key}`);
+      if (!earlier) return undefined;
+      if (earlier.fingerprint !== fingerprint) return { kind: 'conflict', messageId: earlier.message.id };
+      return { kind: 'replayed', message: earlier.message };
+    },
+    accept: async (caller, submission, idempotency) => {
+      calls.accept++;
+      return { kind: 'accepted', message: store(caller, submission, idempotency) };
+    },
+    read: async (caller, id) => {
+      calls.read++;
+      const found = held.get(id);
+      return found?.callerId === caller.id ? { message: found.message, etag: `r${found.revision}` } : undefined;
+    },
+    changed: async (id, milliseconds, signal) => {
+      calls.changed++;
+      const enough = AbortSignal.timeout(Math.ceil(milliseconds));
+      await once(changes, id, { signal: AbortSignal.any([signal, enough]) }).catch(() => undefined);
+    },
+    readiness: async () => ({ ready: true, checks: { store: { status: 'ok', detail: 'All is in memory.' } } }),
+  };
+
+  return {
+    api,
+    /** How often each was called. */
+    calls,
+    /** Everything accepted, oldest first. */
+    submissions,
+    /** Changes a message as callers see it. */
+    move(id: string, change: Partial<MessageView>): void {
+      const found = held.get(id);
+      if (!found) throw new Error(`There is no message ${id}.`);
+      found.message = { ...found.message, ...change };
+      found.revision++;
+      changes.emit(id);
+    },
+    /** Readers who listen for a change of this message at present. */
+    listeners: (id: string): number => changes.listenerCount(id),
+  };
+}
+
+function viewOf(id: string, submission: Submission): MessageView {
+  const { from, to, cc, bcc, subject, tags, metadata, onUnconfirmed } = submission;
+  const now = new Date().toISOString();
+  const addresses = [...to, ...cc, ...bcc].map(({ address }) => address);
+  return {
+    ...{ id, status: 'queued', mailbox: 'fake', subject, tags, metadata, onUnconfirmed },
+    from: from.address,
+    to: to.map(({ address }) => address),
+    cc: cc.map(({ address }) => address),
+    bcc: bcc.map(({ address }) => address),
+    internetMessageId: `<${id}@contoso.com>`,
+    sizeBytes: 1_000,
+    ...{ createdAt: now, updatedAt: now, expiresAt: now },
+    recipients: addresses.map((address) => ({ address, status: 'queued' })),
+    attempts: [],
+  };
+}
