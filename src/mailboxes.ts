@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Lane } from './gateway/deliver.ts';
 import type { MailboxConfig } from './mailbox-config.ts';
+import type { HoldKeys } from './queue/gate.ts';
 import type { LaneSettings } from './queue/lane.ts';
 import { type Login, openConnection, quitConnection } from './smtp/connection.ts';
 import { type TokenSource, tokenSource } from './smtp/token.ts';
@@ -22,6 +23,7 @@ export function laneSettings(mailboxes: MailboxConfig[]): LaneSettings<Connectio
         recipientsPerDay: limits.recipientsPerDay,
       },
       loginDigest: digest(mailbox),
+      holdKeys: holdKeysOf(mailbox),
       dialer: {
         open: async () => {
           const opening = await openConnection(mailbox.smtp, loginOf(mailbox, tokens));
@@ -58,4 +60,13 @@ function digest({ address, auth, smtp }: MailboxConfig): string {
     .update(JSON.stringify([address, auth, smtp]))
     .digest('base64url')
     .slice(0, 16);
+}
+
+/** Mailboxes of one tenant and application share its faults, those of one server the network's. */
+function holdKeysOf({ id, auth, smtp }: MailboxConfig): HoldKeys {
+  return {
+    mailbox: `mailbox:${id}`,
+    network: `host:${smtp.host}:${smtp.port}`,
+    ...(auth?.type === 'clientCredentials' && { tenant: `tenant:${auth.tenantId}:${auth.clientId}` }),
+  };
 }

@@ -12,6 +12,7 @@ import { createServer } from './http/server.ts';
 import type { MailboxConfig } from './mailbox-config.ts';
 import { laneSettings } from './mailboxes.ts';
 import { sharedBackends } from './queue/backend.ts';
+import { steadyClock } from './queue/clock.ts';
 import { type Jobs, jobQueues } from './queue/jobs.ts';
 import { expireMessage, type LaneTools, recoverMessage } from './queue/lane.ts';
 import { driveLanes } from './queue/lanes.ts';
@@ -93,13 +94,15 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
   const subscriber = connect('patient');
   const backends = sharedBackends(redis);
   const jobs = jobQueues(redis, keys.bull, backends);
+  const mailboxes = mailboxStore(redis, keys);
   const tools: LaneTools = {
     redis,
     prefix: keys.bull,
     backends,
     jobs,
     messages: messageStore(redis, keys, retentionOf(config)),
-    mailboxes: mailboxStore(redis, keys),
+    mailboxes,
+    clock: steadyClock(mailboxes.now),
     chance: { now: () => new Date(), random: Math.random, token: randomUUID },
     log,
   };
@@ -115,7 +118,8 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
     enqueue: enqueuer(jobs, tools.mailboxes.wake),
     expire: (id) => expireMessage(id, tools),
     recover: (id) => recoverMessage(id, tools),
-    now: tools.mailboxes.now,
+    now: tools.clock.now,
+    jumped: tools.clock.jumped,
     log,
   });
   return async () => {
@@ -150,9 +154,9 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
   let closing = false;
   const api: Api = {
     authenticate: keyring(config.apiKey),
-    replay: (caller, idempotency) => asked(() => replay(messages, caller, idempotency)),
+    replay: (caller, idempotency) => asked(() => replay(tools, caller, idempotency)),
     accept: (caller, submission, idempotency) => asked(() => accept(tools, caller, submission, idempotency)),
-    read: (caller, id) => asked(() => readMessage(messages, caller, id)),
+    read: (caller, id) => asked(() => readMessage(messages, tools.senders, caller, id)),
     changed: changes.changed,
     async readiness() {
       if (closing)
@@ -180,7 +184,9 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
 }
 
 function senderOf({ id, from, limits }: MailboxConfig): Sender {
-  return { id, from, recipientsPerMessage: limits.recipientsPerMessage, messageBytes: limits.messageBytes };
+  const { recipientsPerMessage, messageBytes, messagesPerMinute, windowSeconds } = limits;
+  const pace = { perWindow: messagesPerMinute, windowMilliseconds: windowSeconds * 1000 };
+  return { id, from, recipientsPerMessage, messageBytes, pace };
 }
 
 async function listen(start: () => Promise<string>, { host, port }: Config): Promise<string> {

@@ -3,6 +3,7 @@ import { envelopeOf } from '../mail/envelope.ts';
 import type { Submission } from '../mail/message.ts';
 import type { Acceptance, Caller, Idempotency, Replayed } from './api.ts';
 import type { Ticket } from './deliver.ts';
+import { estimateSendAt, type SendingPace } from './estimate.ts';
 import type { Accepted, FixedPart, MessageStore } from './ports.ts';
 import { asAccepted, viewOf } from './view.ts';
 
@@ -14,6 +15,7 @@ export interface Sender {
   recipientsPerMessage: number;
   /** Limit of the MIME's size in octets. */
   messageBytes: number;
+  pace: SendingPace;
 }
 
 export interface AcceptTools {
@@ -68,22 +70,25 @@ export async function accept(
   const accepted = await writing;
   await enqueuing;
   if (accepted.kind === 'accepted') tools.log.info(acceptedFields(id, sender.id, fixed), 'Message accepted');
-  return acceptanceOf(accepted);
+  return acceptanceOf(accepted, tools.senders);
 }
 
 /** The answer that an idempotency key was given before, if it was. */
 export async function replay(
-  messages: MessageStore,
+  { messages, senders }: Pick<AcceptTools, 'messages' | 'senders'>,
   caller: Caller,
   { key, fingerprint }: Idempotency,
 ): Promise<Replayed | undefined> {
   const known = await messages.replay(caller.id, key, fingerprint);
-  return known && (acceptanceOf(known) as Replayed);
+  return known && (acceptanceOf(known, senders) as Replayed);
 }
 
-function acceptanceOf(accepted: Accepted): Acceptance {
+function acceptanceOf(accepted: Accepted, senders: Sender[]): Acceptance {
   if (accepted.kind === 'conflict') return { kind: 'conflict', messageId: accepted.id };
-  return { kind: accepted.kind, message: viewOf(asAccepted(accepted.record), { attempts: [] }) };
+  const record = asAccepted(accepted.record);
+  const pace = senders.find(({ id }) => id === record.mailbox)?.pace;
+  const estimatedSendAt = pace && estimateSendAt(record.aheadAtFirst, pace, record.acceptedAt);
+  return { kind: accepted.kind, message: viewOf(record, { attempts: [], estimatedSendAt }) };
 }
 
 function senderFor(senders: Sender[], from: string): Sender | undefined {

@@ -24,7 +24,8 @@ export interface Lane<Connection> {
   markDot(messageId: string, token: string): Promise<boolean>;
   /** Writes the verdict, however long the store takes; changes nothing if the message has moved on meanwhile. */
   settle(record: MessageRecord, token: string, verdict: Verdict, outcome: Outcome): Promise<void>;
-  expire(ticket: Ticket): Promise<void>;
+  /** Gives the message up; false if its time only seems to be over, because the clock jumped. */
+  expire(ticket: Ticket): Promise<boolean>;
   /** Resolves after this many milliseconds; rejects with `LaneClosed` when the lane closes. */
   sleep(milliseconds: number): Promise<void>;
 }
@@ -105,10 +106,10 @@ async function tryOnce<Connection>(
   }
   lane.giveBack(connected.connection, true);
   if (permit.kind === 'lost') throw new LaneClosed('The lane has passed to another process');
-  if (permit.kind === 'expired') await lane.expire(ticket);
+  if (permit.kind === 'expired') return lane.expire(ticket);
   if (permit.kind === 'held') await passage.refresh();
   if (permit.kind === 'quota') await passage.blocked(quotaUsedUp(chance.now()), permit.milliseconds);
-  return permit.kind === 'void' || permit.kind === 'expired';
+  return permit.kind === 'void';
 }
 
 /** Waits for a place in the window with the connection in hand, so that a saturated lane keeps its connections. */

@@ -50,6 +50,10 @@ export interface Begin {
   lease: string;
   /** True for the one message that tries out whether a hold is over. */
   trial: boolean;
+  /** The holds that concern the mailbox. */
+  holdKeys: string[];
+  /** True while the clock cannot be trusted with giving a message up. */
+  ignoreExpiry: boolean;
   pace: Pace;
 }
 
@@ -95,9 +99,10 @@ export interface MessageStore {
   /** What was answered to this idempotency key before; undefined for a new key. */
   replay(callerId: string, key: string, fingerprint: string): Promise<Accepted | undefined>;
   find(id: string): Promise<MessageRecord | undefined>;
+  /** With how many messages of its mailbox are before it, about. */
   findWithSurroundings(
     id: string,
-  ): Promise<{ record: MessageRecord; attempts: Attempt[]; hold?: Hold | undefined } | undefined>;
+  ): Promise<{ record: MessageRecord; attempts: Attempt[]; hold?: Hold | undefined; ahead: number } | undefined>;
   /** Leave to start one attempt and the move to `sending`, in one step. */
   begin(request: Begin): Promise<Permit>;
   /** One checked move; a move that the table of moves forbids changes nothing. */
@@ -119,13 +124,21 @@ export interface MessageStore {
 export interface StoredHold extends Hold {
   /** Digest of the login settings in force when the hold began. */
   settings: string;
+  /** Set by a person: only a person ends it. */
+  byOperator?: true;
 }
 
-/** What outlives a process about a mailbox: its hold, its lease, and whether it has anything to do. */
+/** What outlives a process about mailboxes: holds, leases, and which of them have anything to do. */
 export interface MailboxStore {
-  hold(mailbox: string): Promise<StoredHold | undefined>;
-  setHold(mailbox: string, hold: StoredHold): Promise<void>;
-  clearHold(mailbox: string): Promise<void>;
+  /** The holds in force among these keys. */
+  holds(keys: string[]): Promise<Map<string, StoredHold>>;
+  setHold(key: string, hold: StoredHold): Promise<void>;
+  clearHold(key: string): Promise<void>;
+  /** Which holds concern a mailbox, for whoever reads its messages. */
+  describe(mailbox: string, holdKeys: string[]): Promise<void>;
+  /** The right to try out whether a hold is over: one at a time, over all processes. */
+  claimTrial(key: string, owner: string, milliseconds: number): Promise<boolean>;
+  endTrial(key: string, owner: string): Promise<unknown>;
   /** Milliseconds since the epoch by the store's clock. */
   now(): Promise<number>;
   /** Takes or renews; undefined where another process has it. */

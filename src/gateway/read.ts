@@ -1,15 +1,24 @@
 import { createHash } from 'node:crypto';
+import type { Sender } from './accept.ts';
 import type { Caller, Reading } from './api.ts';
+import { estimateSendAt } from './estimate.ts';
 import type { MessageStore } from './ports.ts';
 import { viewOf } from './view.ts';
 
 /** A caller's own message, or anybody's for a caller who may operate; undefined reads the same as "no such message". */
-export async function readMessage(messages: MessageStore, caller: Caller, id: string): Promise<Reading | undefined> {
+export async function readMessage(
+  messages: MessageStore,
+  senders: Pick<Sender, 'id' | 'pace'>[],
+  caller: Caller,
+  id: string,
+): Promise<Reading | undefined> {
   if (!/^msg_[0-9a-z]{26}$/.test(id)) return undefined;
   const found = await messages.findWithSurroundings(id);
   if (!found) return undefined;
   if (found.record.callerId !== caller.id && !caller.permissions.includes('operate')) return undefined;
-  const message = viewOf(found.record, found);
+  const pace = senders.find((sender) => sender.id === found.record.mailbox)?.pace;
+  const estimatedSendAt = pace && estimateSendAt(found.ahead, pace, Date.now());
+  const message = viewOf(found.record, { ...found, estimatedSendAt });
   return { message, etag: etagOf(found.record.revision, JSON.stringify([message.status, message.failure])) };
 }
 

@@ -11,6 +11,8 @@ export interface SweepTools {
   recover(id: string): Promise<void>;
   /** Milliseconds since the epoch by the store's clock. */
   now(): Promise<number>;
+  /** Has that clock jumped lately? Then nothing is given up because of it. */
+  jumped(): boolean;
 }
 
 const BATCH = 200;
@@ -26,7 +28,7 @@ const NO_ATTEMPT_LASTS_LONGER = 3_600_000;
  */
 export async function sweep(tools: SweepTools): Promise<{ looked: number; more: boolean }> {
   const ids = await tools.messages.due(BATCH);
-  const now = ids.length > 0 ? await tools.now() : 0;
+  const now = await tools.now();
   for (const id of ids) await putRight(id, now, tools);
   return { looked: ids.length, more: ids.length === BATCH };
 }
@@ -39,7 +41,7 @@ async function putRight(id: string, now: number, tools: SweepTools): Promise<voi
     if (now - record.updatedAt > NO_ATTEMPT_LASTS_LONGER) return tools.recover(id);
     return void (await messages.postpone(id, now + LATER));
   }
-  if (record.expiresAt <= now) return tools.expire(id);
+  if (record.expiresAt <= now && !tools.jumped()) return tools.expire(id);
   await tools.enqueue(record.mailbox, { messageId: id, number: record.ticket });
   await messages.postpone(id, nextLook(record, now));
 }
@@ -47,5 +49,6 @@ async function putRight(id: string, now: number, tools: SweepTools): Promise<voi
 /** It has its job now; the next thing that could be wrong with it is that its time is over. */
 function nextLook(record: MessageRecord, now: number): number {
   const due = record.nextAttemptAt ?? 0;
-  return due > now ? Math.min(due + LATER, record.expiresAt) : record.expiresAt;
+  const next = due > now ? Math.min(due + LATER, record.expiresAt) : record.expiresAt;
+  return Math.max(next, now + LATER);
 }

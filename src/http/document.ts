@@ -66,7 +66,10 @@ export async function serveSwaggerUi(app: FastifyInstance): Promise<void> {
       deepLinking: true,
       displayOperationId: true,
       displayRequestDuration: true,
+      defaultModelsExpandDepth: 0,
       docExpansion: 'list',
+      // Without the bar that offers to load other documents, which the page's policy would refuse.
+      layout: 'BaseLayout',
       persistAuthorization: false,
       tryItOutEnabled: true,
     },

@@ -90,6 +90,8 @@ export interface MessageRecord {
   /** Attempts that count: those given back because the fault was not the message's do not. */
   attempts: number;
   recipients: RecipientState[];
+  /** How many messages of its mailbox were before it when it was accepted. */
+  aheadAtFirst: number;
   failure?: Failure;
   /** Number of the only job that may still act on this message; older jobs are void. */
   ticket: number;

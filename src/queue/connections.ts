@@ -25,7 +25,7 @@ export function keepConnections<Connection>(dialer: Dialer<Connection>, limit: n
   const idle: { connection: Connection; timer: NodeJS.Timeout }[] = [];
   const bornAt = new Map<Connection, number>();
   const closing = new Set<Promise<void>>();
-  let opening = 0;
+  let opening: Promise<Connecting<Connection>> | undefined;
 
   function retire(connection: Connection): void {
     bornAt.delete(connection);
@@ -42,19 +42,28 @@ export function keepConnections<Connection>(dialer: Dialer<Connection>, limit: n
     return undefined;
   }
 
+  async function open(): Promise<Connecting<Connection>> {
+    while (closing.size > 0 && bornAt.size + closing.size >= limit) await Promise.race(closing);
+    const answer = await dialer.open();
+    if (answer.ok) bornAt.set(answer.connection, performance.now());
+    return answer;
+  }
+
   return {
     async lend() {
       const connection = takeIdle();
       if (connection) return { ok: true, connection, reused: true };
-      while (closing.size > 0 && bornAt.size + closing.size + opening >= limit) await Promise.race(closing);
-      opening += 1;
-      try {
-        const answer = await dialer.open();
-        if (answer.ok) bornAt.set(answer.connection, performance.now());
-        return answer;
-      } finally {
-        opening -= 1;
+      // One at a time: where a login fails, those who waited for it fail with it instead of trying it again themselves,
+      // since every refused login brings the account nearer to its lock.
+      while (opening !== undefined) {
+        const before: Connecting<Connection> = await opening;
+        if (!before.ok) return before;
       }
+      const mine = open().finally(() => {
+        opening = undefined;
+      });
+      opening = mine;
+      return mine;
     },
     takeBack(connection, reusable) {
       const age = performance.now() - (bornAt.get(connection) ?? 0);

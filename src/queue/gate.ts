@@ -3,37 +3,55 @@ import { holdDelay } from '../failure/plan.ts';
 import { LaneClosed, type Passage } from '../gateway/deliver.ts';
 import type { MailboxStore, StoredHold } from '../gateway/ports.ts';
 
+/** What a failure of each scope stops; keys of holds. A mailbox that logs in by password belongs to no tenant we know. */
+export interface HoldKeys {
+  mailbox: string;
+  tenant?: string;
+  network: string;
+}
+
 /**
  * Lets messages of a mailbox pass while it works. After a failure that any of them would meet it closes: everybody
- * waits, nobody spends an attempt, and at growing intervals one message alone tries out whether it is over.
+ * waits, nobody spends an attempt, and at growing intervals one message alone tries out whether it is over. A failure
+ * of the tenant or the network closes the gates of every mailbox it concerns, and one of them tries for all.
  */
 export interface Gate {
   pass(): Promise<Passage>;
-  /** Reads the hold again: an operator may have ended it, or another process begun one. */
+  /** Reads the holds again: somebody may have begun or ended one. */
   refresh(): Promise<void>;
+  /** Does a hold of this key concern this gate? */
+  concerns(key: string): boolean;
   close(): void;
 }
 
 export interface GateOptions {
-  mailbox: string;
+  keys: HoldKeys;
+  /** Unique to this lane's owner. */
+  owner: string;
   store: MailboxStore;
   /** Digest of the login settings: a hold from under other settings is tried at once. */
   settings: string;
   windowMilliseconds: number;
   random: () => number;
-  onHold: (failure: Failure, nextProbeInMilliseconds: number) => void;
-  onRelease: () => void;
+  onHold: (key: string, failure: Failure, nextProbeInMilliseconds: number) => void;
+  onRelease: (key: string) => void;
 }
 
 interface Closed {
   hold: StoredHold;
-  /** By this process's monotonic clock. */
+  /** By this process's monotonic clock, so that a jump of the wall clock neither hurries nor delays it. */
   probeAt: number;
 }
 
+/** A trial is one connection and one message; whoever died in one frees it by this. */
+const TRIAL_MILLISECONDS = 120_000;
+/** Between two looks at a trial that another process runs. */
+const TRIAL_LOOK_MILLISECONDS = 2_000;
+
 export async function openGate(options: GateOptions): Promise<Gate> {
-  const { mailbox, store, settings } = options;
-  let held: Closed | undefined;
+  const { store, settings, owner } = options;
+  const keys = keysFrom(options.keys);
+  const held = new Map<string, Closed>();
   let trialRunning = false;
   let over = false;
   let waiters: (() => void)[] = [];
@@ -45,11 +63,12 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   }
 
   async function refresh(): Promise<void> {
-    const hold = await store.hold(mailbox);
-    if (!hold) held = undefined;
-    else {
-      const wait = hold.settings === settings ? hold.nextProbeAt - (await store.now()) : 0;
-      held = { hold, probeAt: performance.now() + wait };
+    const holds = await store.holds(keys);
+    const now = holds.size > 0 ? await store.now() : 0;
+    for (const key of keys) if (!holds.has(key)) held.delete(key);
+    for (const [key, hold] of holds) {
+      const wait = hold.byOperator || hold.settings === settings || !isMailboxKey(key) ? hold.nextProbeAt - now : 0;
+      held.set(key, { hold, probeAt: hold.byOperator ? Number.POSITIVE_INFINITY : performance.now() + wait });
     }
     stir();
   }
@@ -67,48 +86,75 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   async function pass(): Promise<Passage> {
     for (;;) {
       if (over) throw new LaneClosed('The lane is closing');
-      if (!held) return passage(false);
-      const wait = held.probeAt - performance.now();
-      if (!trialRunning && wait <= 0) {
+      if (held.size === 0) return passage([]);
+      const wait = Math.max(...[...held.values()].map(({ probeAt }) => probeAt)) - performance.now();
+      if (trialRunning) await stirredWithin(TRIAL_MILLISECONDS);
+      else if (wait > 0) await stirredWithin(wait);
+      else {
         trialRunning = true;
-        return passage(true);
+        const claimed = await claim([...held.keys()]).catch(() => undefined);
+        if (claimed) return passage(claimed);
+        trialRunning = false;
+        await stirredWithin(TRIAL_LOOK_MILLISECONDS);
+        await refresh();
       }
-      await stirredWithin(trialRunning ? 60_000 : wait);
     }
   }
 
-  function passage(trial: boolean): Passage {
+  /** The right to try out all of these holds; undefined where another process has one of them. */
+  async function claim(wanted: string[]): Promise<string[] | undefined> {
+    for (const [index, key] of wanted.entries()) {
+      if (await store.claimTrial(key, owner, TRIAL_MILLISECONDS)) continue;
+      for (const mine of wanted.slice(0, index)) await store.endTrial(mine, owner);
+      return undefined;
+    }
+    return wanted;
+  }
+
+  function passage(claimed: string[]): Passage {
+    const trial = claimed.length > 0;
     return {
       trial,
       refresh,
-      blocked: (failure, retryAfter) => begin(failure, trial, retryAfter ?? 0),
-      works: end,
+      blocked: (failure, retryAfter) => begin(failure, claimed, retryAfter ?? 0),
+      works: () => end(claimed),
       release() {
         if (trial) trialRunning = false;
+        for (const key of claimed) store.endTrial(key, owner).catch(() => undefined);
         stir();
       },
     };
   }
 
-  /** Several attempts may run into the same trouble at once: only the first begins the hold, only a trial prolongs it. */
-  async function begin(failure: Failure, trial: boolean, retryAfter: number): Promise<void> {
-    if (held && !trial) return;
-    const probes = held ? held.hold.probes + 1 : 0;
+  /**
+   * Several attempts may run into the same trouble at once: only the first begins the hold, only a trial prolongs it.
+   * A trial that ran into something narrower has shown that the wider thing works.
+   */
+  async function begin(failure: Failure, claimed: string[], retryAfter: number): Promise<void> {
+    const key = keyFor(failure, options.keys);
+    const known = held.get(key);
+    if (known && !claimed.includes(key)) return;
+    const probes = known ? known.hold.probes + 1 : 0;
     const delay = Math.max(holdDelay(probes, failure, options.windowMilliseconds, options.random), retryAfter);
     const now = Date.now();
-    const since = held?.hold.since ?? now;
-    held = { hold: { failure, since, probes, settings, nextProbeAt: now + delay }, probeAt: performance.now() + delay };
-    options.onHold(failure, delay);
+    const hold = { failure, since: known?.hold.since ?? now, probes, settings, nextProbeAt: now + delay };
+    held.set(key, { hold, probeAt: performance.now() + delay });
+    options.onHold(key, failure, delay);
     const storeNow = await store.now();
-    held.hold = { ...held.hold, nextProbeAt: storeNow + delay, since: probes === 0 ? storeNow : since };
-    await store.setHold(mailbox, held.hold);
+    await store.setHold(key, {
+      ...hold,
+      nextProbeAt: storeNow + delay,
+      since: known?.hold.since ?? storeNow,
+    });
+    await end(claimed.filter((each) => keys.indexOf(each) < keys.indexOf(key)));
   }
 
-  async function end(): Promise<void> {
-    if (!held) return;
-    await store.clearHold(mailbox);
-    held = undefined;
-    options.onRelease();
+  async function end(over: string[]): Promise<void> {
+    for (const key of over) {
+      if (!held.delete(key)) continue;
+      await store.clearHold(key);
+      options.onRelease(key);
+    }
     stir();
   }
 
@@ -116,9 +162,25 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   return {
     pass,
     refresh,
+    concerns: (key) => keys.includes(key),
     close() {
       over = true;
       stir();
     },
   };
+}
+
+/** The widest first. */
+export function keysFrom({ network, tenant, mailbox }: HoldKeys): string[] {
+  return [network, ...(tenant ? [tenant] : []), mailbox];
+}
+
+function keyFor({ scope }: Failure, keys: HoldKeys): string {
+  if (scope === 'network') return keys.network;
+  if (scope === 'tenant') return keys.tenant ?? keys.mailbox;
+  return keys.mailbox;
+}
+
+function isMailboxKey(key: string): boolean {
+  return key.startsWith('mailbox:') || key.startsWith('tenant:');
 }

@@ -5,8 +5,9 @@ import type { MailboxStore, MessageStore, Pace } from '../gateway/ports.ts';
 import { expiredFailure, recoverSending } from '../gateway/recover.ts';
 import { mayMoveTo } from '../mail/status.ts';
 import type { Backends } from './backend.ts';
+import type { Clock } from './clock.ts';
 import { type Dialer, keepConnections } from './connections.ts';
-import { openGate } from './gate.ts';
+import { type HoldKeys, keysFrom, openGate } from './gate.ts';
 import type { JobData, Jobs } from './jobs.ts';
 
 /** One mailbox as the engine sees it. */
@@ -19,6 +20,7 @@ export interface LaneSettings<Connection> {
   transact: Lane<Connection>['transact'];
   /** Digest of the login settings. */
   loginDigest: string;
+  holdKeys: HoldKeys;
 }
 
 export interface LaneTools {
@@ -29,6 +31,7 @@ export interface LaneTools {
   messages: MessageStore;
   mailboxes: MailboxStore;
   chance: Chance;
+  clock: Clock;
   log: LaneLog;
 }
 
@@ -42,7 +45,8 @@ export interface LaneLog {
 export interface OpenLane {
   mailbox: string;
   wake(): void;
-  refreshHold(): Promise<void>;
+  /** Reads the holds again if this one is among them. */
+  refreshHold(key: string): Promise<void>;
   /** No new attempts; those that run are finished, for at most `graceMilliseconds`. */
   close(graceMilliseconds: number): Promise<void>;
 }
@@ -61,20 +65,26 @@ export async function openLane<Connection>(
   tools: LaneTools,
 ): Promise<OpenLane> {
   const { mailbox, pace } = settings;
-  const { messages, mailboxes, jobs, log } = tools;
+  const { messages, mailboxes, jobs, clock, log } = tools;
   const closing = new AbortController();
   const connections = keepConnections(settings.dialer, settings.connections);
   await mailboxes.landOrphans(mailbox, pace.windowMilliseconds);
   await recoverOrphans(mailbox, tools);
+  const holdKeys = keysFrom(settings.holdKeys);
+  await mailboxes.describe(mailbox, holdKeys);
   const gate = await openGate({
-    mailbox,
+    keys: settings.holdKeys,
+    owner: lease,
     store: mailboxes,
     settings: settings.loginDigest,
     windowMilliseconds: pace.windowMilliseconds,
     random: tools.chance.random,
-    onHold: (failure, nextProbeInMilliseconds) =>
-      log.warn({ mailbox, failure, nextProbeInMilliseconds: Math.round(nextProbeInMilliseconds) }, 'Mailbox held'),
-    onRelease: () => log.info({ mailbox }, 'Mailbox released'),
+    onHold: (hold, failure, nextProbeInMilliseconds) =>
+      log.warn(
+        { mailbox, hold, failure, nextProbeInMilliseconds: Math.round(nextProbeInMilliseconds) },
+        'Mailbox held',
+      ),
+    onRelease: (hold) => log.info({ mailbox, hold }, 'Mailbox released'),
   });
 
   const lane: Lane<Connection> = {
@@ -82,7 +92,17 @@ export async function openLane<Connection>(
     connect: connections.lend,
     giveBack: connections.takeBack,
     begin: ({ messageId, number }, token, trial) =>
-      messages.begin({ id: messageId, mailbox, ticket: number, token, lease, trial, pace }),
+      messages.begin({
+        id: messageId,
+        mailbox,
+        ticket: number,
+        token,
+        lease,
+        trial,
+        holdKeys,
+        ignoreExpiry: clock.jumped(),
+        pace,
+      }),
     transact: settings.transact,
     markDot: messages.markDot,
     sleep: (milliseconds) => sleep(milliseconds, closing.signal),
@@ -113,7 +133,12 @@ export async function openLane<Connection>(
         .add(mailbox, next, verdict.delayMilliseconds)
         .catch((error) => log.warn({ error }, 'Job not added yet'));
     },
-    expire: ({ messageId }) => expireMessage(messageId, tools),
+    async expire({ messageId }) {
+      await clock.now();
+      if (clock.jumped()) return false;
+      await expireMessage(messageId, tools);
+      return true;
+    },
   };
 
   async function process(job: Job<JobData>, token?: string): Promise<void> {
@@ -149,7 +174,9 @@ export async function openLane<Connection>(
   return {
     mailbox,
     wake: () => tools.backends.wake(mailbox),
-    refreshHold: gate.refresh,
+    refreshHold: async (key) => {
+      if (gate.concerns(key)) await gate.refresh();
+    },
     async close(graceMilliseconds) {
       closing.abort();
       gate.close();

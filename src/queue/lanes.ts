@@ -71,6 +71,8 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
     taking.add(mailbox);
     await mine.lane.close(graceMilliseconds).catch((error) => log.warn({ mailbox, error }, 'Lane closed badly'));
     await store.releaseLease(mailbox, mine.lease).catch(() => undefined);
+    // Whoever waits for it need not wait for its next look.
+    await store.wake(mailbox).catch(() => undefined);
     taking.delete(mailbox);
     log.info({ mailbox }, 'Lane closed');
   }
@@ -93,13 +95,17 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
     }
   }
 
+  function refresh(lane: OpenLane, holdKey: string): void {
+    lane.refreshHold(holdKey).catch((error) => log.warn({ mailbox: lane.mailbox, error }, 'Hold not read yet'));
+  }
+
   subscriber.on('message', (channel: string, payload: string) => {
     if (channel === channels.wake) {
       const mine = owned.get(payload);
       if (mine) mine.lane.wake();
       else void take(payload);
-    } else if (payload.startsWith('mailbox:')) {
-      void owned.get(payload.slice('mailbox:'.length))?.lane.refreshHold();
+    } else if (payload.startsWith('hold:')) {
+      for (const { lane } of owned.values()) refresh(lane, payload.slice('hold:'.length));
     }
   });
   await subscriber.subscribe(channels.wake, channels.changed);

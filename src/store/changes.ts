@@ -15,8 +15,8 @@ export async function watchChanges(subscriber: Redis, keys: Keys): Promise<Chang
   };
   subscriber.on('message', (channel: string, payload: string) => {
     if (channel !== keys.changed) return;
-    // The hold of a mailbox changes how all its messages read; it is rare, and reading again is cheap.
-    wake(payload.startsWith('mailbox:') ? [...waiting.keys()] : [payload]);
+    // A hold changes how all messages of its mailboxes read; it is rare, and reading again is cheap.
+    wake(payload.startsWith('hold:') ? [...waiting.keys()] : [payload]);
   });
   // What changed while the subscription was down went unheard.
   subscriber.on('ready', () => wake([...waiting.keys()]));

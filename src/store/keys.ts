@@ -3,6 +3,7 @@
  * mailbox's counters and its idempotency entry change in one atomic step (docs/decisions.md says what that costs).
  */
 export interface Keys {
+  prefix: string;
   message(id: string): string;
   mime(id: string): string;
   attempts(id: string): string;
@@ -22,12 +23,16 @@ export interface Keys {
   flights(mailbox: string): string;
   /** Hash: recipients sent to, by slice of the last 24 hours. */
   day(mailbox: string): string;
-  /** Hash: state of a mailbox (its hold). */
+  /** Hash: what is known of a mailbox: which holds concern it, how many messages it was given and has done with. */
   mailbox(mailbox: string): string;
+  /** Hash: holds by what they stop: `mailbox:<id>`, `tenant:<id>`, `host:<host>:<port>`. */
+  holds: string;
+  /** Who tries out at present whether that hold is over. */
+  trial(holdKey: string): string;
   lease(mailbox: string): string;
   /** Who held the lease last. */
   owner(mailbox: string): string;
-  /** Pub/Sub: ids of messages, or `mailbox:<id>`, that changed. */
+  /** Pub/Sub: ids of messages, or `hold:` and the key of a hold, that changed. */
   changed: string;
   /** Pub/Sub: mailboxes that have something to do. */
   wake: string;
@@ -38,6 +43,7 @@ export interface Keys {
 export function keysOf(prefix: string): Keys {
   const under = (kind: string) => (name: string) => `${prefix}:${kind}:${name}`;
   return {
+    prefix,
     message: under('message'),
     mime: under('mime'),
     attempts: under('attempts'),
@@ -51,6 +57,8 @@ export function keysOf(prefix: string): Keys {
     flights: under('flights'),
     day: under('day'),
     mailbox: under('mailbox'),
+    holds: `${prefix}:holds`,
+    trial: under('trial'),
     lease: under('lease'),
     owner: under('owner'),
     changed: `${prefix}:changed`,

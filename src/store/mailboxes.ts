@@ -5,18 +5,28 @@ import type { Scripted } from './redis.ts';
 
 export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore {
   return {
-    async hold(mailbox: string): Promise<StoredHold | undefined> {
-      const hold = await redis.hget(keys.mailbox(mailbox), 'hold');
-      return hold ? (JSON.parse(hold) as StoredHold) : undefined;
+    async holds(holdKeys) {
+      const values = await redis.hmget(keys.holds, ...holdKeys);
+      const held = holdKeys.flatMap((key, index) => {
+        const json = values[index];
+        return json ? [[key, JSON.parse(json) as StoredHold] as const] : [];
+      });
+      return new Map(held);
     },
-    async setHold(mailbox: string, hold: StoredHold): Promise<void> {
-      await redis.hset(keys.mailbox(mailbox), 'hold', JSON.stringify(hold));
-      await redis.publish(keys.changed, `mailbox:${mailbox}`);
+    async setHold(key, hold) {
+      await redis.hset(keys.holds, key, JSON.stringify(hold));
+      await redis.publish(keys.changed, `hold:${key}`);
     },
-    async clearHold(mailbox: string): Promise<void> {
-      await redis.hdel(keys.mailbox(mailbox), 'hold');
-      await redis.publish(keys.changed, `mailbox:${mailbox}`);
+    async clearHold(key) {
+      await redis.hdel(keys.holds, key);
+      await redis.publish(keys.changed, `hold:${key}`);
     },
+    async describe(mailbox, holdKeys) {
+      await redis.hset(keys.mailbox(mailbox), 'holdKeys', JSON.stringify(holdKeys));
+    },
+    claimTrial: async (key, owner, milliseconds) =>
+      (await redis.takeLease(keys.trial(key), `${keys.trial(key)}:last`, owner, String(milliseconds))) !== 0,
+    endTrial: (key, owner) => redis.releaseLease(keys.trial(key), owner),
     async now(): Promise<number> {
       const [seconds, microseconds] = await redis.time();
       return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);

@@ -53,6 +53,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
       keys.mailbox(mailbox),
       keys.lease(mailbox),
       idempotencyKey,
+      keys.holds,
     ];
   }
 
@@ -76,14 +77,14 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
       }),
     };
     const idempotencyKey = idempotency && idempotencyKeyOf(callerId, idempotency.key);
-    const [kind, first, second] = await redis.acceptMessageBuffer(
+    const [kind, first, second, third] = await redis.acceptMessageBuffer(
       ...scriptKeys(id, mailbox, idempotencyKey),
       JSON.stringify(order),
       JSON.stringify(fixed),
       message.mime,
     );
     if (String(kind) === 'accepted')
-      return { kind: 'accepted', record: freshRecord(message, Number(first), Number(second)) };
+      return { kind: 'accepted', record: freshRecord(message, Number(first), Number(second), Number(third)) };
     if (String(kind) === 'conflict') return { kind: 'conflict', id: String(first) };
     return replayed(String(first));
   }
@@ -106,15 +107,15 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
   }
 
   async function findWithSurroundings(id: string) {
-    const record = await find(id);
-    if (!record) return undefined;
-    const [attempts, hold] = await Promise.all([
-      redis.lrange(keys.attempts(id), 0, -1),
-      redis.hget(keys.mailbox(record.mailbox), 'hold'),
-    ]);
+    const found = await redis.readMessage(keys.message(id), keys.attempts(id), keys.prefix);
+    const fields = found && pairs(found[0]);
+    const record = fields ? recordOf(id, fields) : undefined;
+    if (!found || !fields || !record) return undefined;
+    const [, attempts, hold, left] = found;
     return {
       record,
       attempts: attempts.map((each, index) => ({ ...(JSON.parse(each) as Attempt), number: index + 1 })),
+      ahead: Math.max(0, Number(fields.place) - 1 - Number(left)),
       ...(hold && { hold: JSON.parse(hold) as Hold }),
     };
   }
@@ -129,6 +130,8 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
       token: request.token,
       lease: request.lease,
       trial: request.trial,
+      holdKeys: request.holdKeys,
+      ignoreExpiry: request.ignoreExpiry,
       window: pace.windowMilliseconds,
       perWindow: pace.perWindow,
       perDay: pace.recipientsPerDay,
@@ -196,7 +199,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
   };
 }
 
-function freshRecord(message: NewMessage, acceptedAt: number, expiresAt: number): MessageRecord {
+function freshRecord(message: NewMessage, acceptedAt: number, expiresAt: number, aheadAtFirst: number): MessageRecord {
   const { id, callerId, mailbox, fixed } = message;
   return {
     ...fixed,
@@ -210,6 +213,7 @@ function freshRecord(message: NewMessage, acceptedAt: number, expiresAt: number)
     expiresAt,
     attempts: 0,
     ticket: 1,
+    aheadAtFirst,
     recipients: allQueued(fixed),
   };
 }
@@ -230,6 +234,7 @@ function recordOf(id: string, fields: Record<string, string>): MessageRecord | u
     expiresAt: Number(fields.expiresAt),
     attempts: Number(fields.attempts),
     ticket: Number(fields.ticket),
+    aheadAtFirst: Number(fields.aheadAtFirst),
     recipients,
     ...(fields.nextAttemptAt && { nextAttemptAt: Number(fields.nextAttemptAt) }),
     ...(fields.failure && { failure: JSON.parse(fields.failure) as Failure }),
@@ -251,7 +256,7 @@ function permitOf(id: string, [kind, detail, fields, mime]: (Buffer | Buffer[])[
   return { kind: 'go', record, mime, startedAt: Number(String(detail)) };
 }
 
-function pairs(flat: Buffer[]): Record<string, string> {
+function pairs(flat: (Buffer | string)[]): Record<string, string> {
   const fields: Record<string, string> = {};
   for (let i = 0; i + 1 < flat.length; i += 2) fields[String(flat[i])] = String(flat[i + 1]);
   return fields;

@@ -34,6 +34,11 @@ export interface Scripted {
   acceptMessageBuffer(...args: (string | number | Buffer)[]): Promise<Buffer[]>;
   beginAttemptBuffer(...args: (string | number | Buffer)[]): Promise<(Buffer | Buffer[])[]>;
   moveMessage(...args: (string | number)[]): Promise<string[]>;
+  readMessage(
+    key: string,
+    attempts: string,
+    prefix: string,
+  ): Promise<[string[], string[], string | null, string] | null>;
   markDot(key: string, token: string): Promise<number>;
   reticket(key: string, ticket: string): Promise<number>;
   landOrphans(flights: string, permits: string, window: string): Promise<number>;
@@ -42,9 +47,10 @@ export interface Scripted {
 }
 
 export function withScripts(redis: Redis): Redis & Scripted {
-  redis.defineCommand('acceptMessage', { numberOfKeys: 14, lua: scripts.ACCEPT });
-  redis.defineCommand('beginAttempt', { numberOfKeys: 14, lua: scripts.BEGIN });
-  redis.defineCommand('moveMessage', { numberOfKeys: 14, lua: scripts.MOVE });
+  redis.defineCommand('acceptMessage', { numberOfKeys: 15, lua: scripts.ACCEPT });
+  redis.defineCommand('beginAttempt', { numberOfKeys: 15, lua: scripts.BEGIN });
+  redis.defineCommand('moveMessage', { numberOfKeys: 15, lua: scripts.MOVE });
+  redis.defineCommand('readMessage', { numberOfKeys: 2, lua: scripts.READ });
   redis.defineCommand('markDot', { numberOfKeys: 1, lua: scripts.MARK_DOT });
   redis.defineCommand('reticket', { numberOfKeys: 1, lua: scripts.RETICKET });
   redis.defineCommand('landOrphans', { numberOfKeys: 2, lua: scripts.LAND_ORPHANS });

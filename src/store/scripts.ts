@@ -2,11 +2,11 @@
  * The atomic steps, in Lua. Redis's clock is the only clock in them, so that processes need not agree on the time.
  *
  * KEYS of every script, in this order: message, mime, attempts, events, due, busy, counts, sending, permits, flights,
- * day, mailbox, lease, idempotency. The names below are what the rest of the code calls them.
+ * day, mailbox, lease, idempotency, holds. The names below are what the rest of the code calls them.
  */
 const PRELUDE = `
-local MESSAGE, MIME, ATTEMPTS, EVENTS, DUE, BUSY, COUNTS, SENDING, PERMITS, FLIGHTS, DAY, MAILBOX, LEASE, IDEMPOTENCY =
-  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
+local MESSAGE, MIME, ATTEMPTS, EVENTS, DUE, BUSY, COUNTS, SENDING, PERMITS, FLIGHTS, DAY, MAILBOX, LEASE, IDEMPOTENCY, HOLDS =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local order = cjson.decode(ARGV[1])
@@ -22,6 +22,7 @@ local function transit(from, to)
   if change ~= 0 then
     redis.call('ZINCRBY', BUSY, change, mailbox)
     redis.call('ZREMRANGEBYSCORE', BUSY, '-inf', 0)
+    if from then redis.call('HINCRBY', MAILBOX, 'left', -change) end
   end
   if to == 'sending' then redis.call('SADD', SENDING, order.id)
   elseif from == 'sending' then redis.call('SREM', SENDING, order.id) end
@@ -59,9 +60,11 @@ if order.fingerprint then
 end
 if redis.call('EXISTS', MESSAGE) == 1 then return redis.error_reply('message id exists') end
 local expiresAt = order.expiresAt or (now + order.lifetime)
+local place = redis.call('HINCRBY', MAILBOX, 'accepted', 1)
+local ahead = place - 1 - tonumber(redis.call('HGET', MAILBOX, 'left') or 0)
 redis.call('HSET', MESSAGE, 'fixed', ARGV[2], 'callerId', order.callerId, 'mailbox', order.mailbox, 'status', 'queued',
   'revision', 1, 'ticket', 1, 'attempts', 0, 'pending', order.recipients,
-  'acceptedAt', now, 'updatedAt', now, 'expiresAt', expiresAt)
+  'acceptedAt', now, 'updatedAt', now, 'expiresAt', expiresAt, 'place', place, 'aheadAtFirst', ahead)
 redis.call('SET', MIME, ARGV[3])
 if order.fingerprint then
   redis.call('HSET', IDEMPOTENCY, 'fingerprint', order.fingerprint, 'id', order.id)
@@ -70,7 +73,7 @@ end
 redis.call('ZADD', DUE, now + order.firstLook, order.id)
 transit(nil, 'queued')
 tell('queued')
-return { 'accepted', tostring(now), tostring(expiresAt) }
+return { 'accepted', tostring(now), tostring(expiresAt), tostring(ahead) }
 `;
 
 /**
@@ -81,8 +84,12 @@ export const BEGIN = `${PRELUDE}
 local m = redis.call('HMGET', MESSAGE, 'status', 'ticket', 'pending', 'expiresAt')
 if not m[1] or (m[1] ~= 'queued' and m[1] ~= 'deferred') or tonumber(m[2]) ~= order.ticket then return { 'void' } end
 if redis.call('GET', LEASE) ~= order.lease then return { 'lost' } end
-if tonumber(m[4]) <= now then return { 'expired' } end
-if not order.trial and redis.call('HEXISTS', MAILBOX, 'hold') == 1 then return { 'held' } end
+if tonumber(m[4]) <= now and not order.ignoreExpiry then return { 'expired' } end
+if not order.trial then
+  for _, key in ipairs(order.holdKeys) do
+    if redis.call('HEXISTS', HOLDS, key) == 1 then return { 'held' } end
+  end
+end
 
 local window, recipients = order.window, tonumber(m[3])
 redis.call('ZREMRANGEBYSCORE', PERMITS, '-inf', now)
@@ -167,6 +174,23 @@ redis.call('ZADD', DUE, (nextAttemptAt or now) + order.nextLook, order.id)
 keepOrForget(order.to)
 tell(order.to, order.event)
 return { 'moved', tostring(ticket), tostring(now) }
+`;
+
+/**
+ * A record with all that a reader wants to know beside it, in one step: ARGV id, prefix of all keys.
+ * Which mailbox it belongs to is only known once it is read, so its keys are made here; all share one hash tag.
+ */
+export const READ = `
+local m = redis.call('HGETALL', KEYS[1])
+if #m == 0 then return false end
+local prefix = ARGV[1]
+local mailbox = redis.call('HGET', KEYS[1], 'mailbox')
+local about = redis.call('HMGET', prefix .. ':mailbox:' .. mailbox, 'holdKeys', 'left')
+local hold = false
+for _, key in ipairs(about[1] and cjson.decode(about[1]) or {}) do
+  hold = hold or redis.call('HGET', prefix .. ':holds', key)
+end
+return { m, redis.call('LRANGE', KEYS[2], 0, -1), hold, about[2] or '0' }
 `;
 
 /** Voids a job that a dead owner left active: only its message's next ticket may act. */

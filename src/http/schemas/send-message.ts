@@ -32,7 +32,9 @@ const headers = z.record(z.string(), z.string()).superRefine((fields, context) =
 
 const tag = z
   .string()
-  .regex(/^[A-Za-z0-9._-]{1,64}$/, { error: 'A tag must have 1 to 64 characters: letters, digits, dots, underscores and hyphens.' });
+  .regex(/^[A-Za-z0-9._-]{1,64}$/, {
+    error: 'A tag must have 1 to 64 characters: letters, digits, dots, underscores and hyphens.',
+  });
 
 const metadata = z.record(z.string(), z.string()).superRefine((entries, context) => {
   const keys = Object.keys(entries);

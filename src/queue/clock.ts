@@ -1,0 +1,32 @@
+/** The store's clock, watched against this process's monotonic one. */
+export interface Clock {
+  /** Milliseconds since the epoch by the store's clock. */
+  now(): Promise<number>;
+  /** Has it jumped lately? Then nothing may be given up because of it. */
+  jumped(): boolean;
+}
+
+/** What two honest clocks may drift apart between two looks, a slow answer included. */
+const TOLERANCE_MILLISECONDS = 60_000;
+/** A clock that was set right stays where it is; one that went wrong is set back by then. */
+const DISTRUST_MILLISECONDS = 3_600_000;
+
+/**
+ * A machine whose clock is set two days ahead must not make every waiting message expire: after a jump, expiry waits an
+ * hour. `monotonic` and `read` are given, so that a test can be the clock.
+ */
+export function steadyClock(read: () => Promise<number>, monotonic: () => number = () => performance.now()): Clock {
+  let offset: number | undefined;
+  let distrustUntil = 0;
+  return {
+    async now() {
+      const now = await read();
+      const apart = now - monotonic();
+      if (offset !== undefined && Math.abs(apart - offset) > TOLERANCE_MILLISECONDS)
+        distrustUntil = monotonic() + DISTRUST_MILLISECONDS;
+      offset = apart;
+      return now;
+    },
+    jumped: () => monotonic() < distrustUntil,
+  };
+}
