@@ -5,8 +5,10 @@ import type { Config } from './config.ts';
 import { keyring } from './credentials.ts';
 import { type AcceptTools, accept, replay, type Sender } from './gateway/accept.ts';
 import { type Api, StoreUnavailable } from './gateway/api.ts';
+import { type ChangeTools, cancelMessage, resolveMessage, retryMessage } from './gateway/change.ts';
 import type { Ticket } from './gateway/deliver.ts';
 import { newMessageId } from './gateway/identifiers.ts';
+import { holdMailbox, listMailboxes, type OperateTools, readMailbox, releaseMailbox } from './gateway/operate.ts';
 import { readMessage } from './gateway/read.ts';
 import { createServer } from './http/server.ts';
 import type { MailboxConfig } from './mailbox-config.ts';
@@ -141,16 +143,20 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
   const redis = withScripts(connect('prompt'));
   const changes = await watchChanges(connect('patient'), keys);
   const messages = messageStore(redis, keys, retentionOf(config));
+  const mailboxes = mailboxStore(redis, keys);
   const jobs = jobQueues(redis, keys.bull, sharedBackends(redis));
-  const tools: AcceptTools = {
+  const tools: AcceptTools & ChangeTools & OperateTools = {
     senders: config.mailboxes.map(senderOf),
     messages,
     compose: composeMessage,
-    enqueue: enqueuer(jobs, mailboxStore(redis, keys).wake),
+    mailboxes,
+    enqueue: enqueuer(jobs, mailboxes.wake),
+    lifetimeMilliseconds: retentionOf(config).lifetimeMilliseconds,
     newId: newMessageId,
     now: () => new Date(),
     log,
   };
+  const isSender = (id: string) => tools.senders.some((each) => each.id === id);
   let closing = false;
   const api: Api = {
     authenticate: keyring(config.apiKey),
@@ -158,6 +164,14 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     accept: (caller, submission, idempotency) => asked(() => accept(tools, caller, submission, idempotency)),
     read: (caller, id) => asked(() => readMessage(messages, tools.senders, caller, id)),
     changed: changes.changed,
+    cancel: (caller, id) => asked(() => cancelMessage(tools, caller, id)),
+    retry: (caller, id) => asked(() => retryMessage(tools, caller, id)),
+    resolve: (caller, id, outcome) => asked(() => resolveMessage(tools, caller, id, outcome)),
+    mailboxes: () => asked(() => listMailboxes(tools)),
+    mailbox: (id) => asked(() => readMailbox(tools, id)),
+    hold: (id, reason) => asked(async () => (isSender(id) ? holdMailbox(tools, id, reason) : undefined)),
+    release: (id) => asked(async () => (isSender(id) ? releaseMailbox(tools, id) : undefined)),
+    metrics: () => asked(mailboxes.metrics),
     async readiness() {
       if (closing)
         return { ready: false, checks: { process: { status: 'fail', detail: 'This process is stopping.' } } };
@@ -184,9 +198,9 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
 }
 
 function senderOf({ id, from, limits }: MailboxConfig): Sender {
-  const { recipientsPerMessage, messageBytes, messagesPerMinute, windowSeconds } = limits;
+  const { recipientsPerMessage, recipientsPerDay, messageBytes, messagesPerMinute, windowSeconds } = limits;
   const pace = { perWindow: messagesPerMinute, windowMilliseconds: windowSeconds * 1000 };
-  return { id, from, recipientsPerMessage, messageBytes, pace };
+  return { id, from, recipientsPerMessage, recipientsPerDay, messageBytes, pace };
 }
 
 async function listen(start: () => Promise<string>, { host, port }: Config): Promise<string> {

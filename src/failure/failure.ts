@@ -20,6 +20,7 @@ export const CATEGORIES = {
     'The connection was lost after the message may have been handed over; nobody knows whether it was accepted.',
   undeliverable: 'Accepted once, but a later server could not deliver it (seen in a non-delivery report).',
   expired: 'The message reached its expiresAt before it could be sent.',
+  heldByOperator: 'A person holds the mailbox; nothing is wrong with the message.',
   unknown: 'Not recognised; classified by its reply code alone.',
 } as const satisfies Record<string, string>;
 export type Category = keyof typeof CATEGORIES;

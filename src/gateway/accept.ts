@@ -13,6 +13,7 @@ export interface Sender {
   /** Addresses in lower case, or `*@domain`. */
   from: string[];
   recipientsPerMessage: number;
+  recipientsPerDay: number;
   /** Limit of the MIME's size in octets. */
   messageBytes: number;
   pace: SendingPace;

@@ -1,4 +1,6 @@
+import type { Failure } from '../failure/failure.ts';
 import type { Submission } from '../mail/message.ts';
+import type { Status } from '../mail/status.ts';
 import type { MessageView } from './view.ts';
 
 /** What the HTTP layer may ask of the gateway. `service` hands it over. */
@@ -13,6 +15,46 @@ export interface Api {
   /** Resolves when the message may have changed, after `milliseconds`, or when `signal` aborts; whichever is first. */
   changed(id: string, milliseconds: number, signal: AbortSignal): Promise<void>;
   readiness(): Promise<Readiness>;
+  cancel(caller: Caller, id: string): Promise<Change>;
+  retry(caller: Caller, id: string): Promise<Change>;
+  resolve(caller: Caller, id: string, outcome: 'sent' | 'failed'): Promise<Change>;
+  mailboxes(): Promise<MailboxView[]>;
+  /** Undefined where there is no such mailbox; the same for the two below. */
+  mailbox(id: string): Promise<MailboxView | undefined>;
+  hold(id: string, reason: string): Promise<MailboxView | undefined>;
+  release(id: string): Promise<MailboxView | undefined>;
+  metrics(): Promise<Metrics>;
+}
+
+/** What became of a person's wish for a message. */
+export type Change =
+  | { kind: 'changed' }
+  /** No such message, or not this caller's. */
+  | { kind: 'unknown' }
+  | { kind: 'tooLate'; status: Status }
+  /** The bytes of a finished message are not kept for ever. */
+  | { kind: 'contentGone' };
+
+/** A mailbox as an operator reads it. Times are RFC 3339 UTC. */
+export interface MailboxView {
+  id: string;
+  from: string[];
+  state: 'open' | 'held';
+  hold?: { failure: Failure; since: string; nextProbeAt?: string; probes: number; byOperator: boolean };
+  /** Number of messages by status. */
+  messages: Partial<Record<Status, number>>;
+  /** The sliding window: how many messages it takes and how many could go now. */
+  window: { seconds: number; limit: number; left: number };
+  /** Recipients in any 24 hours. */
+  day: { limit: number; left: number };
+}
+
+/** Counted as things happen: nothing is scanned to tell them. */
+export interface Metrics {
+  /** Number of messages by mailbox and status. */
+  messages: { mailbox: string; status: Status; count: number }[];
+  /** Holds in force, by what they stop and why. */
+  holds: { key: string; code: string }[];
 }
 
 export type Permission = 'send' | 'read' | 'operate';

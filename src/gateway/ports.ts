@@ -1,6 +1,7 @@
 import type { Failure } from '../failure/failure.ts';
 import type { Attempt, MessageRecord, RecipientState } from '../mail/message.ts';
 import type { Status } from '../mail/status.ts';
+import type { Metrics } from './api.ts';
 import type { Hold } from './view.ts';
 
 /** What never changes after acceptance. */
@@ -82,6 +83,8 @@ export interface Move {
   recipients?: RecipientState[];
   failure?: Failure;
   clearFailure?: boolean;
+  /** Another time to give it up at; milliseconds since the epoch. */
+  expiresAt?: number;
   attempts?: number;
   attempt?: Attempt;
   /** Until the next attempt, for `deferred` and for `queued` again. */
@@ -99,6 +102,8 @@ export interface MessageStore {
   /** What was answered to this idempotency key before; undefined for a new key. */
   replay(callerId: string, key: string, fingerprint: string): Promise<Accepted | undefined>;
   find(id: string): Promise<MessageRecord | undefined>;
+  /** Are the bytes of the message still kept? */
+  hasContent(id: string): Promise<boolean>;
   /** With how many messages of its mailbox are before it, about. */
   findWithSurroundings(
     id: string,
@@ -132,6 +137,13 @@ export interface StoredHold extends Hold {
 export interface MailboxStore {
   /** The holds in force among these keys. */
   holds(keys: string[]): Promise<Map<string, StoredHold>>;
+  /** The holds in force that concern a mailbox, the widest first. */
+  holdsOf(mailbox: string): Promise<Map<string, StoredHold>>;
+  /** How many of its messages have each status. */
+  counts(mailbox: string): Promise<Partial<Record<Status, number>>>;
+  /** Places of the window that are taken, and recipients of the last 24 hours. */
+  usage(mailbox: string): Promise<{ inWindow: number; recipientsToday: number }>;
+  metrics(): Promise<Metrics>;
   setHold(key: string, hold: StoredHold): Promise<void>;
   clearHold(key: string): Promise<void>;
   /** Which holds concern a mailbox, for whoever reads its messages. */

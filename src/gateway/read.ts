@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { MessageRecord } from '../mail/message.ts';
 import type { Sender } from './accept.ts';
 import type { Caller, Reading } from './api.ts';
 import { estimateSendAt } from './estimate.ts';
@@ -12,10 +13,8 @@ export async function readMessage(
   caller: Caller,
   id: string,
 ): Promise<Reading | undefined> {
-  if (!/^msg_[0-9a-z]{26}$/.test(id)) return undefined;
   const found = await messages.findWithSurroundings(id);
-  if (!found) return undefined;
-  if (found.record.callerId !== caller.id && !caller.permissions.includes('operate')) return undefined;
+  if (!found || !mayRead(caller, found.record)) return undefined;
   const pace = senders.find((sender) => sender.id === found.record.mailbox)?.pace;
   const estimatedSendAt = pace && estimateSendAt(found.ahead, pace, Date.now());
   const message = viewOf(found.record, { ...found, estimatedSendAt });
@@ -25,4 +24,8 @@ export async function readMessage(
 /** Every move changes the revision; the hold of a mailbox changes what is read without one. */
 function etagOf(revision: number, reading: string): string {
   return `${revision}-${createHash('sha256').update(reading).digest('base64url').slice(0, 12)}`;
+}
+
+export function mayRead(caller: Caller, { callerId }: Pick<MessageRecord, 'callerId'>): boolean {
+  return callerId === caller.id || caller.permissions.includes('operate');
 }

@@ -52,7 +52,7 @@ function durabilityCheck(facts: Map<string, string>, fsync: string | undefined):
   };
 }
 
-async function appendFsync(redis: Redis): Promise<string | undefined> {
+export async function appendFsync(redis: Redis): Promise<string | undefined> {
   try {
     const answer: unknown = await redis.config('GET', 'appendfsync');
     return Array.isArray(answer) ? String(answer[1]) : undefined;
@@ -62,7 +62,7 @@ async function appendFsync(redis: Redis): Promise<string | undefined> {
   }
 }
 
-function parseInfo(info: string): Map<string, string> {
+export function parseInfo(info: string): Map<string, string> {
   return new Map(
     info.split('\r\n').flatMap((line) => {
       const at = line.indexOf(':');

@@ -1,6 +1,8 @@
 import type { Redis } from 'ioredis';
 import type { MailboxStore, StoredHold } from '../gateway/ports.ts';
+import { STATUSES, type Status } from '../mail/status.ts';
 import type { Keys } from './keys.ts';
+import { recipientsSince } from './messages.ts';
 import type { Scripted } from './redis.ts';
 
 export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore {
@@ -12,6 +14,39 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
         return json ? [[key, JSON.parse(json) as StoredHold] as const] : [];
       });
       return new Map(held);
+    },
+    async holdsOf(mailbox) {
+      const holdKeys = await redis.hget(keys.mailbox(mailbox), 'holdKeys');
+      return this.holds(holdKeys ? JSON.parse(holdKeys) : [`mailbox:${mailbox}`]);
+    },
+    async counts(mailbox) {
+      const statuses = Object.keys(STATUSES) as Status[];
+      const values = await redis.hmget(keys.counts, ...statuses.map((status) => `${status}|${mailbox}`));
+      return Object.fromEntries(
+        statuses.flatMap((status, i) => (Number(values[i]) > 0 ? [[status, Number(values[i])]] : [])),
+      );
+    },
+    async usage(mailbox) {
+      const now = await this.now();
+      const [taken, running, day] = await Promise.all([
+        redis.zcount(keys.permits(mailbox), String(now), '+inf'),
+        redis.zcard(keys.flights(mailbox)),
+        redis.hgetall(keys.day(mailbox)),
+      ]);
+      return { inWindow: taken + running, recipientsToday: recipientsSince(day, now) };
+    },
+    async metrics() {
+      const [counts, holds] = await Promise.all([redis.hgetall(keys.counts), redis.hgetall(keys.holds)]);
+      return {
+        messages: Object.entries(counts).map(([field, count]) => {
+          const [status, ...mailbox] = field.split('|');
+          return { mailbox: mailbox.join('|'), status: status as Status, count: Number(count) };
+        }),
+        holds: Object.entries(holds).map(([key, hold]) => ({
+          key,
+          code: (JSON.parse(hold) as StoredHold).failure.code,
+        })),
+      };
     },
     async setHold(key, hold) {
       await redis.hset(keys.holds, key, JSON.stringify(hold));

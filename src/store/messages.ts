@@ -158,6 +158,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
         ...(request.recipients && { recipients: JSON.stringify(request.recipients), pending }),
         ...(request.failure && { failure: JSON.stringify(request.failure) }),
         ...(request.attempts !== undefined && { attempts: request.attempts }),
+        ...(request.expiresAt !== undefined && { expiresAt: request.expiresAt }),
       },
       clear: [
         ...(request.clearFailure ? ['failure'] : []),
@@ -184,6 +185,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
     findWithSurroundings,
     begin,
     move,
+    hasContent: async (id) => (await redis.exists(keys.mime(id))) === 1,
     markDot: async (id: string, token: string) => (await redis.markDot(keys.message(id), token)) === 1,
     sending: (mailbox: string) => redis.smembers(keys.sending(mailbox)),
     async reticket(id: string, ticket: number): Promise<number | undefined> {
@@ -260,4 +262,10 @@ function pairs(flat: (Buffer | string)[]): Record<string, string> {
   const fields: Record<string, string> = {};
   for (let i = 0; i + 1 < flat.length; i += 2) fields[String(flat[i])] = String(flat[i + 1]);
   return fields;
+}
+
+/** Recipients of the last 24 hours, by slices: counted as the permit counts them. */
+export function recipientsSince(day: Record<string, string>, now: number): number {
+  const oldest = Math.floor(now / DAY_SLICE) - DAY_SLICES;
+  return Object.entries(day).reduce((sum, [slice, count]) => (Number(slice) >= oldest ? sum + Number(count) : sum), 0);
 }

@@ -1,0 +1,93 @@
+import type { Failure } from '../failure/failure.ts';
+import type { MessageRecord, RecipientState } from '../mail/message.ts';
+import { isFinal, type Status } from '../mail/status.ts';
+import type { Caller, Change } from './api.ts';
+import type { Ticket } from './deliver.ts';
+import type { MessageStore, Move } from './ports.ts';
+import { mayRead } from './read.ts';
+
+export interface ChangeTools {
+  messages: MessageStore;
+  enqueue(mailbox: string, ticket: Ticket): Promise<void>;
+  now(): Date;
+  /** How long a message that is sent again is tried, if its own time is over. */
+  lifetimeMilliseconds: number;
+}
+
+/** What a person can do to a message, and from where. */
+type Wish = { from: Status[]; move: (record: MessageRecord) => Pick<Move, 'to'> & Partial<Move> };
+
+/** Never sent from now on; too late once an attempt is running or has been made of any part of it. */
+export function cancelMessage(tools: ChangeTools, caller: Caller, id: string): Promise<Change> {
+  return change(tools, caller, id, {
+    from: ['scheduled', 'queued', 'deferred'],
+    move: ({ recipients }) => {
+      const left = recipients.map((each) => (isFinal(each.status) ? each : as(each, 'canceled')));
+      return { to: left.some(({ status }) => status === 'sent') ? 'partiallySent' : 'canceled', recipients: left };
+    },
+  });
+}
+
+/** Sends what failed or is unconfirmed again: the same bytes, to the recipients that were not accepted. */
+export function retryMessage(tools: ChangeTools, caller: Caller, id: string): Promise<Change> {
+  return change(tools, caller, id, {
+    from: ['failed', 'unconfirmed'],
+    move: ({ recipients, expiresAt }) => {
+      const now = tools.now().getTime();
+      const again = recipients.map((each) => (each.status === 'sent' ? each : as(each, 'queued')));
+      const extended = expiresAt <= now && { expiresAt: now + tools.lifetimeMilliseconds };
+      return { to: 'queued', recipients: again, clearFailure: true, ...extended };
+    },
+  });
+}
+
+/** What a person has found out about an unconfirmed message. */
+export function resolveMessage(
+  tools: ChangeTools,
+  caller: Caller,
+  id: string,
+  outcome: 'sent' | 'failed',
+): Promise<Change> {
+  return change(tools, caller, id, {
+    from: ['unconfirmed'],
+    move: (record) => {
+      const failure = outcome === 'failed' ? foundNotSent(tools.now()) : undefined;
+      const recipients = record.recipients.map((each) =>
+        each.status === 'unconfirmed' ? as(each, outcome, failure) : each,
+      );
+      const mixed = new Set(recipients.map(({ status }) => status)).size > 1;
+      const to = mixed && recipients.some(({ status }) => status === 'sent') ? 'partiallySent' : outcome;
+      return { to, recipients, ...(failure ? { failure } : { clearFailure: true }) };
+    },
+  });
+}
+
+async function change(tools: ChangeTools, caller: Caller, id: string, wish: Wish): Promise<Change> {
+  const { messages } = tools;
+  const record = await messages.find(id);
+  if (!record || !mayRead(caller, record)) return { kind: 'unknown' };
+  if (!wish.from.includes(record.status)) return { kind: 'tooLate', status: record.status };
+  const move = wish.move(record);
+  if (move.to === 'queued' && !(await messages.hasContent(id))) return { kind: 'contentGone' };
+  const moved = await messages.move({ ...move, id, mailbox: record.mailbox, from: [record.status] });
+  if (!moved.moved) return moved.status ? { kind: 'tooLate', status: moved.status } : { kind: 'unknown' };
+  if (move.to === 'queued')
+    await tools.enqueue(record.mailbox, { messageId: id, number: moved.ticket }).catch(() => undefined);
+  return { kind: 'changed' };
+}
+
+function as({ address }: RecipientState, status: Status, failure?: Failure): RecipientState {
+  return { address, status, ...(failure && { failure }) };
+}
+
+function foundNotSent(now: Date): Failure {
+  return {
+    category: 'connection',
+    code: 'resolved_not_sent',
+    scope: 'message',
+    plan: 'never',
+    summary: 'The connection was lost after the final dot; a person has found out that the message was not sent.',
+    remedy: 'Have it sent again if it is still wanted.',
+    at: now.toISOString(),
+  };
+}

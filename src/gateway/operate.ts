@@ -1,0 +1,91 @@
+import type { Failure } from '../failure/failure.ts';
+import type { Sender } from './accept.ts';
+import type { MailboxView } from './api.ts';
+import type { MailboxStore, StoredHold } from './ports.ts';
+import { rfc3339 } from './view.ts';
+
+/** What an operator sees and does of the mailboxes. */
+export interface OperateTools {
+  senders: Sender[];
+  mailboxes: MailboxStore;
+  now(): Date;
+}
+
+export async function listMailboxes(tools: OperateTools): Promise<MailboxView[]> {
+  return Promise.all(tools.senders.map((sender) => viewMailbox(tools, sender)));
+}
+
+export async function readMailbox(tools: OperateTools, id: string): Promise<MailboxView | undefined> {
+  const sender = tools.senders.find((each) => each.id === id);
+  return sender && viewMailbox(tools, sender);
+}
+
+/** Stops a mailbox until a person releases it. What is being sent is finished. */
+export async function holdMailbox(tools: OperateTools, id: string, reason: string): Promise<MailboxView | undefined> {
+  const now = await tools.mailboxes.now();
+  await tools.mailboxes.setHold(`mailbox:${id}`, {
+    failure: heldByOperator(reason, new Date(now)),
+    since: now,
+    nextProbeAt: now,
+    probes: 0,
+    settings: '',
+    byOperator: true,
+  });
+  return readMailbox(tools, id);
+}
+
+/** Ends an operator's hold; brings the next try of any other hold forward to now. */
+export async function releaseMailbox(tools: OperateTools, id: string): Promise<MailboxView | undefined> {
+  const { mailboxes } = tools;
+  const now = await mailboxes.now();
+  for (const [key, hold] of await mailboxes.holdsOf(id)) {
+    if (hold.byOperator || !(await mailboxes.isBusy(id))) await mailboxes.clearHold(key);
+    else await mailboxes.setHold(key, { ...hold, nextProbeAt: now });
+  }
+  await mailboxes.wake(id);
+  return readMailbox(tools, id);
+}
+
+async function viewMailbox({ mailboxes }: OperateTools, sender: Sender): Promise<MailboxView> {
+  const [holds, counts, usage] = await Promise.all([
+    mailboxes.holdsOf(sender.id),
+    mailboxes.counts(sender.id),
+    mailboxes.usage(sender.id),
+  ]);
+  const [hold] = holds.values();
+  return {
+    id: sender.id,
+    from: sender.from,
+    state: hold ? 'held' : 'open',
+    ...(hold && { hold: viewHold(hold) }),
+    messages: counts,
+    window: {
+      seconds: sender.pace.windowMilliseconds / 1000,
+      limit: sender.pace.perWindow,
+      left: Math.max(0, sender.pace.perWindow - usage.inWindow),
+    },
+    day: { limit: sender.recipientsPerDay, left: Math.max(0, sender.recipientsPerDay - usage.recipientsToday) },
+  };
+}
+
+function viewHold({ failure, since, nextProbeAt, probes, byOperator }: StoredHold): NonNullable<MailboxView['hold']> {
+  return {
+    failure,
+    since: rfc3339(since),
+    probes,
+    byOperator: byOperator === true,
+    ...(!byOperator && { nextProbeAt: rfc3339(nextProbeAt) }),
+  };
+}
+
+function heldByOperator(reason: string, at: Date): Failure {
+  return {
+    category: 'heldByOperator',
+    code: 'held_by_operator',
+    scope: 'mailbox',
+    plan: 'afterFix',
+    summary: `An operator holds this mailbox${reason ? `: ${reason}` : '.'}`,
+    remedy: 'An operator releases it when its time has come.',
+    at: at.toISOString(),
+  };
+}
