@@ -33,6 +33,7 @@ export async function documentRoutes(app: FastifyInstance, version: string): Pro
       security: [{ apiKey: [] }],
       tags: [
         { name: 'Messages', description: 'Sending, and what became of it.' },
+        { name: 'Mailboxes', description: 'For operators: what each mailbox does, and a hand on it.' },
         { name: 'Health', description: 'For load balancers and orchestrators.' },
         { name: 'Reference', description: 'What the words of the API mean.' },
       ],

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash, hash } from 'node:crypto';
 
 /** Strings are hashed in pieces of this many UTF-16 units, so that an attachment is not copied whole once more. */
 const PIECE = 65_536;
@@ -10,16 +10,17 @@ const PIECE = 65_536;
  * @param body a value from `JSON.parse`, not deeper than the stack allows
  */
 export function fingerprint(body: unknown): string {
-  const hash = createHash('sha256');
-  // Gathered, because a call of `update` costs more than hashing a hundred bytes.
+  let large: Hash | undefined;
+  // Gathered, because a call of `update` costs more than hashing a hundred bytes, and a `Hash` more than that.
   let pending = '';
   write(body, (text) => {
     pending += text;
     if (pending.length < PIECE) return;
-    hash.update(pending, 'utf8');
+    large ??= createHash('sha256');
+    large.update(pending, 'utf8');
     pending = '';
   });
-  return hash.update(pending, 'utf8').digest('hex');
+  return large ? large.update(pending, 'utf8').digest('hex') : hash('sha256', pending, 'hex');
 }
 
 type Push = (text: string) => void;

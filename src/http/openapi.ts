@@ -19,11 +19,4 @@ const unused = async (): Promise<never> => {
   throw new Error('The server that only describes itself was asked to work.');
 };
 
-const NOBODY: Api = {
-  authenticate: unused,
-  replay: unused,
-  accept: unused,
-  read: unused,
-  changed: unused,
-  readiness: unused,
-};
+const NOBODY = new Proxy({} as Api, { get: () => unused });

@@ -1,4 +1,5 @@
 import type { FastifyReply } from 'fastify';
+import type { Status } from '../mail/status.ts';
 
 interface Definition {
   status: number;
@@ -49,6 +50,21 @@ export const PROBLEMS = {
     status: 405,
     title: 'Method not allowed',
     description: 'The path exists, but not for this method; the Allow header lists the methods it has.',
+  },
+  mailbox_not_found: {
+    status: 404,
+    title: 'Mailbox not found',
+    description: 'No mailbox of this service has this id.',
+  },
+  too_late: {
+    status: 409,
+    title: 'Too late',
+    description: 'The message is past the point at which this can be done; messageStatus says where it stands.',
+  },
+  content_gone: {
+    status: 409,
+    title: 'Content gone',
+    description: 'The content of this message is not kept any more, so it cannot be sent again: submit it anew.',
   },
   request_timeout: {
     status: 408,
@@ -135,6 +151,8 @@ export interface ProblemBody {
   detail: string;
   code: ProblemCode;
   errors?: ProblemItem[];
+  /** Where the message stands, if that is the reason. */
+  messageStatus?: Status;
   requestId: string;
 }
 
@@ -143,6 +161,7 @@ export interface Particulars {
   /** One sentence about this occurrence; else the description of the code. */
   detail?: string;
   errors?: ProblemItem[];
+  messageStatus?: Status;
   headers?: Record<string, string>;
 }
 
@@ -166,10 +185,19 @@ export function problemType(code: ProblemCode): string {
   return `/problems/${code}`;
 }
 
-export function problemBody(code: ProblemCode, requestId: string, { detail, errors }: Particulars = {}): ProblemBody {
+export function problemBody(
+  code: ProblemCode,
+  requestId: string,
+  { detail, errors, messageStatus }: Particulars = {},
+): ProblemBody {
   const { status, title, description } = PROBLEMS[code];
   const base = { type: problemType(code), title, status, detail: detail ?? description, code };
-  return { ...base, ...(errors && errors.length > 0 && { errors }), requestId };
+  return {
+    ...base,
+    ...(errors && errors.length > 0 && { errors }),
+    ...(messageStatus && { messageStatus }),
+    requestId,
+  };
 }
 
 /** Answers with a problem; nothing else may answer with an error. */

@@ -12,7 +12,10 @@ import { clientErrorHandler, errorHandler } from './error-handler.ts';
 import { healthRoutes } from './health.ts';
 import { acceptOnlyJson } from './json-body.ts';
 import { rememberPaths } from './known-paths.ts';
+import { mailboxRoutes } from './mailboxes.ts';
+import { messageChangeRoutes } from './message-changes.ts';
 import { messageRoutes } from './messages.ts';
+import { metricsRoute } from './metrics.ts';
 import { sendProblem } from './problem.ts';
 import { referenceRoutes } from './reference.ts';
 import { requestIdOf } from './request-id.ts';
@@ -80,10 +83,18 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
       scope.addHook('onRequest', authenticate(api));
       acceptOnlyJson(scope);
       messageRoutes(scope, { api, now, example });
+      messageChangeRoutes(scope, api);
+      mailboxRoutes(scope, api);
       done();
     },
     { prefix: '/v1' },
   );
+  await app.register((scope, _options, done) => {
+    scope.decorateRequest('caller', null);
+    scope.addHook('onRequest', authenticate(api));
+    metricsRoute(scope, api);
+    done();
+  });
   serveDocument(app);
   if (swaggerUi) await serveSwaggerUi(app);
   await app.ready();

@@ -19,7 +19,19 @@ export function findChromium(): string | undefined {
   return USUAL_PATHS.find((path) => existsSync(path));
 }
 
+/** It opens our pages and nothing else: no look-ups, updates or services of its own. */
+const QUIET = [
+  '--no-sandbox',
+  '--disable-dev-shm-usage',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
 /** Headless. Without Chromium's own sandbox, which a container without user namespaces cannot give; it sees only us. */
 export function launchBrowser(executablePath: string): Promise<Browser> {
-  return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+  return chromium.launch({ executablePath, args: QUIET });
 }

@@ -67,6 +67,14 @@ export function fakeApi() {
       await once(changes, id, { signal: AbortSignal.any([signal, enough]) }).catch(() => undefined);
     },
     readiness: async () => ({ ready: true, checks: { store: { status: 'ok', detail: 'All is in memory.' } } }),
+    cancel: async () => ({ kind: 'unknown' }),
+    retry: async () => ({ kind: 'unknown' }),
+    resolve: async () => ({ kind: 'unknown' }),
+    mailboxes: async () => [],
+    mailbox: async () => undefined,
+    hold: async () => undefined,
+    release: async () => undefined,
+    metrics: async () => ({ messages: [], holds: [] }),
   };
 
   return {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type AddressInput, nameImpersonates, parseAddress } from '../../mail/address.ts';
+import { type Address, type AddressInput, nameImpersonates, parseAddress } from '../../mail/address.ts';
 
 /** More entries than this are refused here; the mailbox's own limit is the gateway's to check. */
 export const MAX_RECIPIENTS = 1_000;
@@ -24,10 +24,26 @@ const oneAddress = addressInput.transform((input, context) => {
   return z.NEVER;
 });
 
-export const senderAddress = oneAddress.superRefine((address, context) => {
-  const problem = nameImpersonates(address);
-  if (problem) context.addIssue({ code: 'custom', message: problem });
+/** Parsed senders by what was written: a service has few, each of them sends again and again, and judging takes time. */
+const recentSenders = new Map<string, Readonly<Address>>();
+const MAX_RECENT_SENDERS = 500;
+
+export const senderAddress = addressInput.transform((input, context): Address => {
+  const known = typeof input === 'string' ? recentSenders.get(input) : undefined;
+  if (known) return known;
+  const parsed = parseAddress(input);
+  const problem = parsed.ok ? nameImpersonates(parsed.address) : asSentence(parsed.problem);
+  if (parsed.ok && problem === undefined) return remembered(input, parsed.address);
+  context.addIssue({ code: 'custom', path: parsed.ok ? [] : faultyPart(input), message: problem ?? '' });
+  return z.NEVER;
 });
+
+function remembered(input: AddressInput, address: Address): Address {
+  if (typeof input !== 'string') return address;
+  if (recentSenders.size >= MAX_RECENT_SENDERS) recentSenders.clear();
+  recentSenders.set(input, Object.freeze(address));
+  return address;
+}
 
 const oneOrSeveral = z
   .union([oneAddress, z.array(oneAddress).max(MAX_RECIPIENTS)])

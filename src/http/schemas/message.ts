@@ -6,9 +6,9 @@ import { withoutPattern } from './time.ts';
 
 // Answers are described with loose objects: members may be added, and a client generated today must then still work.
 
-const time = z.iso.datetime().meta({ override: withoutPattern });
+export const time = z.iso.datetime().meta({ override: withoutPattern });
 
-const status = z.enum(Object.keys(STATUSES) as [Status, ...Status[]]).meta({
+export const status = z.enum(Object.keys(STATUSES) as [Status, ...Status[]]).meta({
   id: 'Status',
   description: `Where the message, or one of its recipients, stands.\n\n${asList(STATUSES)}`,
 });
@@ -27,7 +27,7 @@ const reply = z
   })
   .meta({ id: 'Reply', description: 'What a server said, word for word.' });
 
-const failure = z
+export const failure = z
   .looseObject({
     category,
     code: z.string().meta({ description: 'The fine class. Codes may be added; branch on `category`.' }),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { PROBLEMS, type ProblemCode } from '../problem.ts';
+import { status } from './message.ts';
 
 const codes = Object.keys(PROBLEMS) as [ProblemCode, ...ProblemCode[]];
 
@@ -24,6 +25,7 @@ export const problem = z
       description: `Stable; branch on it.\n\n${codes.map((code) => `- \`${code}\` (${PROBLEMS[code].status}): ${PROBLEMS[code].description}`).join('\n')}`,
     }),
     errors: z.array(item).max(50).optional().meta({ description: 'At most 50; the first that were found.' }),
+    messageStatus: status.optional().meta({ description: 'Where the message stands, if that is the reason.' }),
     requestId: z.string().meta({ description: 'Also in the X-Request-Id header and in the log.' }),
   })
   .meta({ id: 'Problem', description: 'An error answer (RFC 9457).' });

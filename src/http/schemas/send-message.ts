@@ -30,11 +30,9 @@ const headers = z.record(z.string(), z.string()).superRefine((fields, context) =
   }
 });
 
-const tag = z
-  .string()
-  .regex(/^[A-Za-z0-9._-]{1,64}$/, {
-    error: 'A tag must have 1 to 64 characters: letters, digits, dots, underscores and hyphens.',
-  });
+const tag = z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, {
+  error: 'A tag must have 1 to 64 characters: letters, digits, dots, underscores and hyphens.',
+});
 
 const metadata = z.record(z.string(), z.string()).superRefine((entries, context) => {
   const keys = Object.keys(entries);
@@ -102,15 +100,27 @@ export function sendMessageFields(path: readonly PropertyKey[]): readonly string
   return path[0] === 'attachments' ? ATTACHMENT_FIELDS : ADDRESS_FIELDS;
 }
 
+/** Assigned one by one: on the way of every message, spreading optional fields showed in the profile. */
 function asSubmission(given: z.output<typeof fields>): Submission {
-  const { from, to = [], cc = [], bcc = [], replyTo = [], subject, text, html, onUnconfirmed } = given;
-  const { attachments = [], headers = {}, tags = [], metadata = {}, expiresAt } = given;
-  return {
-    ...{ from, to, cc, bcc, replyTo, subject, attachments, headers, tags, metadata, onUnconfirmed },
-    ...(text !== undefined && { text }),
-    ...(html !== undefined && { html }),
-    ...(expiresAt !== undefined && { expiresAt: Date.parse(expiresAt) }),
+  const { from, to = [], cc = [], bcc = [], replyTo = [], subject, onUnconfirmed } = given;
+  const { attachments = [], headers = {}, tags = [], metadata = {} } = given;
+  const submission: Submission = {
+    from,
+    to,
+    cc,
+    bcc,
+    replyTo,
+    subject,
+    attachments,
+    headers,
+    tags,
+    metadata,
+    onUnconfirmed,
   };
+  if (given.text !== undefined) submission.text = given.text;
+  if (given.html !== undefined) submission.html = given.html;
+  if (given.expiresAt !== undefined) submission.expiresAt = Date.parse(given.expiresAt);
+  return submission;
 }
 
 function unfitSubject(subject: string): string | undefined {

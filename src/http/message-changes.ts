@@ -1,0 +1,100 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyZodOpenApiTypeProvider } from 'fastify-zod-openapi';
+import { z } from 'zod';
+import type { Api, Change } from '../gateway/api.ts';
+import { callerOf } from './auth.ts';
+import { quotedEtag } from './etag.ts';
+import { sendProblem } from './problem.ts';
+import { problemResponses } from './problem-responses.ts';
+import { message } from './schemas/message.ts';
+import { bodyValidator, unchecked } from './validation.ts';
+
+const params = z.object({ id: z.string().meta({ description: 'The `id` of the message.' }) });
+const aMessage = { description: 'The message as it is now.', content: { 'application/json': { schema: message } } };
+const senders = { permissions: ['send', 'operate'] } as const;
+
+const resolution = z
+  .strictObject({
+    outcome: z
+      .enum(['sent', 'failed'], { error: 'Say "sent" or "failed".' })
+      .meta({ description: 'What was found out.', example: 'sent' }),
+  })
+  .meta({ id: 'Resolution' });
+
+/** What a person can do to a message: cancel it, have it sent again, or say what became of it. */
+export function messageChangeRoutes(scope: FastifyInstance, api: Api): void {
+  const routes = scope.withTypeProvider<FastifyZodOpenApiTypeProvider>();
+
+  routes.post('/messages/:id/cancel', {
+    config: senders,
+    schema: {
+      tags: ['Messages'],
+      operationId: 'cancelMessage',
+      summary: 'Cancel a message',
+      description: 'Either it is canceled and never sent, or the answer is 409: an attempt is running, or all is over.',
+      params,
+      response: { 200: aMessage, ...problemResponses('message_not_found', 'too_late') },
+    },
+    validatorCompiler: () => unchecked,
+    handler: async (request, reply) =>
+      sendChanged(api, request, reply, await api.cancel(callerOf(request), request.params.id)),
+  });
+
+  routes.post('/messages/:id/retry', {
+    config: senders,
+    schema: {
+      tags: ['Messages'],
+      operationId: 'retryMessage',
+      summary: 'Send a failed or unconfirmed message again',
+      description:
+        'The same bytes, to the recipients that were not accepted. An unconfirmed message may arrive twice; every copy has the same Message-ID and Date.',
+      params,
+      response: { 200: aMessage, ...problemResponses('message_not_found', 'too_late', 'content_gone') },
+    },
+    validatorCompiler: () => unchecked,
+    handler: async (request, reply) =>
+      sendChanged(api, request, reply, await api.retry(callerOf(request), request.params.id)),
+  });
+
+  const checkResolution = bodyValidator(resolution, { fieldNames: () => ['outcome'], wholeErrors: () => [] });
+  routes.post('/messages/:id/resolve', {
+    config: senders,
+    schema: {
+      tags: ['Messages'],
+      operationId: 'resolveMessage',
+      summary: 'Say what became of an unconfirmed message',
+      description: 'For a person who has looked into Sent Items or the message trace.',
+      params,
+      body: { required: true, content: { 'application/json': { schema: resolution } } },
+      response: {
+        200: aMessage,
+        ...problemResponses(
+          'invalid_json',
+          'invalid_fields',
+          'unsupported_media_type',
+          'message_not_found',
+          'too_late',
+        ),
+      },
+    },
+    validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? checkResolution : unchecked),
+    handler: async (request, reply) =>
+      sendChanged(api, request, reply, await api.resolve(callerOf(request), request.params.id, request.body.outcome)),
+  });
+}
+
+async function sendChanged(
+  api: Api,
+  request: FastifyRequest<{ Params: { id: string } }>,
+  reply: FastifyReply,
+  change: Change,
+): Promise<FastifyReply> {
+  if (change.kind === 'tooLate') {
+    const detail = `The message is ${change.status}: it is too late for that.`;
+    return sendProblem(reply, 'too_late', { detail, messageStatus: change.status });
+  }
+  if (change.kind === 'contentGone') return sendProblem(reply, 'content_gone');
+  const reading = change.kind === 'changed' ? await api.read(callerOf(request), request.params.id) : undefined;
+  if (!reading) return sendProblem(reply, 'message_not_found');
+  return reply.header('etag', quotedEtag(reading.etag)).send(reading.message);
+}

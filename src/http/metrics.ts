@@ -1,0 +1,43 @@
+import type { FastifyInstance } from 'fastify';
+import type { Api, Metrics } from '../gateway/api.ts';
+
+/** Metrics in Prometheus's text format 0.0.4, for a key with `operate`. Cheap: what they tell was counted as it happened. */
+export function metricsRoute(scope: FastifyInstance, api: Api): void {
+  scope.get('/metrics', {
+    config: { permissions: ['operate'] },
+    schema: { hide: true },
+    handler: async (_request, reply) =>
+      reply
+        .type('text/plain; version=0.0.4; charset=utf-8')
+        .serializer(String)
+        .send(render(await api.metrics())),
+  });
+}
+
+function render({ messages, holds }: Metrics): string {
+  const { rss, heapUsed } = process.memoryUsage();
+  return [
+    ...family('postroom_messages', 'gauge', 'Messages by mailbox and status; finished ones since the beginning.'),
+    ...messages.map(({ mailbox, status, count }) => line('postroom_messages', { mailbox, status }, count)),
+    ...family('postroom_holds', 'gauge', 'Holds in force, by what they stop and why.'),
+    ...holds.map(({ key, code }) => line('postroom_holds', { key, code }, 1)),
+    ...family('process_resident_memory_bytes', 'gauge', 'Memory of this process.'),
+    line('process_resident_memory_bytes', {}, rss),
+    ...family('nodejs_heap_size_used_bytes', 'gauge', 'JavaScript memory of this process.'),
+    line('nodejs_heap_size_used_bytes', {}, heapUsed),
+    '',
+  ].join('\n');
+}
+
+function family(name: string, type: string, help: string): string[] {
+  return [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`];
+}
+
+function line(name: string, labels: Record<string, string>, value: number): string {
+  const told = Object.entries(labels).map(([key, text]) => `${key}="${escaped(text)}"`);
+  return `${name}${told.length > 0 ? `{${told.join(',')}}` : ''} ${value}`;
+}
+
+function escaped(text: string): string {
+  return text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
+}

@@ -1,0 +1,47 @@
+import { z } from 'zod';
+import { STATUSES, type Status } from '../../mail/status.ts';
+import { failure, time } from './message.ts';
+
+const count = z.int().min(0).optional();
+const counts = z.looseObject(
+  Object.fromEntries((Object.keys(STATUSES) as Status[]).map((status) => [status, count])) as Record<
+    Status,
+    typeof count
+  >,
+);
+
+/** A `MailboxView`. */
+export const mailbox = z
+  .looseObject({
+    id: z.string(),
+    from: z.array(z.string()).meta({ description: 'What it may send as: addresses, or `*@domain`.' }),
+    state: z.enum(['open', 'held']),
+    hold: z
+      .looseObject({
+        failure,
+        since: time,
+        nextProbeAt: time.optional().meta({ description: 'When one message tries out whether it is over.' }),
+        probes: z.int().meta({ description: 'Tries so far.' }),
+        byOperator: z.boolean().meta({ description: 'Set by a person, and ended by one.' }),
+      })
+      .optional()
+      .meta({ description: 'Why it sends nothing.' }),
+    messages: counts.meta({ description: 'Number of its messages by status, finished ones since the beginning.' }),
+    window: z
+      .looseObject({ seconds: z.number(), limit: z.int(), left: z.int() })
+      .meta({ description: 'The sliding window: how many messages it takes, and how many could go now.' }),
+    day: z.looseObject({ limit: z.int(), left: z.int() }).meta({ description: 'Recipients in any 24 hours.' }),
+  })
+  .meta({ id: 'Mailbox', description: 'A mailbox as an operator reads it.' });
+
+export const mailboxList = z.looseObject({ mailboxes: z.array(mailbox) }).meta({ id: 'MailboxList' });
+
+export const holdRequest = z
+  .strictObject({
+    reason: z
+      .string()
+      .max(200, { error: 'A reason has at most 200 characters.' })
+      .default('')
+      .meta({ description: 'Why, for whoever reads the held messages.', example: 'The tenant is being migrated.' }),
+  })
+  .meta({ id: 'HoldRequest' });

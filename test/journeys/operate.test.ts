@@ -1,0 +1,117 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { MailboxView } from '../../src/gateway/api.ts';
+import type { MessageView } from '../../src/gateway/view.ts';
+import { KEY, startPostroom, type TestPostroom } from '../support/postroom.ts';
+
+let postroom: TestPostroom;
+beforeAll(async () => {
+  postroom = await startPostroom({
+    limits: { messagesPerMinute: 10_000 },
+    sandbox: { limits: { messagesPerWindow: 10_000 } },
+  });
+});
+afterAll(() => postroom[Symbol.asyncDispose]());
+
+async function call<T>(method: string, path: string, body?: object): Promise<{ status: number; body: T }> {
+  const response = await fetch(`${postroom.url}${path}`, {
+    method,
+    headers: { authorization: `Bearer ${KEY}`, ...(body && { 'content-type': 'application/json' }) },
+    ...(body && { body: JSON.stringify(body) }),
+  });
+  return { status: response.status, body: (await response.json()) as T };
+}
+const copies = (messageId: string) =>
+  postroom.sandbox.inbox.messages().filter((each) => each.messageId === messageId).length;
+
+describe('a mailbox that an operator holds', () => {
+  it('sends nothing, says why, and goes on when it is released', async () => {
+    const held = await call<MailboxView>('POST', '/v1/mailboxes/main/hold', { reason: 'migration' });
+    expect(held.body).toMatchObject({ state: 'held', hold: { byOperator: true } });
+    const id = await postroom.sendTo('ada@fabrikam.com');
+    const message = await postroom.until(id, 'held');
+    expect(message.failure).toMatchObject({ category: 'heldByOperator', code: 'held_by_operator' });
+    expect(message.failure?.summary).toContain('migration');
+    expect((await call<MailboxView>('POST', '/v1/mailboxes/main/release')).body.state).toBe('open');
+    await postroom.until(id, 'sent');
+  });
+
+  it('is listed with its depth, its window and its day', async () => {
+    const { body } = await call<{ mailboxes: MailboxView[] }>('GET', '/v1/mailboxes');
+    const [main] = body.mailboxes;
+    expect(main).toMatchObject({ id: 'main', state: 'open', window: { limit: 10_000 }, day: { limit: 10_000 } });
+    expect(main?.messages.sent).toBeGreaterThanOrEqual(1);
+    expect(main?.day.left).toBe(10_000 - (main?.messages.sent ?? 0));
+  });
+
+  it('has no namesake', async () => {
+    expect((await call('POST', '/v1/mailboxes/none/hold')).status).toBe(404);
+    expect((await call('GET', '/v1/mailboxes/none')).status).toBe(404);
+  });
+});
+
+describe('an automatic hold', () => {
+  it('is tried out at once when an operator releases it after the fix', async () => {
+    postroom.sandbox.behave({ auth: { reply: 'auth-535-5.7.139-smtpauth-mailbox' }, dropConnections: true });
+    const id = await postroom.sendTo('ada@fabrikam.com');
+    await postroom.until(id, 'held');
+    postroom.sandbox.behave({ auth: null });
+    await call('POST', '/v1/mailboxes/main/release');
+    await postroom.until(id, 'sent');
+    expect((await call<MailboxView>('GET', '/v1/mailboxes/main')).body.state).toBe('open');
+  });
+});
+
+describe('a message', () => {
+  it('that waits can be canceled, and is never sent', async () => {
+    await call('POST', '/v1/mailboxes/main/hold', {});
+    const id = await postroom.sendTo('ada@fabrikam.com');
+    const canceled = await call<MessageView>('POST', `/v1/messages/${id}/cancel`);
+    expect(canceled.body).toMatchObject({ status: 'canceled', recipients: [{ status: 'canceled' }] });
+    await call('POST', '/v1/mailboxes/main/release');
+    await postroom.until(await postroom.sendTo('later@fabrikam.com'), 'sent');
+    expect(copies(canceled.body.internetMessageId)).toBe(0);
+  });
+
+  it('that was sent cannot be canceled: 409 with its present status', async () => {
+    const id = await postroom.sendTo('ada@fabrikam.com');
+    await postroom.until(id, 'sent');
+    const answer = await call('POST', `/v1/messages/${id}/cancel`);
+    expect(answer).toMatchObject({ status: 409, body: { code: 'too_late', messageStatus: 'sent' } });
+  });
+
+  it('that failed can be sent again after a fix: the same bytes, a new attempt', async () => {
+    postroom.sandbox.behave({ message: { reply: 'data-554-5.2.252', times: 1 } });
+    const id = await postroom.sendTo('ada@fabrikam.com');
+    await postroom.until(id, 'failed');
+    expect((await call<MessageView>('POST', `/v1/messages/${id}/retry`)).status).toBe(200);
+    const message = await postroom.until(id, 'sent');
+    expect(message.attempts.map(({ outcome }) => outcome)).toEqual(['failed', 'sent']);
+    expect(message.failure).toBeUndefined();
+  });
+
+  it('that is unconfirmed can be declared sent, or be sent again', async () => {
+    const first = await postroom.sendTo('kept-after-dot@fabrikam.com');
+    await postroom.until(first, 'unconfirmed');
+    const resolved = await call<MessageView>('POST', `/v1/messages/${first}/resolve`, { outcome: 'sent' });
+    expect(resolved.body).toMatchObject({ status: 'sent', recipients: [{ status: 'sent' }] });
+    expect(copies(resolved.body.internetMessageId)).toBe(1);
+
+    postroom.sandbox.behave({ message: { afterwards: 'drop', times: 1 } });
+    const second = await postroom.sendTo('ada@fabrikam.com');
+    await postroom.until(second, 'unconfirmed');
+    await call('POST', `/v1/messages/${second}/retry`);
+    await postroom.until(second, 'sent');
+  });
+
+  it.each(['cancel', 'retry'])('that nobody has cannot be changed (%s)', async (change) => {
+    expect((await call('POST', `/v1/messages/msg_00000000000000000000000000/${change}`)).status).toBe(404);
+  });
+});
+
+describe('metrics', () => {
+  it('are for operators only, and count by mailbox and status', async () => {
+    expect((await fetch(`${postroom.url}/metrics`)).status).toBe(401);
+    const response = await fetch(`${postroom.url}/metrics`, { headers: { authorization: `Bearer ${KEY}` } });
+    expect(await response.text()).toMatch(/postroom_messages\{mailbox="main",status="sent"\} [1-9]/);
+  });
+});
