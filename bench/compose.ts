@@ -22,6 +22,7 @@ const BASE: Submission = {
   tags: [],
   metadata: {},
   onUnconfirmed: 'hold',
+  priority: 'normal',
 };
 
 const CASES: Record<string, { submission: Submission; messages: number }> = {

@@ -8,11 +8,28 @@ const USAGE = `Usage: postroom <command>
 
   start      run the service with what the environment says (see .env.example);
              without a Redis or a mailbox, and not in production, it brings its own
+  doctor     find out why a mailbox does not send, from DNS to Send As
+  explain    say what an SMTP reply or an error means
   sandbox    run only the stand-in for Microsoft 365
   openapi    print the OpenAPI document
 
   --help     print this
   --version  print the version`;
+
+/** These read the words behind their name by themselves, and end with an exit code. */
+const TOOLS: Record<string, (words: string[]) => Promise<number>> = {
+  doctor: async (words) => {
+    const [{ runDoctor }, { standardOutput }] = await Promise.all([import('./run-doctor.ts'), import('./terminal.ts')]);
+    return runDoctor(words, process.env, standardOutput(process.env), complain);
+  },
+  explain: async (words) => {
+    const [{ runExplain }, { standardOutput }] = await Promise.all([
+      import('./run-explain.ts'),
+      import('./terminal.ts'),
+    ]);
+    return runExplain(words, process.stdin, standardOutput(process.env), complain);
+  },
+};
 
 const COMMANDS: Record<string, () => Promise<unknown>> = {
   start: async () => (await import('./start.ts')).start(),
@@ -23,15 +40,36 @@ const COMMANDS: Record<string, () => Promise<unknown>> = {
   },
 };
 
+function complain(sentence: string): void {
+  console.error(`\n${sentence}\n`);
+}
+
+/** Not the 1 that means something was found. */
+function stumbled(error: unknown): number {
+  console.error(error);
+  return 2;
+}
+
 async function main(): Promise<void> {
+  const [tool = '', ...words] = process.argv.slice(2);
+  const run = Object.hasOwn(TOOLS, tool) ? TOOLS[tool] : undefined;
+  if (run) {
+    loadEnvFile();
+    // At once: a name server that never answers would keep the process alive.
+    process.exit(await run(words).catch(stumbled));
+  }
   const { values, positionals } = readArguments();
   if (values.version) return console.log(VERSION);
   if (values.help) return console.log(USAGE);
   const [name] = positionals;
   const command = name && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (!command) throw new StartupError(name ? `There is no command "${name}".\n\n${USAGE}` : USAGE);
-  if (existsSync('.env')) process.loadEnvFile('.env');
+  loadEnvFile();
   await command();
+}
+
+function loadEnvFile(): void {
+  if (existsSync('.env')) process.loadEnvFile('.env');
 }
 
 function readArguments() {
@@ -44,7 +82,7 @@ function readArguments() {
 }
 
 main().catch((error: unknown) => {
-  if (error instanceof StartupError) console.error(`\n${error.message}\n`);
+  if (error instanceof StartupError) complain(error.message);
   else console.error(error);
   process.exit(1);
 });

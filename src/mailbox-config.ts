@@ -1,7 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import {
+  type CredentialNames,
+  type CredentialSource,
+  type ReadCredential,
+  readCredential,
+} from './client-credential.ts';
 import { type Reader, shown } from './environment.ts';
 import { domainOf, parseAddress } from './mail/address.ts';
+import type { ClientCredential } from './smtp/client-authentication.ts';
 
 export interface MailboxConfig {
   id: string;
@@ -15,16 +22,20 @@ export interface MailboxConfig {
   limits: MailboxLimits;
 }
 
-export type MailboxAuth =
-  | { type: 'password'; password: string }
-  | {
-      type: 'clientCredentials';
-      tenantId: string;
-      clientId: string;
-      clientSecret: string;
-      authority: string;
-      scope: string;
-    };
+export type MailboxAuth = { type: 'password'; password: string } | ClientCredentialsAuth;
+
+export type ClientCredentialsAuth = ClientCredential & {
+  type: 'clientCredentials';
+  tenantId: string;
+  clientId: string;
+  authority: string;
+  scope: string;
+  /**
+   * RFC 3339 full-date on which the secret ends, as the operator noted it (Entra ID does not tell a client), or on
+   * which the certificate does.
+   */
+  secretExpires?: string;
+};
 
 export interface MailboxLimits {
   messagesPerMinute: number;
@@ -57,9 +68,7 @@ export function readMailboxes(env: Reader, role: Role, faults: string[]): Mailbo
   if (file && single) faults.push('M365_MAILBOX and M365_MAILBOXES_FILE are both set; keep one.');
   if (file) return readMailboxesFile(file, role, faults);
   if (single) return [singleMailbox(single, env, role, faults)];
-  const stray = (['M365_PASSWORD', 'M365_TENANT_ID', 'M365_CLIENT_ID', 'M365_CLIENT_SECRET'] as const).filter((name) =>
-    env.text(name),
-  );
+  const stray = (['M365_PASSWORD', ...OAUTH_SETTINGS] as const).filter((name) => env.text(name));
   if (stray.length > 0)
     faults.push(`M365_MAILBOX is missing, although ${stray.join(', ')} ${stray.length > 1 ? 'are' : 'is'} set.`);
   return undefined;
@@ -94,36 +103,60 @@ function singleMailbox(address: string, env: Reader, role: Role, faults: string[
   };
 }
 
+const CREDENTIAL_SETTINGS = {
+  clientSecret: 'M365_CLIENT_SECRET',
+  certificateFile: 'M365_CLIENT_CERTIFICATE_FILE',
+  federatedTokenFile: 'M365_FEDERATED_TOKEN_FILE',
+  keyFile: 'M365_CLIENT_KEY_FILE',
+} as const satisfies CredentialNames;
+const OAUTH_SETTINGS = ['M365_TENANT_ID', 'M365_CLIENT_ID', ...Object.values(CREDENTIAL_SETTINGS)] as const;
+type OAuthSetting = (typeof OAUTH_SETTINGS)[number];
+
 function singleAuth(env: Reader, role: Role, faults: string[]): MailboxAuth | undefined {
   const password = env.text('M365_PASSWORD');
-  const tenantId = env.text('M365_TENANT_ID');
-  const clientId = env.text('M365_CLIENT_ID');
-  const clientSecret = env.text('M365_CLIENT_SECRET');
+  const values = new Map(OAUTH_SETTINGS.map((name) => [name, env.text(name)]));
+  const set = OAUTH_SETTINGS.filter((name) => values.get(name));
   const authority = authorityUrl('M365_AUTHORITY', env.text('M365_AUTHORITY') ?? USUAL_AUTHORITY, faults);
-  if (password && (tenantId || clientId || clientSecret)) {
-    faults.push(
-      'M365_PASSWORD is set beside M365_TENANT_ID, M365_CLIENT_ID or M365_CLIENT_SECRET; keep one way to log in.',
-    );
+  const secretExpires = fullDate('M365_SECRET_EXPIRES', env.text('M365_SECRET_EXPIRES'), faults);
+  if (password && set.length > 0) {
+    faults.push(`M365_PASSWORD is set beside ${set.join(', ')}; keep one way to log in.`);
     return undefined;
   }
   if (password) return { type: 'password', password };
-  if (tenantId && clientId && clientSecret)
-    return {
-      type: 'clientCredentials',
-      tenantId,
-      clientId,
-      clientSecret,
-      authority,
-      scope: env.text('M365_SCOPE') ?? USUAL_SCOPE,
-    };
-  if (role === 'api') return undefined;
-  const parts = { M365_TENANT_ID: tenantId, M365_CLIENT_ID: clientId, M365_CLIENT_SECRET: clientSecret };
-  const missing = Object.entries(parts).filter(([, value]) => !value);
-  for (const [name] of missing)
-    faults.push(
-      `${name} is missing: M365_MAILBOX needs M365_TENANT_ID, M365_CLIENT_ID and M365_CLIENT_SECRET, or M365_PASSWORD.`,
-    );
+  const credential = readCredential(sourceIn(values), CREDENTIAL_SETTINGS, faults);
+  const [tenantId, clientId] = [values.get('M365_TENANT_ID'), values.get('M365_CLIENT_ID')];
+  const scope = env.text('M365_SCOPE') ?? USUAL_SCOPE;
+  if (tenantId && clientId && credential)
+    return clientCredentials({ tenantId, clientId, authority, scope }, credential, secretExpires);
+  if (role !== 'api') tellMissing(set, faults);
   return undefined;
+}
+
+function sourceIn(values: ReadonlyMap<OAuthSetting, string | undefined>): CredentialSource {
+  return {
+    clientSecret: values.get(CREDENTIAL_SETTINGS.clientSecret),
+    certificateFile: values.get(CREDENTIAL_SETTINGS.certificateFile),
+    federatedTokenFile: values.get(CREDENTIAL_SETTINGS.federatedTokenFile),
+    keyFile: values.get(CREDENTIAL_SETTINGS.keyFile),
+  };
+}
+
+function tellMissing(set: OAuthSetting[], faults: string[]): void {
+  const needed = [['M365_TENANT_ID'], ['M365_CLIENT_ID'], Object.values(CREDENTIAL_SETTINGS)] as const;
+  for (const [name, ...others] of needed.filter((names) => !names.some((name) => set.includes(name))))
+    faults.push(
+      `${name} is missing: M365_MAILBOX needs M365_TENANT_ID, M365_CLIENT_ID and M365_CLIENT_SECRET${others.length > 0 ? ' (or M365_CLIENT_CERTIFICATE_FILE, or M365_FEDERATED_TOKEN_FILE)' : ''}, or M365_PASSWORD.`,
+    );
+}
+
+/** A certificate tells itself when it ends, a federated token is renewed by others; of a secret only the operator knows. */
+function clientCredentials(
+  application: Pick<ClientCredentialsAuth, 'tenantId' | 'clientId' | 'authority' | 'scope'>,
+  { ends, ...credential }: ReadCredential,
+  secretExpires: string | undefined,
+): ClientCredentialsAuth {
+  const expires = credential.clientSecret === undefined ? ends : secretExpires;
+  return { type: 'clientCredentials', ...application, ...credential, ...(expires && { secretExpires: expires }) };
 }
 
 function allowedFrom(value: string, name: string, faults: string[]): string {
@@ -152,6 +185,15 @@ function authorityUrl(name: string, value: string, faults: string[]): string {
   if (!url || !(url.protocol === 'https:' || (url.protocol === 'http:' && local)))
     faults.push(`${name} must be an https URL such as ${USUAL_AUTHORITY}, not "${shown(value)}".`);
   return value.replace(/\/+$/, '');
+}
+
+/** A day that exists, as in 2027-03-31. */
+function fullDate(name: string, value: string | undefined, faults: string[]): string | undefined {
+  if (value === undefined) return undefined;
+  const day = /^\d{4}-\d{2}-\d{2}$/.test(value) ? new Date(`${value}T00:00:00Z`) : undefined;
+  if (day && !Number.isNaN(day.getTime()) && day.toISOString().startsWith(value)) return value;
+  faults.push(`${name} must be a date such as 2027-03-31, not "${shown(value)}".`);
+  return undefined;
 }
 
 function caFile(name: string, path: string | undefined, faults: string[]): string | undefined {
@@ -186,9 +228,13 @@ const mailboxEntry = z.strictObject({
         tenantId: z.string().min(1),
         clientId: z.string().min(1),
         clientSecret: z.string().min(1).optional(),
-        clientSecretFile: z.string().optional(),
+        clientSecretFile: z.string().min(1).optional(),
+        certificateFile: z.string().min(1).optional(),
+        keyFile: z.string().min(1).optional(),
+        federatedTokenFile: z.string().min(1).optional(),
         authority: z.string().optional(),
         scope: z.string().optional(),
+        secretExpires: z.string().optional(),
       }),
     ])
     .optional(),
@@ -273,17 +319,38 @@ function authOf(
     if (!password) faults.push(`${at('auth.password')} or auth.passwordFile is missing.`);
     return password ? { type: 'password', password } : undefined;
   }
-  const clientSecret = auth.clientSecret ?? secretFile(at('auth.clientSecretFile'), auth.clientSecretFile, faults);
-  if (!clientSecret) faults.push(`${at('auth.clientSecret')} or auth.clientSecretFile is missing.`);
+  return clientCredentialsOf(auth, at, faults);
+}
+
+type ClientCredentialsEntry = Extract<z.infer<typeof mailboxEntry>['auth'], { type: 'clientCredentials' }>;
+
+function clientCredentialsOf(auth: ClientCredentialsEntry, at: (field: string) => string, faults: string[]) {
+  const { tenantId, clientId, scope = USUAL_SCOPE, clientSecretFile, ...source } = auth;
+  const names: CredentialNames = {
+    clientSecret: at('auth.clientSecret'),
+    certificateFile: at('auth.certificateFile'),
+    federatedTokenFile: at('auth.federatedTokenFile'),
+    keyFile: at('auth.keyFile'),
+  };
+  if (source.clientSecret && clientSecretFile)
+    faults.push(`${names.clientSecret} and auth.clientSecretFile are both set; keep one.`);
+  if (!(source.clientSecret ?? clientSecretFile ?? source.certificateFile ?? source.federatedTokenFile))
+    faults.push(
+      `${names.clientSecret} is missing (or auth.clientSecretFile, auth.certificateFile or auth.federatedTokenFile).`,
+    );
+  const clientSecret = source.clientSecret ?? secretFile(at('auth.clientSecretFile'), clientSecretFile, faults);
+  const credential = readCredential({ ...source, clientSecret }, names, faults);
   const authority = authorityUrl(at('auth.authority'), auth.authority ?? USUAL_AUTHORITY, faults);
-  const { tenantId, clientId, scope = USUAL_SCOPE } = auth;
-  return clientSecret ? { type: 'clientCredentials', tenantId, clientId, clientSecret, authority, scope } : undefined;
+  const secretExpires = fullDate(at('auth.secretExpires'), auth.secretExpires, faults);
+  return credential && clientCredentials({ tenantId, clientId, authority, scope }, credential, secretExpires);
 }
 
 function secretFile(name: string, path: string | undefined, faults: string[]): string | undefined {
   if (!path) return undefined;
   try {
-    return readFileSync(path, 'utf8').trim() || undefined;
+    const secret = readFileSync(path, 'utf8').trim();
+    if (!secret) faults.push(`${name} names an empty file: ${path}`);
+    return secret || undefined;
   } catch (error) {
     faults.push(`${name} cannot be read: ${(error as Error).message}`);
     return undefined;

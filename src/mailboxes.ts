@@ -41,7 +41,8 @@ export function laneSettings(mailboxes: MailboxConfig[]): LaneSettings<Connectio
 function sharedTokens(): (auth: Extract<MailboxConfig['auth'], { type: 'clientCredentials' }>) => TokenSource {
   const sources = new Map<string, TokenSource>();
   return (auth) => {
-    const key = JSON.stringify([auth.authority, auth.tenantId, auth.clientId, auth.clientSecret, auth.scope]);
+    const { secretExpires: _, ...credentials } = auth;
+    const key = JSON.stringify(Object.entries(credentials).sort());
     const source = sources.get(key) ?? tokenSource(auth);
     sources.set(key, source);
     return source;

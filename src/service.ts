@@ -27,6 +27,8 @@ import { keysOf } from './store/keys.ts';
 import { mailboxStore } from './store/mailboxes.ts';
 import { messageStore } from './store/messages.ts';
 import { connectRedis, type Patience, withScripts } from './store/redis.ts';
+import { redisFacts } from './store/redis-facts.ts';
+import { verifier } from './verify.ts';
 import { VERSION } from './version.ts';
 
 const HOUR = 3_600_000;
@@ -172,10 +174,11 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     hold: (id, reason) => asked(async () => (isSender(id) ? holdMailbox(tools, id, reason) : undefined)),
     release: (id) => asked(async () => (isSender(id) ? releaseMailbox(tools, id) : undefined)),
     metrics: () => asked(mailboxes.metrics),
+    verify: verifier(config.mailboxes, () => redisFacts(redis)),
     async readiness() {
       if (closing)
         return { ready: false, checks: { process: { status: 'fail', detail: 'This process is stopping.' } } };
-      const checks = await redisChecks(redis);
+      const checks = await redisChecks(redis, keys.probe);
       return { ready: Object.values(checks).every(({ status }) => status !== 'fail'), checks };
     },
   };

@@ -74,6 +74,21 @@ export const SETTINGS = [
   { name: 'M365_CLIENT_ID', about: 'Application (client) id of the app registration.' },
   { name: 'M365_CLIENT_SECRET', secret: true, about: 'Client secret: its value, not its id.' },
   {
+    name: 'M365_CLIENT_CERTIFICATE_FILE',
+    about:
+      'PEM file of a certificate that is registered with the application, instead of the secret; with its RSA private key, unless M365_CLIENT_KEY_FILE names another file.',
+  },
+  { name: 'M365_CLIENT_KEY_FILE', about: 'PEM file of that certificate’s private key, unencrypted.' },
+  {
+    name: 'M365_FEDERATED_TOKEN_FILE',
+    about:
+      'File of a federated client assertion (Kubernetes workload identity), instead of the secret; read anew for every token.',
+  },
+  {
+    name: 'M365_SECRET_EXPIRES',
+    about: 'The day on which that secret ends, as in 2027-03-31: the doctor warns 30 days before.',
+  },
+  {
     name: 'M365_PASSWORD',
     secret: true,
     about: 'Password, instead of OAuth. Microsoft switches password SMTP off by default at the end of December 2026.',

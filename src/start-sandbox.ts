@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { makeCertificate } from './sandbox/certificate.ts';
 import { type Sandbox, startSandbox } from './sandbox/sandbox.ts';
@@ -29,6 +29,7 @@ export async function startSandboxAlone(): Promise<void> {
       ...present('tenantId', env('M365_TENANT_ID')),
       ...present('clientId', env('M365_CLIENT_ID')),
       ...present('clientSecret', env('M365_CLIENT_SECRET')),
+      clientCertificates: clientCertificates(env('M365_CLIENT_CERTIFICATE_FILE')),
     }),
   );
   endOnSignal(sandbox);
@@ -37,6 +38,19 @@ export async function startSandboxAlone(): Promise<void> {
 
 function present<Name extends string>(name: Name, value: string | undefined): { [key in Name]?: string } {
   return (value ? { [name]: value } : {}) as { [key in Name]?: string };
+}
+
+/** What the gateway proves itself with, as registered with the application: the certificates of its file, not the key. */
+function clientCertificates(path: string | undefined): string[] {
+  if (!path) return [];
+  try {
+    const pem = readFileSync(path, 'utf8');
+    return pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  } catch (error) {
+    throw new StartupError(`M365_CLIENT_CERTIFICATE_FILE cannot be read: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
 }
 
 function port(name: string, value: string | undefined, usual: number): number {

@@ -130,6 +130,8 @@ describe('the configuration', () => {
     ['M365_WINDOW_SECONDS', '-1'],
     ['M365_CONNECTIONS', '1.5'],
     ['M365_SMTP_CA_FILE', '/nonexistent.pem'],
+    ['M365_SECRET_EXPIRES', '31.03.2027'],
+    ['M365_SECRET_EXPIRES', '2027-02-30'],
     ['M365_CLIENT_SECRET_FILE', '/nonexistent'],
     ['M365_MAILBOXES_FILE', '/nonexistent.json'],
   ])('names %s if it is "%s"', (name, value) => {

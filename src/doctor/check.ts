@@ -44,9 +44,11 @@ export const warn = (finding: string, remedy: string): Verdict => ({ status: 'wa
 export const fail = (finding: string, remedy: string): Verdict => ({ status: 'fail', finding, remedy });
 
 /** A step that met a trouble: our finding, and the catalogue's judgement of it. */
-export function failBecause(finding: string, trouble: Trouble, { tools }: Visit): Verdict {
+export function failBecause(finding: string, trouble: Trouble, { tools, patient }: Visit): Verdict {
   const failure = classify(trouble, tools.now());
-  return { status: 'fail', finding: `${finding} ${failure.summary}`, remedy: failure.remedy, failure };
+  // Ready to be copied into PowerShell.
+  const remedy = failure.remedy.replaceAll('<mailbox>', patient.address);
+  return { status: 'fail', finding: `${finding} ${failure.summary}`, remedy, failure };
 }
 
 export function isAccepted(heard: Heard): heard is { ok: true; reply: Reply } {

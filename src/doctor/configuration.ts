@@ -10,7 +10,7 @@ export function checkConfiguration(): Check[] {
     { id: 'port', title: 'SMTP port', after: [], run: ({ patient }) => port(patient) },
     { id: 'limits', title: 'Connections and pace', after: [], run: ({ patient }) => limits(patient) },
     { id: 'loginMethod', title: 'Way to log in', after: [], run: ({ patient }) => loginMethod(patient) },
-    { id: 'secretExpiry', title: 'Expiry of the secret', after: [], run: secretExpiry },
+    { id: 'secretExpiry', title: 'End of the secret', after: [], run: secretExpiry },
   ];
 }
 
@@ -67,7 +67,8 @@ function limits({ shares, address }: Patient): Verdict {
   const connections = shares.reduce((sum, each) => sum + each.connections, 0);
   const perMinute = Math.round(shares.reduce((sum, each) => sum + each.messagesPerMinute, 0));
   const what = `${connections} connections and ${perMinute} messages a minute`;
-  const whose = shares.length > 1 ? ` over ${shares.map(({ id }) => id).join(', ')}, which all log in as ${address}` : '';
+  const whose =
+    shares.length > 1 ? ` over ${shares.map(({ id }) => id).join(', ')}, which all log in as ${address}` : '';
   if (connections <= MOST_CONNECTIONS && perMinute <= MOST_MESSAGES_PER_MINUTE) return ok(`${what}${whose}.`);
   return warn(
     `${what}${whose}; Microsoft allows one mailbox ${MOST_CONNECTIONS} and ${MOST_MESSAGES_PER_MINUTE}, and answers 432 4.3.2 to more.`,
@@ -97,13 +98,15 @@ const DAY = 86_400_000;
 const SOON_DAYS = 30;
 
 function secretExpiry({ patient: { login }, tools }: Visit): Verdict {
-  if (login?.type !== 'clientCredentials') return skipped('There is no client secret.');
-  if (!login.secretExpires)
-    return skipped('Entra ID does not tell a client when its secret ends; note the date in M365_SECRET_EXPIRES.');
-  const days = Math.floor((Date.parse(login.secretExpires) - tools.now().getTime()) / DAY);
-  const remedy =
-    'Create a new client secret in the Entra admin center, configure it with its date, and restart; the old one works beside it.';
-  if (days < 0) return fail(`It ended on ${login.secretExpires}, as configured.`, remedy);
-  if (days <= SOON_DAYS) return warn(`It ends on ${login.secretExpires}, in ${days} days.`, remedy);
-  return ok(`It ends on ${login.secretExpires}, in ${days} days.`);
+  if (login?.type !== 'clientCredentials') return skipped('There is no client secret or certificate.');
+  const { proof, secretExpires } = login;
+  if (proof === 'federated token') return skipped('Whoever issues the federated token renews it.');
+  if (!secretExpires)
+    return skipped('Entra ID does not tell a client when its secret ends; note the day in M365_SECRET_EXPIRES.');
+  const days = Math.floor((Date.parse(secretExpires) - tools.now().getTime()) / DAY);
+  const remedy = `Add a new client ${proof} to the app registration in the Entra admin center, configure it, and restart. The old one works beside it until it ends.`;
+  const what = `The ${proof} ${days < 0 ? 'ended' : 'ends'} on ${secretExpires}`;
+  if (days < 0) return fail(`${what}.`, remedy);
+  if (days <= SOON_DAYS) return warn(`${what}, in ${days} days.`, remedy);
+  return ok(`${what}, in ${days} days.`);
 }

@@ -30,7 +30,10 @@ function notPublished(domain: string): string | undefined {
 }
 
 const unknown = (what: string, reason: string): Verdict =>
-  warn(`${what} could not be looked up: ${short(reason)}.`, 'Run the doctor again; check the name servers of this host.');
+  warn(
+    `${what} could not be looked up: ${short(reason)}.`,
+    'Run the doctor again; check the name servers of this host.',
+  );
 
 /** learn.microsoft.com, "Set up SPF to identify valid email sources", and the national clouds' names. */
 const MICROSOFT_SPF = /^[+?~]?include:spf\.protection\.(outlook\.com|office365\.us|partner\.outlook\.cn)$/i;
@@ -54,7 +57,11 @@ function spfIn(records: Records): string[] {
 }
 
 /** Looks into included policies too, as receivers do, but only `depth` deep and four wide. */
-async function includesMicrosoft(policy: string, txt: (name: string) => Promise<Records>, depth: number): Promise<boolean> {
+async function includesMicrosoft(
+  policy: string,
+  txt: (name: string) => Promise<Records>,
+  depth: number,
+): Promise<boolean> {
   const terms = policy.split(/\s+/);
   if (terms.some((term) => MICROSOFT_SPF.test(term))) return true;
   if (depth === 0) return false;
@@ -97,5 +104,8 @@ async function dmarc(domain: string, { tools }: Visit): Promise<Verdict> {
 
 function withParents(domain: string): string[] {
   const labels = domain.split('.');
-  return labels.slice(0, -1).map((_, index) => labels.slice(index).join('.')).slice(0, 4);
+  return labels
+    .slice(0, -1)
+    .map((_, index) => labels.slice(index).join('.'))
+    .slice(0, 4);
 }

@@ -49,13 +49,15 @@ export async function* examine(
     addresses: { ipv4: [], ipv6: [] },
     offers: new Map(),
   };
+  /** Checks that cannot be built on, and the title of the one that failed first. */
   const blocked = new Map<string, string>();
   try {
     for (const check of checksFor(patient)) {
       if (options.signal?.aborted) return;
       const startedAt = performance.now();
-      const verdict = obstacle(check, blocked) ?? (await take(check, visit, options));
-      if (verdict.status === 'fail' || verdict.blocked) blocked.set(check.id, check.title);
+      const cause = check.after.map((id) => blocked.get(id)).find((title) => title !== undefined);
+      const verdict = cause === undefined ? await take(check, visit, options) : notTaken(cause);
+      if (verdict.status === 'fail' || verdict.blocked) blocked.set(check.id, cause ?? check.title);
       yield stepOf(check, verdict, Math.round(performance.now() - startedAt), tools);
     }
   } finally {
@@ -63,10 +65,8 @@ export async function* examine(
   }
 }
 
-function obstacle({ after }: Check, blocked: Map<string, string>): Verdict | undefined {
-  const failed = after.find((id) => blocked.has(id));
-  if (failed === undefined) return undefined;
-  return { status: 'skipped', finding: `Not looked at, because of “${blocked.get(failed)}” before.`, blocked: true };
+function notTaken(cause: string): Verdict {
+  return { status: 'skipped', finding: `Not looked at, because of “${cause}” above.`, blocked: true };
 }
 
 async function take(check: Check, visit: Visit, { begins }: ExamineOptions): Promise<Verdict> {

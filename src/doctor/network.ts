@@ -7,8 +7,18 @@ export function checkNetwork({ smtp }: Patient): Check[] {
   const outcomes: Outcomes = {};
   return [
     { id: 'dns', title: `DNS of ${smtp.host}`, after: [], run: resolve },
-    { id: 'tcpIpv4', title: `TCP port ${smtp.port}, IPv4`, after: ['dns'], run: (visit) => reach('ipv4', visit, outcomes) },
-    { id: 'tcpIpv6', title: `TCP port ${smtp.port}, IPv6`, after: ['dns'], run: (visit) => reach('ipv6', visit, outcomes) },
+    {
+      id: 'tcpIpv4',
+      title: `TCP port ${smtp.port}, IPv4`,
+      after: ['dns'],
+      run: (visit) => reach('ipv4', visit, outcomes),
+    },
+    {
+      id: 'tcpIpv6',
+      title: `TCP port ${smtp.port}, IPv6`,
+      after: ['dns'],
+      run: (visit) => reach('ipv6', visit, outcomes),
+    },
   ];
 }
 

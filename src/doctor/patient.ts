@@ -18,9 +18,11 @@ export interface PasswordLogin {
 
 export interface OAuthLogin {
   type: 'clientCredentials';
+  /** With which the application proves itself to Entra ID. */
+  proof: 'secret' | 'certificate' | 'federated token';
   tenantId: string;
   scope: string;
-  /** RFC 3339 full-date on which the secret or certificate ends, if the operator has told it. */
+  /** RFC 3339 full-date on which the secret or certificate ends, where that is known. */
   secretExpires?: string;
 }
 

@@ -75,17 +75,18 @@ async function startTls(visit: Visit, conversation: Conversation): Promise<Verdi
       'Check host and port (smtp.office365.com, 587), and look for a firewall or proxy that inspects SMTP and takes STARTTLS away.',
     );
   const heard = await conversation.startTls();
-  return isAccepted(heard)
-    ? ok(short(heard.reply.response))
-    : failBecause(wordsOf(heard), troubleOf(heard), visit);
+  return isAccepted(heard) ? ok(short(heard.reply.response)) : failBecause(wordsOf(heard), troubleOf(heard), visit);
 }
 
 function handshake(secured: Secured, visit: Visit): Verdict {
   if (secured.ok) return ok(`${secured.version} with ${secured.cipher}.`);
   const said = secured.trouble.via === 'client' ? short(secured.trouble.message) : '';
   const old = /unsupported protocol|protocol version|alert protocol/i.test(said);
-  const why = old ? 'The server speaks no TLS 1.2 or newer' : 'The handshake failed';
-  return failBecause(`${why}: ${said}.`, secured.trouble, visit);
+  if (!old) return failBecause(`The handshake failed: ${said}.`, secured.trouble, visit);
+  return {
+    ...failBecause(`The server speaks no TLS 1.2 or newer: ${said}.`, secured.trouble, visit),
+    remedy: 'Check that the host is smtp.office365.com; if it is, a proxy in between is too old.',
+  };
 }
 
 const DAY = 86_400_000;
@@ -122,7 +123,8 @@ function untrusted(
     verdict.remedy =
       'Set M365_SMTP_HOST (or smtp.host) to a name that the certificate is for: smtp.office365.com, never an IP address.';
   if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID')
-    verdict.remedy = 'Check the clock of this host; if it is right, whoever runs this server has to renew its certificate.';
+    verdict.remedy =
+      'Check the clock of this host; if it is right, whoever runs this server has to renew its certificate.';
   return verdict;
 }
 
@@ -135,7 +137,9 @@ function mechanisms({ offers, patient }: Visit): Verdict {
   const needed = patient.login?.type === 'password' ? 'LOGIN' : 'XOAUTH2';
   if (offered.includes(needed)) return ok(offered.join(' '));
   return fail(
-    offered.length > 0 ? `Only ${offered.join(' ')}; ${needed} is needed.` : 'None: the server does not let anybody log in.',
+    offered.length > 0
+      ? `Only ${offered.join(' ')}; ${needed} is needed.`
+      : 'None: the server does not let anybody log in.',
     'Check host and port (smtp.office365.com, 587); Microsoft 365 offers LOGIN and XOAUTH2. If they are right, something in between rewrites SMTP.',
   );
 }

@@ -37,9 +37,17 @@ export function checkToken({ login }: Patient): Check[] {
 
 async function token(visit: Visit): Promise<Verdict> {
   const answer = await visit.tools.token();
-  if (!answer.ok) return failBecause(toldBy(answer.trouble), answer.trouble, visit);
+  if (!answer.ok) return without(answer.trouble, visit);
   visit.token = answer.token;
   return ok('Entra ID issued one.');
+}
+
+function without(trouble: Trouble, visit: Visit): Verdict {
+  const verdict = failBecause(toldBy(trouble), trouble, visit);
+  if (verdict.failure?.code !== 'tls_failed') return verdict;
+  const remedy =
+    'If a proxy of your own inspects HTTPS, name its authority’s certificate (PEM) in NODE_EXTRA_CA_CERTS. Verification is never switched off.';
+  return { ...verdict, remedy };
 }
 
 /** Entra's own sentence, without the trace ids that follow it. */

@@ -91,9 +91,20 @@ export const EXCEPTIONS = {
     summary: 'Entra ID could not verify the application’s certificate.',
     remedy: 'Upload the matching certificate to the app registration and check its thumbprint.',
   },
+  'client-assertion-file': {
+    summary: 'The federated token file cannot be read or holds no JWT, so that no token can be asked for.',
+    remedy:
+      'Check that the file is mounted where M365_FEDERATED_TOKEN_FILE (or auth.federatedTokenFile) says, that this process may read it, and that it is being renewed.',
+  },
+  'token-aadsts-70021': {
+    summary: 'The application has no federated credential that fits our token file’s issuer, subject and audience.',
+    remedy:
+      'Compare issuer, subject and audience (case counts) of the federated credential in the app registration with those in the file.',
+  },
   'token-aadsts-700024': {
-    summary: 'The clock of this host is wrong: Entra ID finds our signed request too early or too late.',
-    remedy: 'Correct the clock of this host (NTP).',
+    summary:
+      'Entra ID finds our signed request too early or too late: the clock of this host is wrong, or the federated token file is no longer renewed.',
+    remedy: 'Correct the clock of this host (NTP); with a federated token file, check that it is being renewed.',
   },
   'token-aadsts-500133': {
     summary: 'The clock of this host is wrong: Entra ID finds our signed request too early or too late.',

@@ -57,6 +57,17 @@ export const CLIENT_ERRORS = [
     certainty: 'client',
   },
   {
+    id: 'client-assertion-file',
+    via: 'client',
+    stage: 'auth',
+    code: 'token_config_invalid',
+    says: ['The federated token file cannot be read', 'The federated token file holds no JWT'],
+    example:
+      'EOAUTH2 AUTH XOAUTH2 token request failed: EASSERTIONFILE The federated token file cannot be read: ENOENT: no such file or directory',
+    source: 'this gateway',
+    certainty: 'client',
+  },
+  {
     id: 'client-eauth-token',
     via: 'client',
     stage: 'auth',

@@ -92,6 +92,18 @@ export const TOKEN_REPLIES = [
     certainty: 'documented',
   },
   {
+    id: 'token-aadsts-70021',
+    via: 'token',
+    stage: 'auth',
+    code: 'token_config_invalid',
+    words: [...['AADSTS70021', 'AADSTS700211', 'AADSTS700212', 'AADSTS700213'], ...['AADSTS7002137', 'AADSTS7002138']],
+    says: ['No matching federated identity record found for presented assertion'],
+    example:
+      "invalid_client AADSTS700213: No matching federated identity record found for presented assertion subject 'system:serviceaccount:mail:postroom'. Check your federated identity credential Subject, Audience and Issuer against the presented assertion. Trace ID: 0f0f0f0f-0000-1111-2222-333344445555 Correlation ID: 0a0a0a0a-0000-1111-2222-333344445555 Timestamp: 2025-04-22 01:01:11Z",
+    source: 'Azure/azure-workload-identity issues 340 and 1200; Azure/login issues 482 and 517 (2022 to 2025)',
+    certainty: 'measured',
+  },
+  {
     id: 'token-aadsts-700024',
     via: 'token',
     stage: 'auth',

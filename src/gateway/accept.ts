@@ -67,7 +67,9 @@ export async function accept(
     ...(idempotency && { idempotency }),
   });
   // Sent along at once, so that both are on disk by the same sync. Without its message a job does nothing.
-  const enqueuing = tools.enqueue(sender.id, { messageId: id, number: 1 }).catch(() => undefined);
+  const enqueuing = tools
+    .enqueue(sender.id, { messageId: id, number: 1, priority: submission.priority })
+    .catch(() => undefined);
   const accepted = await writing;
   await enqueuing;
   if (accepted.kind === 'accepted') tools.log.info(acceptedFields(id, sender.id, fixed), 'Message accepted');
@@ -123,7 +125,7 @@ function fixedPart(
   messageIdHeader: string,
   bytes: number,
 ): FixedPart {
-  const { from, to, cc, bcc, subject, tags, metadata, onUnconfirmed } = submission;
+  const { from, to, cc, bcc, subject, tags, metadata, onUnconfirmed, priority } = submission;
   const plain = (addresses: { address: string }[]) => addresses.map(({ address }) => address);
   return {
     envelope,
@@ -137,6 +139,7 @@ function fixedPart(
     messageIdHeader,
     bytes,
     onUnconfirmed,
+    priority,
   };
 }
 

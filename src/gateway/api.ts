@@ -1,6 +1,7 @@
 import type { Failure } from '../failure/failure.ts';
 import type { Submission } from '../mail/message.ts';
 import type { Status } from '../mail/status.ts';
+import type { Examination } from './examination.ts';
 import type { MessageView } from './view.ts';
 
 /** What the HTTP layer may ask of the gateway. `service` hands it over. */
@@ -24,7 +25,14 @@ export interface Api {
   hold(id: string, reason: string): Promise<MailboxView | undefined>;
   release(id: string): Promise<MailboxView | undefined>;
   metrics(): Promise<Metrics>;
+  /** Examines a mailbox from DNS to Send As; undefined where there is no such mailbox. Ends early when `signal` aborts. */
+  verify(id: string, options: { send: boolean; signal: AbortSignal }): Promise<Verification | undefined>;
 }
+
+export type Verification =
+  | { kind: 'examined'; examination: Examination }
+  /** It is being examined already. */
+  | { kind: 'busy' };
 
 /** What became of a person's wish for a message. */
 export type Change =

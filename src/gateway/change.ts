@@ -72,7 +72,9 @@ async function change(tools: ChangeTools, caller: Caller, id: string, wish: Wish
   const moved = await messages.move({ ...move, id, mailbox: record.mailbox, from: [record.status] });
   if (!moved.moved) return moved.status ? { kind: 'tooLate', status: moved.status } : { kind: 'unknown' };
   if (move.to === 'queued')
-    await tools.enqueue(record.mailbox, { messageId: id, number: moved.ticket }).catch(() => undefined);
+    await tools
+      .enqueue(record.mailbox, { messageId: id, number: moved.ticket, priority: record.priority })
+      .catch(() => undefined);
   return { kind: 'changed' };
 }
 

@@ -1,6 +1,6 @@
 import { classify } from '../failure/classify.ts';
 import type { Failure, Trouble } from '../failure/failure.ts';
-import type { Envelope, MessageRecord } from '../mail/message.ts';
+import type { Envelope, MessageRecord, Priority } from '../mail/message.ts';
 import { isFinal } from '../mail/status.ts';
 import { judge, type Outcome, type Verdict } from './judge.ts';
 import type { Permit } from './ports.ts';
@@ -9,6 +9,7 @@ import type { Permit } from './ports.ts';
 export interface Ticket {
   messageId: string;
   number: number;
+  priority: Priority;
 }
 
 /** What delivering needs of the lane it happens in. `queue` provides it. */
@@ -147,18 +148,32 @@ async function attempt<Connection>(
   });
   lane.giveBack(connection, outcome.reusable);
   const verdict = judge(record, startedAt, { ...outcome, reused }, chance.now(), chance.random);
+  const told = tellGate(passage, verdict, outcome);
+  // The result comes first: a gate that cannot write its hold must not keep it from being written.
+  told.catch(() => undefined);
+  await lane.settle(record, token, verdict, outcome);
+  await told;
+}
+
+async function tellGate(passage: Passage, verdict: Verdict, outcome: Outcome): Promise<void> {
   if (verdict.hold) await passage.blocked(verdict.hold);
   else if (passage.trial && serverJudged(outcome)) await passage.works();
-  await lane.settle(record, token, verdict, outcome);
 }
 
 function pendingRecipients(record: MessageRecord): string[] {
   return record.recipients.filter((each) => !isFinal(each.status)).map((each) => each.address);
 }
 
+/** An answer that took longer may be out of date: the process may have been asleep meanwhile, and its lane another's. */
+const FRESH_MILLISECONDS = 3_000;
+
 /** Written down before the dot may leave: whoever finds this message after a crash knows that it may have been sent. */
 async function leaveForTheDot<Connection>(lane: Lane<Connection>, messageId: string, token: string): Promise<void> {
-  if (!(await lane.markDot(messageId, token))) throw new Error('The message is no longer this attempt’s to send');
+  for (;;) {
+    const askedAt = performance.now();
+    if (!(await lane.markDot(messageId, token))) throw new Error('The message is no longer this attempt’s to send');
+    if (performance.now() - askedAt < FRESH_MILLISECONDS) return;
+  }
 }
 
 /** A server that judges a message lets the mailbox in, whatever the verdict. */

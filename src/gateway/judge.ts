@@ -58,7 +58,7 @@ export function judge(
   const recipients = record.recipients.map((each) => judgeRecipient(each, outcome, main, now));
   if (unknown) return unconfirmed(record, attempt, main, recipients, random);
   if (shared) return givenBack(record, attempt, shared, recipients, random);
-  if (staleConnection(outcome)) return again(record, attempt);
+  if (staleConnection(outcome) || abandoned(outcome)) return again(record, attempt);
   return summed(record, attempt, recipients, random);
 }
 
@@ -68,6 +68,11 @@ export function judge(
  */
 function staleConnection({ reused, stage, trouble }: Outcome): boolean {
   return reused === true && stage === 'mail' && trouble?.via === 'client';
+}
+
+/** Our own store did not let the dot leave: no fault of the message, which goes again when the store works. */
+function abandoned({ trouble }: Outcome): boolean {
+  return trouble?.via === 'client' && trouble.code === 'ABANDONED';
 }
 
 function again(record: MessageRecord, attempt: Attempt): Verdict {

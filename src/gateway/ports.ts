@@ -18,6 +18,7 @@ export type FixedPart = Pick<
   | 'messageIdHeader'
   | 'bytes'
   | 'onUnconfirmed'
+  | 'priority'
 >;
 
 export interface NewMessage {

@@ -42,7 +42,7 @@ async function putRight(id: string, now: number, tools: SweepTools): Promise<voi
     return void (await messages.postpone(id, now + LATER));
   }
   if (record.expiresAt <= now && !tools.jumped()) return tools.expire(id);
-  await tools.enqueue(record.mailbox, { messageId: id, number: record.ticket });
+  await tools.enqueue(record.mailbox, { messageId: id, number: record.ticket, priority: record.priority });
   await messages.postpone(id, nextLook(record, now));
 }
 

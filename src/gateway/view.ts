@@ -1,5 +1,5 @@
 import type { Failure } from '../failure/failure.ts';
-import type { Attempt, MessageRecord, RecipientState } from '../mail/message.ts';
+import type { Attempt, MessageRecord, Priority, RecipientState } from '../mail/message.ts';
 import { isFinal, type Status } from '../mail/status.ts';
 
 /** Why a mailbox sends nothing at present. Times are milliseconds since the epoch by Redis's clock. */
@@ -26,6 +26,7 @@ export interface MessageView {
   internetMessageId: string;
   sizeBytes: number;
   onUnconfirmed: 'hold' | 'resend';
+  priority: Priority;
   createdAt: string;
   updatedAt: string;
   expiresAt: string;
@@ -66,6 +67,7 @@ export function viewOf(record: MessageRecord, around: Surroundings): MessageView
     internetMessageId: record.messageIdHeader,
     sizeBytes: record.bytes,
     onUnconfirmed: record.onUnconfirmed,
+    priority: record.priority,
     createdAt: rfc3339(record.acceptedAt),
     updatedAt: rfc3339(record.updatedAt),
     expiresAt: rfc3339(record.expiresAt),

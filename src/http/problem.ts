@@ -66,6 +66,11 @@ export const PROBLEMS = {
     title: 'Content gone',
     description: 'The content of this message is not kept any more, so it cannot be sent again: submit it anew.',
   },
+  examination_running: {
+    status: 409,
+    title: 'Examination running',
+    description: 'This mailbox is being examined at the moment; ask again after Retry-After seconds.',
+  },
   request_timeout: {
     status: 408,
     title: 'Request timeout',

@@ -9,6 +9,7 @@ import type { Api } from '../gateway/api.ts';
 import { authenticate } from './auth.ts';
 import { documentRoutes, serveDocument, serveSwaggerUi } from './document.ts';
 import { clientErrorHandler, errorHandler } from './error-handler.ts';
+import { explainRoutes } from './explain.ts';
 import { healthRoutes } from './health.ts';
 import { acceptOnlyJson } from './json-body.ts';
 import { rememberPaths } from './known-paths.ts';
@@ -20,6 +21,7 @@ import { sendProblem } from './problem.ts';
 import { referenceRoutes } from './reference.ts';
 import { requestIdOf } from './request-id.ts';
 import { SECURITY_HEADERS } from './security-headers.ts';
+import { verifyRoutes } from './verify.ts';
 
 /** Bounds on what one client may cost. Node's own leave a slow one connected for minutes. */
 export interface HttpLimits {
@@ -85,6 +87,8 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
       messageRoutes(scope, { api, now, example });
       messageChangeRoutes(scope, api);
       mailboxRoutes(scope, api);
+      verifyRoutes(scope, api);
+      explainRoutes(scope, now);
       done();
     },
     { prefix: '/v1' },

@@ -14,6 +14,10 @@ export interface Attachment {
   disposition: 'attachment' | 'inline';
 }
 
+/** Which of a mailbox's waiting messages goes first; within one priority the oldest. */
+export const PRIORITIES = ['high', 'normal', 'low'] as const;
+export type Priority = (typeof PRIORITIES)[number];
+
 /** A validated message as a caller submitted it. Every string in it has been checked; nothing here is trusted input any more. */
 export interface Submission {
   from: Address;
@@ -32,6 +36,7 @@ export interface Submission {
   /** Give up at this time; milliseconds since the epoch. */
   expiresAt?: number;
   onUnconfirmed: 'hold' | 'resend';
+  priority: Priority;
 }
 
 /** What the SMTP transaction needs: RFC 5321 §3.3. */
@@ -83,6 +88,7 @@ export interface MessageRecord {
   /** Size of the MIME in octets. */
   bytes: number;
   onUnconfirmed: 'hold' | 'resend';
+  priority: Priority;
   acceptedAt: number;
   updatedAt: number;
   expiresAt: number;

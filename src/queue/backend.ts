@@ -46,25 +46,40 @@ class LaneBackend extends RedisQueueBackend {
 export interface Backends {
   factory: BackendFactory<RedisQueueBackend>;
   wake(queueName: string): void;
+  /** What was made so far never works; what the factory makes next may. */
+  failed(): boolean;
 }
 
 /** @param redis an ioredis instance; with `maxRetriesPerRequest: null` if workers are to use it */
 export function sharedBackends(redis: Redis): Backends {
-  const connection = new RedisConnection(redis as unknown as ConnectionOptions, {
-    shared: true,
-    blocking: false,
-    skipWaitingForReady: true,
-  });
-  connection.setMaxListeners(0);
+  let connection = connect(redis);
   const workers = new Map<string, LaneBackend>();
   const factory: BackendFactory<RedisQueueBackend> = (name, options, { withBlockingConnection } = {}) => {
     const { prefix = 'bull' } = options as { prefix?: string };
     const keys = new QueueKeys(prefix);
     const toKey = (type: string) => keys.toKey(name, type);
+    if (connection.failed()) connection = connect(redis);
     // The scripts read the worker's own options, lock duration and the rest, off `options`.
-    const backend = new LaneBackend(connection, name, keys.getKeys(name), toKey, options, undefined, false);
+    const backend = new LaneBackend(connection.made, name, keys.getKeys(name), toKey, options, undefined, false);
     if (withBlockingConnection) workers.set(name, backend);
     return backend;
   };
-  return { factory, wake: (queueName) => workers.get(queueName)?.wake() };
+  return { factory, wake: (queueName) => workers.get(queueName)?.wake(), failed: () => connection.failed() };
+}
+
+/** BullMQ asks for the server's version once; where that fails, this connection of its own never works any more. */
+function connect(redis: Redis): { made: RedisConnection; failed(): boolean } {
+  const made = new RedisConnection(redis as unknown as ConnectionOptions, {
+    shared: true,
+    blocking: false,
+    skipWaitingForReady: true,
+  });
+  made.setMaxListeners(0);
+  // It repeats the client's errors, which the client's owner hears; unheard they would end the process.
+  made.on('error', () => undefined);
+  let failed = false;
+  made.client.catch(() => {
+    failed = true;
+  });
+  return { made, failed: () => failed };
 }

@@ -12,7 +12,8 @@ export interface Dialer<Connection> {
 export interface Connections<Connection> {
   lend(): Promise<Connecting<Connection>>;
   takeBack(connection: Connection, reusable: boolean): void;
-  close(): void;
+  /** Resolves when the server has let go of those that are not lent; those that are close when they come back. */
+  close(): Promise<void>;
 }
 
 /** Idle connections count against the mailbox's limit of three, for whoever else uses it. */
@@ -26,6 +27,7 @@ export function keepConnections<Connection>(dialer: Dialer<Connection>, limit: n
   const bornAt = new Map<Connection, number>();
   const closing = new Set<Promise<void>>();
   let opening: Promise<Connecting<Connection>> | undefined;
+  let closed = false;
 
   function retire(connection: Connection): void {
     bornAt.delete(connection);
@@ -67,7 +69,7 @@ export function keepConnections<Connection>(dialer: Dialer<Connection>, limit: n
     },
     takeBack(connection, reusable) {
       const age = performance.now() - (bornAt.get(connection) ?? 0);
-      if (!reusable || !dialer.isOpen(connection) || age > AGE_MILLISECONDS) return retire(connection);
+      if (closed || !reusable || !dialer.isOpen(connection) || age > AGE_MILLISECONDS) return retire(connection);
       const timer = setTimeout(() => {
         idle.splice(
           idle.findIndex((kept) => kept.connection === connection),
@@ -77,11 +79,13 @@ export function keepConnections<Connection>(dialer: Dialer<Connection>, limit: n
       }, IDLE_MILLISECONDS);
       idle.push({ connection, timer });
     },
-    close() {
+    async close() {
+      closed = true;
       for (const { connection, timer } of idle.splice(0)) {
         clearTimeout(timer);
         retire(connection);
       }
+      await Promise.all(closing);
     },
   };
 }

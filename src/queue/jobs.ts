@@ -1,13 +1,22 @@
 import { type ConnectionOptions, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Ticket } from '../gateway/deliver.ts';
+import type { Priority } from '../mail/message.ts';
 import type { Backends } from './backend.ts';
 
 /** A job carries ids only: the record is the truth, and the job is the engine's way to it. */
 export interface JobData {
   messageId: string;
   ticket: number;
+  priority: Priority;
 }
+
+export function ticketOf({ messageId, ticket, priority }: JobData): Ticket {
+  return { messageId, number: ticket, priority };
+}
+
+/** BullMQ runs jobs without a priority before all others, so every job has one; lower goes first. */
+const RANK = { high: 1, normal: 2, low: 3 } as const satisfies Record<Priority, number>;
 
 export interface Jobs {
   /** Adds the ticket's job; adding it twice is harmless. */
@@ -46,13 +55,15 @@ export function jobQueues(redis: Redis, prefix: string, backends: Backends): Job
     return queue;
   };
   return {
-    async add(mailbox, { messageId, number }, delayMilliseconds = 0) {
-      const options = { jobId: `${messageId}-${number}`, delay: Math.max(0, Math.round(delayMilliseconds)) };
-      await queueOf(mailbox).add('deliver', { messageId, ticket: number }, options);
+    async add(mailbox, { messageId, number, priority }, delayMilliseconds = 0) {
+      const delay = Math.max(0, Math.round(delayMilliseconds));
+      const options = { jobId: `${messageId}-${number}`, delay, priority: RANK[priority] };
+      if (backends.failed()) queues.clear();
+      await queueOf(mailbox).add('deliver', { messageId, ticket: number, priority }, options);
     },
     async active(mailbox) {
       const jobs = await queueOf(mailbox).getActive();
-      return jobs.filter(Boolean).map(({ data }) => ({ messageId: data.messageId, number: data.ticket }));
+      return jobs.filter(Boolean).map(({ data }) => ticketOf(data));
     },
     async close() {
       await Promise.allSettled([...queues.values()].map((queue) => queue.close()));

@@ -1,6 +1,6 @@
 import { type ConnectionOptions, type Job, WaitingError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { type Chance, deliver, type Lane, LaneClosed, type Ticket } from '../gateway/deliver.ts';
+import { type Chance, deliver, type Lane, LaneClosed } from '../gateway/deliver.ts';
 import type { MailboxStore, MessageStore, Pace } from '../gateway/ports.ts';
 import { expiredFailure, recoverSending } from '../gateway/recover.ts';
 import { mayMoveTo } from '../mail/status.ts';
@@ -8,7 +8,7 @@ import type { Backends } from './backend.ts';
 import type { Clock } from './clock.ts';
 import { type Dialer, keepConnections } from './connections.ts';
 import { type HoldKeys, keysFrom, openGate } from './gate.ts';
-import type { JobData, Jobs } from './jobs.ts';
+import { type JobData, type Jobs, ticketOf } from './jobs.ts';
 
 /** One mailbox as the engine sees it. */
 export interface LaneSettings<Connection> {
@@ -45,14 +45,19 @@ export interface LaneLog {
 export interface OpenLane {
   mailbox: string;
   wake(): void;
-  /** Reads the holds again if this one is among them. */
-  refreshHold(key: string): Promise<void>;
+  /** Reads the holds again if this one is among them; without a key, in any case. */
+  refreshHold(key?: string): Promise<void>;
   /** No new attempts; those that run are finished, for at most `graceMilliseconds`. */
   close(graceMilliseconds: number): Promise<void>;
 }
 
-/** Longer than the event loop ever blocks; renewed at half. The lane's lease guards against two owners, not this. */
-const LOCK_MILLISECONDS = 30_000;
+/**
+ * BullMQ's lock on a job, renewed at half, and how often it looks for jobs whose lock ran out. Neither guards against a
+ * second send, which the ticket and the lease do: they only decide how soon a job that Redis gave to nobody, since its
+ * answer was lost, is given again.
+ */
+const LOCK_MILLISECONDS = 15_000;
+const STALLED_LOOK_MILLISECONDS = 15_000;
 const RETRY_STORE_MILLISECONDS = 500;
 
 /**
@@ -92,43 +97,50 @@ export async function openLane<Connection>(
     connect: connections.lend,
     giveBack: connections.takeBack,
     begin: ({ messageId, number }, token, trial) =>
-      messages.begin({
-        id: messageId,
-        mailbox,
-        ticket: number,
-        token,
-        lease,
-        trial,
-        holdKeys,
-        ignoreExpiry: clock.jumped(),
-        pace,
-      }),
+      persistently(
+        () =>
+          messages.begin({
+            id: messageId,
+            mailbox,
+            ticket: number,
+            token,
+            lease,
+            trial,
+            holdKeys,
+            ignoreExpiry: clock.jumped(),
+            pace,
+          }),
+        (error) => log.warn({ mailbox, messageId, error }, 'Could not begin yet; trying again'),
+        closing.signal,
+      ),
     transact: settings.transact,
     markDot: messages.markDot,
     sleep: (milliseconds) => sleep(milliseconds, closing.signal),
     async settle(record, token, verdict, outcome) {
       const pending = record.recipients.filter(({ status }) => status !== 'sent' && status !== 'failed').length;
       const unused = verdict.to === 'unconfirmed' ? 0 : pending - outcome.accepted.length;
-      const moved = await persistently(log, () =>
-        messages.move({
-          id: record.id,
-          mailbox,
-          to: verdict.to,
-          from: mayMoveTo(verdict.to).filter((from) => from === 'sending' || from === 'unconfirmed'),
-          token,
-          recipients: verdict.recipients,
-          attempts: verdict.attempts,
-          attempt: verdict.attempt,
-          ...(verdict.failure ? { failure: verdict.failure } : { clearFailure: true }),
-          ...(verdict.delayMilliseconds !== undefined && { delayMilliseconds: verdict.delayMilliseconds }),
-          flight: { counted: true, windowMilliseconds: pace.windowMilliseconds, unusedRecipients: unused },
-        }),
+      const moved = await persistently(
+        () =>
+          messages.move({
+            id: record.id,
+            mailbox,
+            to: verdict.to,
+            from: mayMoveTo(verdict.to).filter((from) => from === 'sending' || from === 'unconfirmed'),
+            token,
+            recipients: verdict.recipients,
+            attempts: verdict.attempts,
+            attempt: verdict.attempt,
+            ...(verdict.failure ? { failure: verdict.failure } : { clearFailure: true }),
+            ...(verdict.delayMilliseconds !== undefined && { delayMilliseconds: verdict.delayMilliseconds }),
+            flight: { counted: true, windowMilliseconds: pace.windowMilliseconds, unusedRecipients: unused },
+          }),
+        (error) => log.error({ mailbox, messageId: record.id, error }, 'Result could not be written yet; trying again'),
       );
       const fields = { messageId: record.id, mailbox, attempt: verdict.attempt.number, failure: verdict.failure };
       if (!moved.moved) return log.warn({ ...fields, status: moved.status }, 'Message had moved on; result dropped');
       log.info({ ...fields, response: verdict.attempt.reply?.response }, `Message ${verdict.to}`);
       if (verdict.to !== 'queued' && verdict.to !== 'deferred') return;
-      const next = { messageId: record.id, number: moved.ticket };
+      const next = { messageId: record.id, number: moved.ticket, priority: record.priority };
       await jobs
         .add(mailbox, next, verdict.delayMilliseconds)
         .catch((error) => log.warn({ error }, 'Job not added yet'));
@@ -142,7 +154,7 @@ export async function openLane<Connection>(
   };
 
   async function process(job: Job<JobData>, token?: string): Promise<void> {
-    const ticket: Ticket = { messageId: job.data.messageId, number: job.data.ticket };
+    const ticket = ticketOf(job.data);
     try {
       await deliver(ticket, lane, tools.chance);
     } catch (error) {
@@ -163,6 +175,7 @@ export async function openLane<Connection>(
       prefix: tools.prefix,
       concurrency: settings.connections,
       lockDuration: LOCK_MILLISECONDS,
+      stalledInterval: STALLED_LOOK_MILLISECONDS,
       maxStalledCount: 1_000_000,
       drainDelay: 5,
       runRetryDelay: 1_000,
@@ -175,13 +188,13 @@ export async function openLane<Connection>(
     mailbox,
     wake: () => tools.backends.wake(mailbox),
     refreshHold: async (key) => {
-      if (gate.concerns(key)) await gate.refresh();
+      if (key === undefined || gate.concerns(key)) await gate.refresh();
     },
     async close(graceMilliseconds) {
       closing.abort();
       gate.close();
       await Promise.race([worker.close(), sleep(graceMilliseconds)]);
-      connections.close();
+      await connections.close();
     },
   };
 }
@@ -192,7 +205,7 @@ async function recoverOrphans(mailbox: string, tools: LaneTools): Promise<void> 
   for (const id of await messages.sending(mailbox)) await recoverMessage(id, tools);
   for (const ticket of await jobs.active(mailbox)) {
     const number = await messages.reticket(ticket.messageId, ticket.number);
-    if (number) await jobs.add(mailbox, { messageId: ticket.messageId, number });
+    if (number) await jobs.add(mailbox, { ...ticket, number });
   }
 }
 
@@ -205,7 +218,8 @@ export async function recoverMessage(id: string, { messages, jobs, chance, log }
   const moved = await messages.move({ id, mailbox, from: ['sending'], token: record.attemptToken, ...recovery });
   if (!moved.moved) return;
   log.warn({ messageId: id, mailbox, attempt: recovery.attempt.number }, `Message of a dead worker ${recovery.to}`);
-  if (recovery.to === 'queued') await jobs.add(mailbox, { messageId: id, number: moved.ticket });
+  if (recovery.to === 'queued')
+    await jobs.add(mailbox, { messageId: id, number: moved.ticket, priority: record.priority });
 }
 
 /** Gives up a waiting message whose time is over. */
@@ -228,13 +242,17 @@ export async function expireMessage(
 }
 
 /** What has been learned must be written: tried until it is, whatever Redis says meanwhile. */
-async function persistently<T>(log: LaneLog, write: () => Promise<T>): Promise<T> {
+async function persistently<T>(
+  ask: () => Promise<T>,
+  tell: (error: unknown) => void,
+  signal?: AbortSignal,
+): Promise<T> {
   for (;;) {
     try {
-      return await write();
+      return await ask();
     } catch (error) {
-      log.error({ error }, 'Result could not be written yet; trying again');
-      await sleep(RETRY_STORE_MILLISECONDS);
+      tell(error);
+      await sleep(RETRY_STORE_MILLISECONDS, signal);
     }
   }
 }

@@ -23,6 +23,10 @@ const RENEW_MILLISECONDS = 3_000;
 const LOOK_MILLISECONDS = 1_000;
 /** An idle lane is closed, so that a thousand configured mailboxes cost what the busy ones do. */
 const IDLE_MILLISECONDS = 15_000;
+/** A message that came just as its idle lane was closing is finished first. */
+const IDLE_GRACE_MILLISECONDS = 60_000;
+/** A hold that somebody ended unheard, while the subscription was down without either end knowing, is read again. */
+const HOLDS_MILLISECONDS = 15_000;
 /** A process that drives many lanes already lets another one be first. */
 const POLITENESS_MILLISECONDS = 15;
 
@@ -69,7 +73,12 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
   async function letGo(mailbox: string, mine: Owned, graceMilliseconds: number): Promise<void> {
     owned.delete(mailbox);
     taking.add(mailbox);
+    // What still runs must stay this process's: a new owner would take it for left behind.
+    const keeping = setInterval(() => {
+      store.takeLease(mailbox, mine.lease, LEASE_MILLISECONDS).catch(() => undefined);
+    }, RENEW_MILLISECONDS);
     await mine.lane.close(graceMilliseconds).catch((error) => log.warn({ mailbox, error }, 'Lane closed badly'));
+    clearInterval(keeping);
     await store.releaseLease(mailbox, mine.lease).catch(() => undefined);
     // Whoever waits for it need not wait for its next look.
     await store.wake(mailbox).catch(() => undefined);
@@ -91,11 +100,11 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
     const now = performance.now();
     for (const [mailbox, mine] of owned) {
       if (busy.has(mailbox)) mine.busyAt = now;
-      else if (now - mine.busyAt > IDLE_MILLISECONDS) void letGo(mailbox, mine, 0);
+      else if (now - mine.busyAt > IDLE_MILLISECONDS) void letGo(mailbox, mine, IDLE_GRACE_MILLISECONDS);
     }
   }
 
-  function refresh(lane: OpenLane, holdKey: string): void {
+  function refresh(lane: OpenLane, holdKey?: string): void {
     lane.refreshHold(holdKey).catch((error) => log.warn({ mailbox: lane.mailbox, error }, 'Hold not read yet'));
   }
 
@@ -108,7 +117,17 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
       for (const { lane } of owned.values()) refresh(lane, payload.slice('hold:'.length));
     }
   });
+  const refreshAll = () => {
+    for (const { lane } of owned.values()) refresh(lane);
+  };
+  // What was said while the subscription was down went unheard.
+  subscriber.on('ready', refreshAll);
   await subscriber.subscribe(channels.wake, channels.changed);
+  const refreshing = setInterval(() => {
+    refreshAll();
+    // An unanswered ping is what makes the client notice that the other end is gone.
+    subscriber.ping().catch(() => undefined);
+  }, HOLDS_MILLISECONDS);
   const renewing = setInterval(() => {
     for (const [mailbox, mine] of owned) void renew(mailbox, mine);
   }, RENEW_MILLISECONDS);
@@ -120,8 +139,7 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
   return {
     async close(graceMilliseconds) {
       over = true;
-      clearInterval(renewing);
-      clearInterval(looking);
+      for (const timer of [renewing, looking, refreshing]) clearInterval(timer);
       await Promise.all([...owned].map(([mailbox, mine]) => letGo(mailbox, mine, graceMilliseconds)));
     },
   };

@@ -50,6 +50,14 @@ export interface TokenRule {
   times?: number;
 }
 
+/** How Entra differs without failing. */
+export interface EntraRule {
+  /** Its clock is so far ahead of ours; negative: behind. */
+  clockAheadSeconds?: number;
+  /** Claims of every token issued from now on, instead of the ordinary ones; null leaves one out. */
+  claims?: Record<string, unknown>;
+}
+
 /** What the EHLO reply offers. */
 export interface Advertised {
   startTls?: boolean;
@@ -61,6 +69,7 @@ export interface Advertised {
 /** How the stand-in departs from its ordinary ways; null takes a departure back. */
 export type Behaviour = { [stage in RuleStage]?: Rule | null } & {
   token?: TokenRule | null;
+  entra?: EntraRule | null;
   advertise?: Advertised | null;
   limits?: Partial<Limits> | null;
 };
@@ -153,6 +162,11 @@ const ADVERTISE_FIELDS: Record<keyof Advertised, (value: unknown) => boolean> = 
   bytes: isCount,
 };
 
+const ENTRA_FIELDS: Record<keyof EntraRule, (value: unknown) => boolean> = {
+  clockAheadSeconds: (value) => Number.isSafeInteger(value) && Math.abs(Number(value)) < 1e9,
+  claims: isObject,
+};
+
 const LIMIT_FIELDS: Record<keyof Limits, (value: unknown) => boolean> = {
   messagesPerWindow: isCount,
   windowSeconds: (value) => typeof value === 'number' && value > 0,
@@ -165,6 +179,7 @@ const LIMIT_FIELDS: Record<keyof Limits, (value: unknown) => boolean> = {
 const FIELDS_OF: Record<string, Record<string, (value: unknown) => boolean>> = {
   ...Object.fromEntries(RULE_STAGES.map((stage) => [stage, RULE_FIELDS])),
   token: TOKEN_FIELDS,
+  entra: ENTRA_FIELDS,
   advertise: ADVERTISE_FIELDS,
   limits: LIMIT_FIELDS,
 };

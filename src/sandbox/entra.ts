@@ -1,5 +1,6 @@
 import { createHmac, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
 import { exampleOf, KNOWN_REPLIES, type ReplyId } from '../failure/replies.ts';
+import { type AssertionJudge, assertionJudge, type FederatedCredential } from './client-assertion.ts';
 
 /** What Entra ID answers over HTTP. */
 export interface TokenAnswer {
@@ -15,6 +16,8 @@ export interface TokenRequest {
   form: URLSearchParams;
   /** The Authorization header (RFC 6749 §2.3.1). */
   authorization: string | undefined;
+  /** Where it was posted to: the audience that a client assertion must have. */
+  url: string;
 }
 
 export interface Entra {
@@ -33,8 +36,13 @@ export interface EntraOptions {
   tenantId: string;
   clientId: string;
   clientSecret: string;
+  /** PEM certificates that the application has registered. */
+  clientCertificates: readonly string[];
+  federatedCredentials: readonly FederatedCredential[];
   lifetimeSeconds: number;
   now: () => number;
+  /** Claims that differ from the ordinary ones; null leaves one out. */
+  claims?: () => Record<string, unknown> | undefined;
 }
 
 /** The audiences that Exchange Online takes; learn.microsoft.com, "Authenticate an IMAP, POP or SMTP connection using OAuth". */
@@ -47,13 +55,14 @@ const SHARED_TENANTS = ['common', 'organizations', 'consumers'];
 export function createEntra(options: EntraOptions): Entra {
   // The key makes our tokens ours, and a new key makes all earlier ones worthless.
   let key = randomBytes(32);
+  const judgeAssertion = assertionJudge(options);
   return {
     tenantId: options.tenantId,
     issue(request) {
-      const refusal = refuse(request, options);
+      const refusal = refuse(request, options, judgeAssertion);
       if (refusal) return refusal;
       const resource = resourceOf(request.form) ?? OUTLOOK[0] ?? '';
-      return success(sign(claims(resource, options), key), options.lifetimeSeconds);
+      return success(sign(departing(claims(resource, options), options), key), options.lifetimeSeconds);
     },
     isValidForSmtp: (token) => isGood(verify(token, key), options),
     revokeAll() {
@@ -63,8 +72,12 @@ export function createEntra(options: EntraOptions): Entra {
   };
 }
 
-/** The checks in Entra's order: tenant, request, application, secret, scope. */
-function refuse({ tenant, form, authorization }: TokenRequest, options: EntraOptions): TokenAnswer | undefined {
+/** The checks in Entra's order: tenant, request, application, secret or assertion, scope. */
+function refuse(
+  { tenant, form, authorization, url }: TokenRequest,
+  options: EntraOptions,
+  judgeAssertion: AssertionJudge,
+): TokenAnswer | undefined {
   if (SHARED_TENANTS.includes(tenant)) return entraError('token-aadsts-50194', 400, options);
   if (tenant.toLowerCase() !== options.tenantId) return tenantNotFound(tenant);
   const grant = form.get('grant_type');
@@ -73,7 +86,11 @@ function refuse({ tenant, form, authorization }: TokenRequest, options: EntraOpt
   const client = clientOf(form, authorization);
   if (!client.id) return missing('client_id');
   if (client.id.toLowerCase() !== options.clientId) return applicationNotFound(client.id, tenant);
-  if (form.has('client_assertion')) return entraError('token-aadsts-700027', 401, options);
+  const assertion = form.get('client_assertion');
+  if (assertion !== null) {
+    const fault = judgeAssertion(form.get('client_assertion_type'), assertion, url);
+    return fault ? describe(401, 'invalid_client', `AADSTS${fault.code}: ${fault.sentence}`) : refuseScope(form);
+  }
   if (!client.secret) return entraError('token-aadsts-7000218', 401, options);
   if (!isEqual(client.secret, options.clientSecret)) return entraError('token-aadsts-7000215', 401, options);
   return refuseScope(form);
@@ -159,30 +176,32 @@ function claims(resource: string, options: EntraOptions): Claims {
   };
 }
 
+function departing(ordinary: Claims, options: EntraOptions): Partial<Claims> {
+  const merged = { ...ordinary, ...options.claims?.() };
+  return Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null));
+}
+
 /** JWT-shaped (RFC 7519). HS256 where Entra has RS256: only the sandbox itself checks it. */
-function sign(content: Claims, key: Buffer): string {
+function sign(content: Partial<Claims>, key: Buffer): string {
   const head = { typ: 'JWT', alg: 'HS256', kid: 'postroom-sandbox' };
   const signed = [head, content].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
   return `${signed}.${createHmac('sha256', key).update(signed).digest('base64url')}`;
 }
 
-function verify(token: string, key: Buffer): Claims | undefined {
+function verify(token: string, key: Buffer): Partial<Claims> | undefined {
   const [head, content, signature] = token.split('.');
   if (!head || !content || !signature) return undefined;
   const expected = createHmac('sha256', key).update(`${head}.${content}`).digest('base64url');
   if (!isEqual(signature, expected)) return undefined;
-  return JSON.parse(Buffer.from(content, 'base64url').toString('utf8')) as Claims;
+  return JSON.parse(Buffer.from(content, 'base64url').toString('utf8')) as Partial<Claims>;
 }
 
-function isGood(content: Claims | undefined, options: EntraOptions): boolean {
-  if (!content) return false;
-  const isInTime = options.now() / 1_000 < content.exp;
-  return (
-    isInTime &&
-    OUTLOOK.includes(content.aud) &&
-    content.tid === options.tenantId &&
-    content.roles.includes('SMTP.SendAsApp')
-  );
+function isGood(content: Partial<Claims> | undefined, options: EntraOptions): boolean {
+  const { exp = 0, aud = '', tid, roles } = content ?? {};
+  const isInTime = options.now() / 1_000 < exp;
+  // No role at all: access by application RBAC in Exchange, which a token does not show.
+  const isAllowed = roles === undefined || roles.includes('SMTP.SendAsApp');
+  return isInTime && OUTLOOK.includes(aud) && tid === options.tenantId && isAllowed;
 }
 
 const JSON_HEADERS = {

@@ -45,8 +45,9 @@ export function sandboxRoutes(options: RoutesOptions): Routes {
     'GET /api/behaviour': () => json(200, departures.current),
     'PUT /api/behaviour': (request) => changeBehaviour(request, options),
 
-    'POST /:tenant/oauth2/v2.0/token': (request) => token(request, options),
-    'GET /:tenant/v2.0/.well-known/openid-configuration': ({ parameters }) => discovery(parameters, options),
+    'POST /:tenant/oauth2/v2.0/token': (request) => atEntrasTime(token(request, options), options),
+    'GET /:tenant/v2.0/.well-known/openid-configuration': ({ parameters }) =>
+      atEntrasTime(discovery(parameters, options), options),
     'GET /:tenant/discovery/v2.0/keys': () => json(200, { keys: [] }),
   };
 }
@@ -110,13 +111,26 @@ function parseJson(body: Buffer): unknown {
   }
 }
 
+/** Entra's answers tell its own time, which may be made to differ from ours. */
+function atEntrasTime(answer: WebAnswer, { departures }: RoutesOptions): WebAnswer {
+  const ahead = departures.current.entra?.clockAheadSeconds;
+  if (ahead === undefined) return answer;
+  const date = new Date(Date.now() + ahead * 1_000).toUTCString();
+  return { ...answer, headers: { ...answer.headers, date } };
+}
+
 function token({ parameters, headers, body }: WebRequest, options: RoutesOptions): WebAnswer {
   const { counters, departures, entra } = options;
   counters.tokenRequests += 1;
   const rule = departures.takeToken();
   const ordinary = (): TokenAnswer => {
-    const request = { tenant: parameters.tenant ?? '', form: new URLSearchParams(body.toString('utf8')) };
-    const answer = entra.issue({ ...request, authorization: headers.authorization });
+    const { tenant = '' } = parameters;
+    const answer = entra.issue({
+      tenant,
+      form: new URLSearchParams(body.toString('utf8')),
+      authorization: headers.authorization,
+      url: `http://${headers.host}/${tenant}/oauth2/v2.0/token`,
+    });
     if (answer.status === 200) counters.tokensIssued += 1;
     return answer;
   };
@@ -159,7 +173,7 @@ function discovery({ tenant = '' }: Record<string, string>, { authority, entra }
     token_endpoint: `${base}/oauth2/v2.0/token`,
     jwks_uri: `${base}/discovery/v2.0/keys`,
     authorization_endpoint: `${base}/oauth2/v2.0/authorize`,
-    token_endpoint_auth_methods_supported: ['client_secret_post', 'client_secret_basic'],
+    token_endpoint_auth_methods_supported: ['client_secret_post', 'client_secret_basic', 'private_key_jwt'],
     response_types_supported: ['code'],
     subject_types_supported: ['pairwise'],
     id_token_signing_alg_values_supported: ['RS256'],

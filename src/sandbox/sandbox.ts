@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { type Behaviour, type BehaviourChange, Departures, type Rule } from './behaviour.ts';
 import { type Certificate, makeCertificate } from './certificate.ts';
+import type { FederatedCredential } from './client-assertion.ts';
 import { createEntra } from './entra.ts';
 import { openInbox, type StoredMessage } from './inbox.ts';
 import { type Limits, MICROSOFT_LIMITS } from './limits.ts';
@@ -17,6 +18,7 @@ export type {
   Behaviour,
   BehaviourChange,
   Certificate,
+  FederatedCredential,
   Limits,
   Moment,
   Rule,
@@ -37,11 +39,17 @@ export interface SandboxOptions {
   tenantId?: string;
   clientId?: string;
   clientSecret?: string;
+  /** PEM certificates with which the application may prove who it is, instead of the secret. */
+  clientCertificates?: string[];
+  /** Foreign issuers whose assertions for these subjects are as good. */
+  federatedCredentials?: FederatedCredential[];
   limits?: Partial<Limits>;
   /** Default 3599, as Entra's are at the shortest. Fractions are allowed. */
   tokenLifetimeSeconds?: number;
   /** Another certificate than a fresh one for localhost. */
   certificate?: Certificate;
+  /** TLS versions it speaks. Default `modern`: 1.2 and newer; `old`: 1.0 and 1.1, which no client should. */
+  tls?: 'modern' | 'old';
   /** Departures from the ordinary from the start. */
   behaviour?: Behaviour;
   /** Asked before every SMTP answer; a rule that it returns is followed instead. */
@@ -78,13 +86,21 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const states = mailboxStates(mailboxes, limits);
   const counters = newCounters();
   const inbox = await openInbox(options.dataDir && join(options.dataDir, 'inbox'));
-  const entra = createEntra({ ...identity, lifetimeSeconds: options.tokenLifetimeSeconds ?? 3_599, now: Date.now });
+  const entra = createEntra({
+    ...identity,
+    clientCertificates: options.clientCertificates ?? [],
+    federatedCredentials: options.federatedCredentials ?? [],
+    lifetimeSeconds: options.tokenLifetimeSeconds ?? 3_599,
+    now: () => Date.now() + (departures.current.entra?.clockAheadSeconds ?? 0) * 1_000,
+    claims: () => departures.current.entra?.claims,
+  });
   const onError = (error: unknown) => options.logger?.error({ err: error }, 'the sandbox had a fault of its own');
   const { onReply } = options;
 
   const policy = microsoft365({ mailboxes: states, entra, inbox, limits, departures, counters, onReply, onError });
   const maxBodyBytes = () => limits().messageBytes;
-  const smtp = await startSmtpServer({ host, port: options.smtpPort ?? 0, certificate, policy, maxBodyBytes, onError });
+  const listening = { host, port: options.smtpPort ?? 0, tls: options.tls ?? 'modern' } as const;
+  const smtp = await startSmtpServer({ ...listening, certificate, policy, maxBodyBytes, onError });
 
   const stats = (): SandboxStats => structuredClone({ ...counters, mailboxes: statsOf(states) });
   const behave = ({ revokeTokens, dropConnections, ...behaviour }: BehaviourChange) => {

@@ -20,6 +20,8 @@ export interface SmtpServerOptions {
   /** 0 chooses a free one. */
   port: number;
   certificate: Certificate;
+  /** `old`: TLS 1.0 and 1.1 only. */
+  tls?: 'modern' | 'old';
   policy: SmtpPolicy;
   /** Octets of a message to keep in memory; a longer one is read to its end and reported as too big. */
   maxBodyBytes: () => number;
@@ -38,13 +40,19 @@ export interface SmtpServer {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+const VERSIONS = {
+  modern: { minVersion: 'TLSv1.2' },
+  // OpenSSL 3 has the old versions only at its lowest security level.
+  old: { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' },
+} as const;
+
 const IDLE_MS = 5 * 60_000;
 const MAX_CONNECTIONS = 500;
 
 /** Starts listening. @throws the listen error, for example EADDRINUSE */
 export async function startSmtpServer(options: SmtpServerOptions): Promise<SmtpServer> {
   const { key, cert } = options.certificate;
-  const secureContext = createSecureContext({ key, cert, minVersion: 'TLSv1.2' });
+  const secureContext = createSecureContext({ key, cert, ...VERSIONS[options.tls ?? 'modern'] });
   const open = new Map<Wire, Promise<void>>();
   const server = createServer((socket) => {
     const wire = new Wire(socket, options.idleMs ?? IDLE_MS);

@@ -2,14 +2,16 @@ import type { Redis } from 'ioredis';
 import type { Readiness } from '../gateway/api.ts';
 
 /**
- * Whether Redis answers, and what its settings promise. Evicting Redis would lose accepted messages: not ready.
+ * Whether Redis answers and takes writes, and what its settings promise. Evicting Redis would lose accepted messages: not ready.
  * Without an append-only file synced at every write a 202 is not on disk: ready, but said plainly.
+ *
+ * @param probeKey is written, since a Redis that is full, read-only or cannot reach its disk or replicas still answers
  */
-export async function redisChecks(redis: Redis): Promise<Readiness['checks']> {
+export async function redisChecks(redis: Redis, probeKey: string): Promise<Readiness['checks']> {
   try {
     const facts = parseInfo(await redis.info('memory', 'persistence', 'replication'));
     return {
-      redis: roleCheck(facts),
+      redis: roleCheck(facts) ?? (await writeCheck(redis, probeKey)),
       redisEviction: evictionCheck(facts),
       redisDurability: durabilityCheck(facts, await appendFsync(redis)),
     };
@@ -20,12 +22,21 @@ export async function redisChecks(redis: Redis): Promise<Readiness['checks']> {
 
 type Check = Readiness['checks'][string];
 
-function roleCheck(facts: Map<string, string>): Check {
+function roleCheck(facts: Map<string, string>): Check | undefined {
   if (facts.get('role') === 'slave') return { status: 'fail', detail: 'Redis is a read-only replica.' };
   if (facts.get('loading') === '1') return { status: 'fail', detail: 'Redis is loading its data.' };
   if (facts.get('aof_last_write_status') === 'err')
     return { status: 'fail', detail: 'Redis cannot write its append-only file; is the disk full?' };
-  return { status: 'ok', detail: 'Redis answers.' };
+  return undefined;
+}
+
+async function writeCheck(redis: Redis, key: string): Promise<Check> {
+  try {
+    await redis.set(key, '1', 'PX', 60_000);
+    return { status: 'ok', detail: 'Redis answers and takes writes.' };
+  } catch (error) {
+    return { status: 'fail', detail: `Redis takes no writes: ${(error as Error).message}` };
+  }
 }
 
 function evictionCheck(facts: Map<string, string>): Check {

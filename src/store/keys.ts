@@ -36,6 +36,8 @@ export interface Keys {
   changed: string;
   /** Pub/Sub: mailboxes that have something to do. */
   wake: string;
+  /** Written to find out whether writing works. */
+  probe: string;
   /** Prefix of BullMQ's own keys. */
   bull: string;
 }
@@ -63,6 +65,7 @@ export function keysOf(prefix: string): Keys {
     owner: under('owner'),
     changed: `${prefix}:changed`,
     wake: `${prefix}:wake`,
+    probe: `${prefix}:probe`,
     bull: `${prefix}:lanes`,
   };
 }

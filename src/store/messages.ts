@@ -189,7 +189,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
     markDot: async (id: string, token: string) => (await redis.markDot(keys.message(id), token)) === 1,
     sending: (mailbox: string) => redis.smembers(keys.sending(mailbox)),
     async reticket(id: string, ticket: number): Promise<number | undefined> {
-      return (await redis.reticket(keys.message(id), String(ticket))) || undefined;
+      return (await redis.reticket(keys.message(id), keys.due, String(ticket), id)) || undefined;
     },
     async due(limit: number): Promise<string[]> {
       const [seconds, microseconds] = await redis.time();

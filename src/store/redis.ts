@@ -9,6 +9,8 @@ import * as scripts from './scripts.ts';
 export type Patience = 'prompt' | 'patient';
 
 const COMMAND_TIMEOUT_MILLISECONDS = 2_000;
+/** A connection that owes an answer for so long is given up: its other end may be gone without having said so. */
+const SILENCE_MILLISECONDS = { prompt: 4_000, patient: 10_000 };
 
 /**
  * @param url `redis://`, `rediss://`, or an absolute path of a Unix socket (with or without `unix://` before it)
@@ -22,6 +24,7 @@ export function connectRedis(url: string, patience: Patience, onError: (error: E
   const redis = new Redis(address, {
     ...options,
     connectTimeout: 2_000,
+    socketTimeout: SILENCE_MILLISECONDS[patience],
     retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 1_000) * (0.75 + Math.random() / 2),
   });
   redis.on('error', onError);
@@ -40,7 +43,7 @@ export interface Scripted {
     prefix: string,
   ): Promise<[string[], string[], string | null, string] | null>;
   markDot(key: string, token: string): Promise<number>;
-  reticket(key: string, ticket: string): Promise<number>;
+  reticket(key: string, due: string, ticket: string, id: string): Promise<number>;
   landOrphans(flights: string, permits: string, window: string): Promise<number>;
   takeLease(key: string, lastOwner: string, id: string, milliseconds: string): Promise<number>;
   releaseLease(key: string, id: string): Promise<number>;
@@ -52,7 +55,7 @@ export function withScripts(redis: Redis): Redis & Scripted {
   redis.defineCommand('moveMessage', { numberOfKeys: 15, lua: scripts.MOVE });
   redis.defineCommand('readMessage', { numberOfKeys: 2, lua: scripts.READ });
   redis.defineCommand('markDot', { numberOfKeys: 1, lua: scripts.MARK_DOT });
-  redis.defineCommand('reticket', { numberOfKeys: 1, lua: scripts.RETICKET });
+  redis.defineCommand('reticket', { numberOfKeys: 2, lua: scripts.RETICKET });
   redis.defineCommand('landOrphans', { numberOfKeys: 2, lua: scripts.LAND_ORPHANS });
   redis.defineCommand('takeLease', { numberOfKeys: 2, lua: scripts.LEASE });
   redis.defineCommand('releaseLease', { numberOfKeys: 1, lua: scripts.RELEASE });

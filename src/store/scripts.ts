@@ -58,7 +58,9 @@ if order.fingerprint then
     return { known[1] == order.fingerprint and 'replayed' or 'conflict', known[2] }
   end
 end
-if redis.call('EXISTS', MESSAGE) == 1 then return redis.error_reply('message id exists') end
+-- An id is made for one request alone: it is there already only where the answer to this very step was lost.
+local written = redis.call('HMGET', MESSAGE, 'acceptedAt', 'expiresAt', 'aheadAtFirst')
+if written[1] then return { 'accepted', written[1], written[2], written[3] } end
 local expiresAt = order.expiresAt or (now + order.lifetime)
 local place = redis.call('HINCRBY', MAILBOX, 'accepted', 1)
 local ahead = place - 1 - tonumber(redis.call('HGET', MAILBOX, 'left') or 0)
@@ -81,7 +83,11 @@ return { 'accepted', tostring(now), tostring(expiresAt), tostring(ahead) }
  * the attempt runs and for one window after its reply, since nobody outside Microsoft knows when it counts.
  */
 export const BEGIN = `${PRELUDE}
-local m = redis.call('HMGET', MESSAGE, 'status', 'ticket', 'pending', 'expiresAt')
+local m = redis.call('HMGET', MESSAGE, 'status', 'ticket', 'pending', 'expiresAt', 'attemptToken', 'updatedAt')
+-- The answer was lost on its way and the step is repeated.
+if m[1] == 'sending' and m[5] == order.token then
+  return { 'go', m[6], redis.call('HGETALL', MESSAGE), redis.call('GET', MIME) }
+end
 if not m[1] or (m[1] ~= 'queued' and m[1] ~= 'deferred') or tonumber(m[2]) ~= order.ticket then return { 'void' } end
 if redis.call('GET', LEASE) ~= order.lease then return { 'lost' } end
 if tonumber(m[4]) <= now and not order.ignoreExpiry then return { 'expired' } end
@@ -109,8 +115,14 @@ local oldest, used, firstUsed = slice - order.daySlices, 0, nil
 local slices = redis.call('HGETALL', DAY)
 for i = 1, #slices, 2 do
   local number = tonumber(slices[i])
-  if number < oldest or number > slice + 1 then redis.call('HDEL', DAY, slices[i])
+  if number < oldest then redis.call('HDEL', DAY, slices[i])
   else
+    if number > slice + 1 then
+      -- Only a clock that was set back can leave it there: it counts from now on.
+      redis.call('HINCRBY', DAY, slice, slices[i + 1])
+      redis.call('HDEL', DAY, slices[i])
+      number = slice
+    end
     used = used + tonumber(slices[i + 1])
     if not firstUsed or number < firstUsed then firstUsed = number end
   end
@@ -135,6 +147,8 @@ return { 'go', tostring(now), redis.call('HGETALL', MESSAGE), redis.call('GET', 
 export const MARK_DOT = `
 local m = redis.call('HMGET', KEYS[1], 'status', 'attemptToken')
 if m[1] ~= 'sending' or m[2] ~= ARGV[1] then return 0 end
+-- A script that has written may go on when memory is full, and what is being sent should not stop for a mark.
+redis.call('HDEL', KEYS[1], 'dotMayHaveLeft')
 redis.call('HSET', KEYS[1], 'dotMayHaveLeft', 1)
 return 1
 `;
@@ -144,22 +158,29 @@ return 1
  * token's hands. Gives back the places and recipients that the attempt did not use.
  */
 export const MOVE = `${PRELUDE}
-local m = redis.call('HMGET', MESSAGE, 'status', 'attemptToken', 'slice')
+local m = redis.call('HMGET', MESSAGE, 'status', 'attemptToken', 'slice', 'ticket', 'settledBy')
+-- The answer was lost on its way and the step is repeated.
+if order.token and m[5] == order.token and m[1] == order.to then return { 'moved', m[4], tostring(now) } end
+if order.flight then
+  -- Also where the message has moved on, or a new owner has freed the place: the server has counted this attempt now.
+  redis.call('ZREM', FLIGHTS, order.token)
+  if order.flight.counted then
+    redis.call('ZADD', PERMITS, now + order.flight.window, order.token)
+    redis.call('PEXPIRE', PERMITS, order.flight.window + 60000)
+  end
+end
 local allowed = false
 for _, status in ipairs(order.from) do allowed = allowed or status == m[1] end
 if not allowed or (order.token and m[2] ~= order.token) then return { 'refused', m[1] or '' } end
 
 if order.flight then
-  if redis.call('ZREM', FLIGHTS, order.token) == 1 and order.flight.counted then
-    redis.call('ZADD', PERMITS, now + order.flight.window, order.token)
-    redis.call('PEXPIRE', PERMITS, order.flight.window + 60000)
-  end
   if order.flight.unused > 0 and m[3] and redis.call('HEXISTS', DAY, m[3]) == 1 then
     redis.call('HINCRBY', DAY, m[3], -order.flight.unused)
   end
 end
 
 local set = { 'status', order.to, 'updatedAt', now }
+if order.token then table.insert(set, 'settledBy') table.insert(set, order.token) end
 for field, value in pairs(order.set) do table.insert(set, field) table.insert(set, value) end
 local nextAttemptAt = order.delay and (now + order.delay)
 if nextAttemptAt then table.insert(set, 'nextAttemptAt') table.insert(set, nextAttemptAt) end
@@ -193,10 +214,15 @@ end
 return { m, redis.call('LRANGE', KEYS[2], 0, -1), hold, about[2] or '0' }
 `;
 
-/** Voids a job that a dead owner left active: only its message's next ticket may act. */
+/**
+ * Voids a job that a dead owner left active: only its message's next ticket may act. KEYS message, due; ARGV ticket, id.
+ * The sweeper looks after it soon, in case that the next ticket's job is never added.
+ */
 export const RETICKET = `
-local m = redis.call('HMGET', KEYS[1], 'status', 'ticket')
+local m = redis.call('HMGET', KEYS[1], 'status', 'ticket', 'nextAttemptAt')
 if (m[1] ~= 'queued' and m[1] ~= 'deferred') or m[2] ~= ARGV[1] then return 0 end
+local time = redis.call('TIME')
+redis.call('ZADD', KEYS[2], math.max(time[1] * 1000, tonumber(m[3] or 0)) + 30000, ARGV[2])
 return redis.call('HINCRBY', KEYS[1], 'ticket', 1)
 `;
 

@@ -58,6 +58,7 @@ test('every operation has an id of its own', () => {
   );
   expect(ids.toSorted()).toEqual([
     'cancelMessage',
+    'explain',
     'getLiveness',
     'getMailbox',
     'getMessage',
@@ -69,6 +70,7 @@ test('every operation has an id of its own', () => {
     'resolveMessage',
     'retryMessage',
     'sendMessage',
+    'verifyMailbox',
   ]);
 });
 

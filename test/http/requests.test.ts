@@ -92,21 +92,15 @@ describe('a path or method that does not exist', () => {
   const send = async (method: string, path: string, headers: Record<string, string> = {}, body?: string) =>
     fetch(`${service.baseUrl}${path}`, { method, headers, ...(body !== undefined && { body }) });
 
-  test.each([
-    '/nope',
-    '/v1',
-    '/v1/messages/a/b',
-    '/V1/messages',
-    '/v0/messages',
-    '/admin',
-    '/queues',
-    '/.env',
-  ])('%s is not found', async (path) => {
-    expect(await problemOf(await send('GET', path))).toMatchObject({ status: 404, code: 'not_found' });
-    expect(await problemOf(await send('POST', path, { 'content-type': 'application/xml' }, '<x/>'))).toMatchObject({
-      status: 404,
-    });
-  });
+  test.each(['/nope', '/v1', '/v1/messages/a/b', '/V1/messages', '/v0/messages', '/admin', '/queues', '/.env'])(
+    '%s is not found',
+    async (path) => {
+      expect(await problemOf(await send('GET', path))).toMatchObject({ status: 404, code: 'not_found' });
+      expect(await problemOf(await send('POST', path, { 'content-type': 'application/xml' }, '<x/>'))).toMatchObject({
+        status: 404,
+      });
+    },
+  );
 
   test.each([
     ['GET', '/v1/messages', 'POST'],

@@ -61,12 +61,14 @@ describe('a process that is killed', () => {
 
   it('before the dot has left: the message is sent after the restart', { timeout: 90_000 }, async () => {
     await using redis = await startTestRedis();
-    await using sandbox = await startSandbox({ ...UNLIMITED, behaviour: { data: { delayMs: 60_000, times: 1 } } });
+    await using sandbox = await startSandbox({ ...UNLIMITED, behaviour: { data: { delayMs: 60_000 } } });
     const options = { redisUrl: redis.url, sandbox, port: await freePort(), environment: trustOf(sandbox) };
     const first = await startProcess(options);
     const id = await first.sendTo('ada@fabrikam.com');
     await first.until(id, 'sending');
+    await eventually(() => sandbox.stats().mailCommands === 1);
     await first.end('SIGKILL');
+    sandbox.behave({ data: null });
     const second = await startProcess(options);
     const message = await second.until(id, 'sent', 30_000);
     expect(message.attempts.map(({ outcome }) => outcome)).toEqual(['interrupted', 'sent']);

@@ -115,3 +115,27 @@ describe('metrics', () => {
     expect(await response.text()).toMatch(/postroom_messages\{mailbox="main",status="sent"\} [1-9]/);
   });
 });
+
+describe('a priority', () => {
+  it('decides which of the waiting messages goes first; among equals it is the oldest', async () => {
+    await using slow = await startPostroom({ limits: { messagesPerMinute: 10_000, connections: 1 } });
+    const headers = { authorization: `Bearer ${KEY}` };
+    const on = (change: string) => fetch(`${slow.url}/v1/mailboxes/main/${change}`, { method: 'POST', headers });
+    await on('hold');
+    // One job is out of the queue already, waiting at the gate.
+    const first = await slow.sendTo('first@fabrikam.com');
+    await slow.until(first, 'held');
+    const ids: string[] = [];
+    for (const [to, priority] of [
+      ['low@fabrikam.com', 'low'],
+      ['normal-a@fabrikam.com', 'normal'],
+      ['normal-b@fabrikam.com', 'normal'],
+      ['high@fabrikam.com', 'high'],
+    ] as const)
+      ids.push(await slow.sendTo(to, { priority }));
+    await on('release');
+    for (const id of ids) await slow.until(id, 'sent');
+    const order = slow.sandbox.inbox.messages().map(({ envelope }) => envelope.recipients[0]?.split('@')[0]);
+    expect(order.slice(1)).toEqual(['high', 'normal-a', 'normal-b', 'low']);
+  });
+});

@@ -150,6 +150,7 @@ describe('the control API', () => {
     [{ mail: { reply: 'no-such-id' } }, 'mail.reply'],
     [{ token: { afterwards: 'reset' } }, 'token.afterwards'],
     [{ limits: { windowSeconds: 0 } }, 'limits.windowSeconds'],
+    [{ entra: { claims: 'none' } }, 'entra.claims'],
     [[], 'the body'],
   ])('refuses %j by name', async (behaviour, fault) => {
     const answer = await put(behaviour);

@@ -223,6 +223,7 @@ function aSubmission(parts: Partial<Submission>): Submission {
     tags: [],
     metadata: {},
     onUnconfirmed: 'hold',
+    priority: 'normal',
     ...parts,
   };
 }

@@ -9,6 +9,7 @@ export const KEYS = {
   other: 'pr_fake_other_0123456789abcdef0123456789abcd',
   sendOnly: 'pr_fake_send_0123456789abcdef0123456789abcde',
   readOnly: 'pr_fake_read_0123456789abcdef0123456789abcde',
+  operator: 'pr_fake_operate_0123456789abcdef0123456789ab',
 } as const;
 
 const CALLERS: Readonly<Record<string, Caller>> = {
@@ -16,6 +17,7 @@ const CALLERS: Readonly<Record<string, Caller>> = {
   [KEYS.other]: { id: 'other', permissions: ['send', 'read'] },
   [KEYS.sendOnly]: { id: 'sendOnly', permissions: ['send'] },
   [KEYS.readOnly]: { id: 'readOnly', permissions: ['read'] },
+  [KEYS.operator]: { id: 'operator', permissions: ['operate'] },
 };
 
 interface Held {
@@ -75,6 +77,7 @@ export function fakeApi() {
     hold: async () => undefined,
     release: async () => undefined,
     metrics: async () => ({ messages: [], holds: [] }),
+    verify: async () => undefined,
   };
 
   return {
@@ -97,11 +100,11 @@ export function fakeApi() {
 }
 
 function viewOf(id: string, submission: Submission): MessageView {
-  const { from, to, cc, bcc, subject, tags, metadata, onUnconfirmed } = submission;
+  const { from, to, cc, bcc, subject, tags, metadata, onUnconfirmed, priority } = submission;
   const now = new Date().toISOString();
   const addresses = [...to, ...cc, ...bcc].map(({ address }) => address);
   return {
-    ...{ id, status: 'queued', mailbox: 'fake', subject, tags, metadata, onUnconfirmed },
+    ...{ id, status: 'queued', mailbox: 'fake', subject, tags, metadata, onUnconfirmed, priority },
     from: from.address,
     to: to.map(({ address }) => address),
     cc: cc.map(({ address }) => address),

@@ -37,6 +37,7 @@ function randomSubmission(random: Random): Submission {
     tags: [],
     metadata: {},
     onUnconfirmed: 'hold',
+    priority: 'normal',
   };
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { CATEGORIES, type Category } from '../../failure/failure.ts';
+import { PRIORITIES } from '../../mail/message.ts';
 import { STAGES } from '../../mail/reply.ts';
 import { STATUSES, type Status } from '../../mail/status.ts';
 import { withoutPattern } from './time.ts';
@@ -83,6 +84,7 @@ export const message = z
     internetMessageId: z.string().meta({ description: 'The Message-ID header field, fixed at acceptance.' }),
     sizeBytes: z.int().meta({ description: 'Size of the encoded message in octets.' }),
     onUnconfirmed: z.enum(['hold', 'resend']),
+    priority: z.enum(PRIORITIES),
     createdAt: time,
     updatedAt: time,
     expiresAt: time.meta({ description: 'If it cannot be sent by then, it fails with category `expired`.' }),

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { characterUnfitForLine, quote } from '../../mail/characters.ts';
 import { checkHeader, headerKey } from '../../mail/header.ts';
-import type { Submission } from '../../mail/message.ts';
+import { PRIORITIES, type Submission } from '../../mail/message.ts';
 import { ADDRESS_FIELDS, addressList, replyAddressList, senderAddress } from './address.ts';
 import { ATTACHMENT_FIELDS, attachments } from './attachment.ts';
 import { checkedBy } from './checked-by.ts';
@@ -81,6 +81,9 @@ const fields = z.strictObject({
     override: withoutPattern,
     description: `Give up if it could not be sent by then; in the future, at most ${MAX_LIFETIME_DAYS} days ahead. 48 hours if absent.`,
   }),
+  priority: z.enum(PRIORITIES).default('normal').meta({
+    description: 'Which of the messages that wait for the same mailbox goes first; among equals, the oldest.',
+  }),
   onUnconfirmed: z.enum(['hold', 'resend']).default('hold').meta({
     description:
       'What to do when the connection is lost after the message may have been handed over: `hold` it for a person, or `resend` it, which may make a duplicate.',
@@ -102,7 +105,7 @@ export function sendMessageFields(path: readonly PropertyKey[]): readonly string
 
 /** Assigned one by one: on the way of every message, spreading optional fields showed in the profile. */
 function asSubmission(given: z.output<typeof fields>): Submission {
-  const { from, to = [], cc = [], bcc = [], replyTo = [], subject, onUnconfirmed } = given;
+  const { from, to = [], cc = [], bcc = [], replyTo = [], subject, onUnconfirmed, priority } = given;
   const { attachments = [], headers = {}, tags = [], metadata = {} } = given;
   const submission: Submission = {
     from,
@@ -116,6 +119,7 @@ function asSubmission(given: z.output<typeof fields>): Submission {
     tags,
     metadata,
     onUnconfirmed,
+    priority,
   };
   if (given.text !== undefined) submission.text = given.text;
   if (given.html !== undefined) submission.html = given.html;

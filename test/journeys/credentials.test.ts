@@ -1,0 +1,58 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { Sandbox } from '../../src/sandbox/sandbox.ts';
+import type { ClientCredential } from '../../src/smtp/client-authentication.ts';
+import { makeClientCertificate, makeIssuer } from '../support/client-certificate.ts';
+import { mailboxOf, startPostroom } from '../support/postroom.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'postroom-credentials-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function loggingInWith(credential: ClientCredential) {
+  return (sandbox: Sandbox) => {
+    const { tenantId, clientId, authority } = sandbox;
+    const scope = 'https://outlook.office365.com/.default';
+    const auth = { type: 'clientCredentials', tenantId, clientId, authority, scope, ...credential } as const;
+    return { ...mailboxOf(sandbox), auth };
+  };
+}
+
+describe('a mailbox without a client secret', () => {
+  it('sends with a certificate', async () => {
+    const clientCertificate = await makeClientCertificate();
+    await using postroom = await startPostroom({
+      sandbox: { clientCertificates: [clientCertificate.certificate] },
+      mailbox: loggingInWith({ clientCertificate }),
+    });
+    await postroom.until(await postroom.sendTo('ada@fabrikam.com'), 'sent');
+    expect(postroom.sandbox.inbox.messages()).toHaveLength(1);
+    expect(postroom.logged()).not.toContain('PRIVATE KEY');
+  });
+
+  it('is held while its certificate is not registered, and loses nothing', async () => {
+    await using postroom = await startPostroom({
+      mailbox: loggingInWith({ clientCertificate: await makeClientCertificate() }),
+    });
+    const { failure } = await postroom.until(await postroom.sendTo('ada@fabrikam.com'), 'held');
+    expect(failure).toMatchObject({ code: 'token_credentials_invalid', scope: 'tenant', plan: 'afterFix' });
+    expect(postroom.sandbox.stats().authAttempts).toBe(0);
+  });
+
+  it('sends with a federated token file, and notices when it is replaced', async () => {
+    const issuer = makeIssuer();
+    const path = join(folder, 'assertion');
+    const brief = { exp: 1 };
+    writeFileSync(path, issuer.assertion(brief));
+    await using postroom = await startPostroom({
+      sandbox: { federatedCredentials: [issuer.credential] },
+      mailbox: loggingInWith({ federatedTokenFile: path }),
+    });
+    const id = await postroom.sendTo('ada@fabrikam.com');
+    await postroom.until(id, 'held');
+    writeFileSync(path, issuer.assertion());
+    await postroom.until(id, 'sent', 60_000);
+    expect(postroom.logged()).not.toContain(issuer.assertion().split('.')[0]);
+  }, 90_000);
+});

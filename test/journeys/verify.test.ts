@@ -1,0 +1,64 @@
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import type { Examination } from '../../src/gateway/examination.ts';
+import { KEY, startPostroom, type TestPostroom } from '../support/postroom.ts';
+
+let postroom: TestPostroom;
+beforeAll(async () => {
+  postroom = await startPostroom({ sandbox: { clientSecret: 'planted-client-secret' } });
+});
+afterAll(() => postroom[Symbol.asyncDispose]());
+afterEach(() => postroom.sandbox.behave({ auth: null, greeting: null }));
+
+const verify = (id: string, body?: object) =>
+  fetch(`${postroom.url}/v1/mailboxes/${id}/verify`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${KEY}`, ...(body && { 'content-type': 'application/json' }) },
+    ...(body && { body: JSON.stringify(body) }),
+  });
+const found = async (response: Response) => (await response.json()) as Examination;
+const failed = ({ steps }: Examination) => steps.filter(({ status }) => status === 'fail').map(({ id }) => id);
+
+test('a healthy mailbox is examined over HTTP, Redis included', async () => {
+  const { mailbox, healthy, steps } = await found(await verify('main'));
+  expect({ mailbox, healthy }).toEqual({ mailbox: 'main', healthy: true });
+  const passed = steps.filter(({ status }) => status === 'ok').map(({ id }) => id);
+  expect(passed).toEqual(
+    expect.arrayContaining(['redis', 'redisDurability', 'certificate', 'token', 'auth', 'mailFrom']),
+  );
+  expect(postroom.sandbox.inbox.messages()).toHaveLength(0);
+});
+
+test('with send a real message arrives', async () => {
+  expect(await found(await verify('main', { send: true }))).toMatchObject({ healthy: true });
+  expect(postroom.sandbox.inbox.messages()).toHaveLength(1);
+});
+
+test('what is wrong is told in the words that a message’s failure has, and no secret with it', async () => {
+  postroom.sandbox.behave({
+    auth: {
+      reply:
+        '535 5.7.139 Authentication unsuccessful, planted-client-secret SmtpClientAuthentication is disabled for the Tenant.',
+    },
+  });
+  const text = await (await verify('main')).text();
+  const examination = JSON.parse(text) as Examination;
+  expect(failed(examination)).toEqual(['auth']);
+  expect(examination.steps.find(({ id }) => id === 'auth')?.failure).toMatchObject({
+    code: 'auth_smtp_disabled',
+    plan: 'afterFix',
+  });
+  expect(text).not.toContain('planted');
+  expect(postroom.logged()).not.toContain('planted');
+});
+
+test('one at a time for each mailbox', async () => {
+  postroom.sandbox.behave({ greeting: { delayMs: 300 } });
+  const both = await Promise.all([verify('main'), verify('main')]);
+  expect(both.map(({ status }) => status).toSorted()).toEqual([200, 409]);
+  postroom.sandbox.behave({ greeting: null });
+  expect((await verify('main')).status).toBe(200);
+});
+
+test('an unknown mailbox is not there', async () => {
+  expect((await verify('nobody')).status).toBe(404);
+});

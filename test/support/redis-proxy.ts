@@ -1,0 +1,81 @@
+import { once } from 'node:events';
+import { createServer, connect as dial, type Socket } from 'node:net';
+
+/** Stands between a client and a Redis, and is as bad a network as a test needs. */
+export interface RedisProxy {
+  url: string;
+  /** Cuts every connection and refuses new ones. */
+  cut(): void;
+  /** Takes connections and bytes, passes nothing on, says nothing. */
+  blackHole(): void;
+  /** Commands arrive, their answers do not. */
+  loseAnswers(): void;
+  /** Every answer comes so much later. */
+  slow(milliseconds: number): void;
+  /** All is well for new connections. One that lost bytes stays silent, as a real one would. */
+  restore(): void;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+type Weather = { passCommands: boolean; passAnswers: boolean; delayMilliseconds: number };
+const FINE: Weather = { passCommands: true, passAnswers: true, delayMilliseconds: 0 };
+
+/** @param target path of a Unix socket */
+export async function startRedisProxy(target: string): Promise<RedisProxy> {
+  const open = new Set<Socket>();
+  let weather = FINE;
+  let refusing = false;
+  const server = createServer((client) => {
+    if (refusing) return void client.destroy();
+    const redis = dial(target);
+    const lost = { commands: false, answers: false };
+    for (const socket of [client, redis]) {
+      open.add(socket);
+      socket.on('error', () => undefined);
+      socket.once('close', () => {
+        open.delete(socket);
+        client.destroy();
+        redis.destroy();
+      });
+    }
+    client.on('data', (bytes) => {
+      lost.commands ||= !weather.passCommands;
+      if (!lost.commands) redis.write(bytes);
+    });
+    redis.on('data', (bytes) => {
+      lost.answers ||= !weather.passAnswers;
+      if (!lost.answers) setTimeout(() => client.write(bytes), weather.delayMilliseconds);
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const port = typeof address === 'object' && address ? address.port : 0;
+  const hangUp = () => {
+    for (const socket of open) socket.destroy();
+  };
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    cut() {
+      refusing = true;
+      hangUp();
+    },
+    blackHole() {
+      weather = { ...FINE, passCommands: false, passAnswers: false };
+    },
+    loseAnswers() {
+      weather = { ...FINE, passAnswers: false };
+    },
+    slow(milliseconds) {
+      weather = { ...FINE, delayMilliseconds: milliseconds };
+    },
+    restore() {
+      refusing = false;
+      weather = FINE;
+    },
+    async [Symbol.asyncDispose]() {
+      server.close();
+      hangUp();
+    },
+  };
+}
