@@ -97,7 +97,8 @@ async function askToken({ auth }: MailboxConfig, wait: number, secrets: Redactio
 /** RFC 9110 §6.6.1: `Date` has whole seconds, so that the middle of its second is compared with the middle of the wait. */
 async function askClock({ auth }: MailboxConfig, wait: number, now: () => Date): Promise<ClockAnswer> {
   if (auth?.type !== 'clientCredentials') return { ok: false, reason: 'there is none' };
-  const url = `${auth.authority}/${encodeURIComponent(auth.tenantId)}/v2.0/.well-known/openid-configuration`;
+  // A GET shows no credential. Entra ID refuses it, and tells the time all the same.
+  const url = `${auth.authority}/${encodeURIComponent(auth.tenantId)}/oauth2/v2.0/token`;
   const askedAt = now().getTime();
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(wait), redirect: 'manual' });

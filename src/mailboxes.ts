@@ -22,7 +22,7 @@ export function laneSettings(mailboxes: MailboxConfig[]): LaneSettings<Connectio
         windowMilliseconds: limits.windowSeconds * 1000,
         recipientsPerDay: limits.recipientsPerDay,
       },
-      loginDigest: digest(mailbox),
+      loginDigests: { mailbox: digest(mailbox.address, mailbox.auth, mailbox.smtp), tenant: digest(mailbox.auth) },
       holdKeys: holdKeysOf(mailbox),
       dialer: {
         open: async () => {
@@ -55,12 +55,9 @@ function loginOf({ id, address, auth }: MailboxConfig, tokens: ReturnType<typeof
   return { type: 'xoauth2', user: address, tokens: tokens(auth) };
 }
 
-/** Changes when anything does that a login depends on; tells nothing of the secret. */
-function digest({ address, auth, smtp }: MailboxConfig): string {
-  return createHash('sha256')
-    .update(JSON.stringify([address, auth, smtp]))
-    .digest('base64url')
-    .slice(0, 16);
+/** Changes when any of it does; tells nothing of the secret. */
+function digest(...settings: unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(settings)).digest('base64url').slice(0, 16);
 }
 
 /** Mailboxes of one tenant and application share its faults, those of one server the network's. */

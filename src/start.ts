@@ -12,13 +12,19 @@ import { StartupError } from './startup-error.ts';
 export async function start(): Promise<void> {
   const config = readConfig(process.env);
   const log = createLogger(config.logLevel, !config.production && process.stdout.isTTY === true);
+  warnOfEnded(config.mailboxes ?? [], (fields, sentence) => log.warn(fields, sentence));
   const opened: (() => PromiseLike<unknown>)[] = [];
   const closeAll = async () => {
     for (const close of opened.splice(0)) await close();
   };
   const stop = stopOnSignal(closeAll, config.shutdownSeconds, (fields, sentence) => log.info(fields, sentence));
   try {
-    const redis = config.redisUrl ? undefined : await startEmbeddedRedis({ dataDir: config.dataDir });
+    const redis = config.redisUrl
+      ? undefined
+      : await startEmbeddedRedis({
+          dataDir: config.dataDir,
+          onRestart: (reason) => log.warn({ reason }, 'Embedded Redis restarted'),
+        });
     if (redis) opened.unshift(() => redis[Symbol.asyncDispose]());
     const sandbox = config.mailboxes ? undefined : await openSandbox(config);
     if (sandbox) opened.unshift(() => sandbox[Symbol.asyncDispose]());
@@ -32,6 +38,15 @@ export async function start(): Promise<void> {
   } catch (error) {
     await closeAll();
     throw error;
+  }
+}
+
+/** No reason not to start: mail is accepted and held, and it is for Entra ID to say whether the day has come. */
+function warnOfEnded(mailboxes: MailboxConfig[], warn: (fields: object, sentence: string) => void): void {
+  const today = new Date().toISOString().slice(0, 10);
+  for (const { id, auth } of mailboxes) {
+    const ended = auth?.type === 'clientCredentials' ? auth.secretExpires : undefined;
+    if (ended && ended < today) warn({ mailbox: id, ended }, 'The client secret or certificate has ended');
   }
 }
 
@@ -131,6 +146,10 @@ curl -s ${url}/v1/messages \\
   -H 'Content-Type: application/json' \\
   -d '{"from":"${from}","to":["ada@fabrikam.com"],"subject":"Hello","text":"It works."}'
 
-and read what became of it at the Location that the answer names. Ctrl-C stops everything.
+and read what became of it, with the id from the answer:
+
+curl -s '${url}/v1/messages/ID?wait=10' -H 'Authorization: Bearer ${config.apiKey}'
+
+Ctrl-C stops everything.
 `);
 }

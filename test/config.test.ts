@@ -1,9 +1,11 @@
+import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { readConfig } from '../src/config.ts';
 import { envExample, SETTINGS } from '../src/settings.ts';
+import { makeClientCertificate, makeIssuer, type TestCertificate } from './support/client-certificate.ts';
 
 const OAUTH = {
   M365_MAILBOX: 'App@Contoso.com',
@@ -152,5 +154,194 @@ describe('the configuration', () => {
   it('does not accept two ways to log in, or to name mailboxes', () => {
     expect(faultsOf({ ...OAUTH, M365_PASSWORD: 'p' })).toContain('keep one way to log in');
     expect(faultsOf({ ...OAUTH, M365_MAILBOXES_FILE: file('{}') })).toContain('keep one');
+  });
+});
+
+describe('a login without a client secret', () => {
+  const { M365_CLIENT_SECRET: _, ...APPLICATION } = OAUTH;
+  const { M365_MAILBOX, ...KNOWN } = APPLICATION;
+  let own: TestCertificate;
+  let other: TestCertificate;
+  let past: TestCertificate;
+  beforeAll(async () => {
+    [own, other, past] = await Promise.all([
+      makeClientCertificate({ notAfter: new Date('2027-03-31T12:00:00Z') }),
+      makeClientCertificate(),
+      makeClientCertificate({ notAfter: new Date('2021-01-01') }),
+    ]);
+  });
+  const authOf = (environment: Record<string, string>) =>
+    readConfig({ ...APPLICATION, ...environment }).mailboxes?.[0]?.auth;
+  const inFile = (auth: object) => ({
+    M365_MAILBOXES_FILE: file(
+      JSON.stringify({
+        mailboxes: [
+          {
+            id: 'a',
+            address: M365_MAILBOX,
+            auth: { type: 'clientCredentials', tenantId: 't', clientId: 'c', ...auth },
+          },
+        ],
+      }),
+    ),
+  });
+  const encryptedKey = ({ privateKey }: TestCertificate) =>
+    createPrivateKey(privateKey)
+      .export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'p' })
+      .toString();
+  const ecKey = () =>
+    generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' });
+
+  it('takes a certificate with its key in the same file, and knows when it ends', () => {
+    const path = file(`${own.privateKey}\n${own.certificate}`);
+    expect(authOf({ M365_CLIENT_CERTIFICATE_FILE: path, M365_SECRET_EXPIRES: '2026-01-01' })).toMatchObject({
+      type: 'clientCredentials',
+      clientCertificate: { certificate: expect.stringContaining('BEGIN CERTIFICATE') },
+      secretExpires: '2027-03-31',
+    });
+  });
+
+  it('takes a key in a file of its own, and finds its certificate among others', () => {
+    const pkcs1 = createPrivateKey(own.privateKey).export({ type: 'pkcs1', format: 'pem' }).toString();
+    const chain = file(`${other.certificate}\n${own.certificate}`);
+    const auth = authOf({ M365_CLIENT_CERTIFICATE_FILE: chain, M365_CLIENT_KEY_FILE: file(pkcs1) });
+    const { certificate = '' } = (auth?.type === 'clientCredentials' && auth.clientCertificate) || {};
+    expect(new X509Certificate(certificate).fingerprint256).toBe(new X509Certificate(own.certificate).fingerprint256);
+  });
+
+  it('takes a certificate that has ended: mail is accepted, and held', () => {
+    const path = file(`${past.certificate}\n${past.privateKey}`);
+    expect(authOf({ M365_CLIENT_CERTIFICATE_FILE: path })).toMatchObject({ secretExpires: '2021-01-01' });
+  });
+
+  it('takes a federated token file, of which only the path is kept', () => {
+    const path = file(`${makeIssuer().assertion()}\n`);
+    const auth = authOf({ M365_FEDERATED_TOKEN_FILE: path, M365_SECRET_EXPIRES: '2027-03-31' });
+    expect(auth).toMatchObject({ type: 'clientCredentials', federatedTokenFile: path });
+    expect(auth).not.toHaveProperty('secretExpires');
+  });
+
+  it('takes both from the mailboxes file', () => {
+    const certificateFile = file(own.certificate);
+    const keyFile = file(own.privateKey);
+    const federatedTokenFile = file(makeIssuer().assertion());
+    expect(readConfig(inFile({ certificateFile, keyFile })).mailboxes?.[0]?.auth).toHaveProperty('clientCertificate');
+    expect(readConfig(inFile({ federatedTokenFile })).mailboxes?.[0]?.auth).toMatchObject({ federatedTokenFile });
+  });
+
+  it.each([
+    [
+      'there is no such file',
+      () => ({ M365_CLIENT_CERTIFICATE_FILE: '/nonexistent' }),
+      'M365_CLIENT_CERTIFICATE_FILE cannot be read',
+    ],
+    [
+      'it holds no certificate',
+      () => ({ M365_CLIENT_CERTIFICATE_FILE: file(own.privateKey) }),
+      'M365_CLIENT_CERTIFICATE_FILE holds no PEM certificate',
+    ],
+    [
+      'its certificate is damaged',
+      () => ({ M365_CLIENT_CERTIFICATE_FILE: file(`${own.privateKey}${own.certificate.replace(/\n[^-]{60}/, '\n')}`) }),
+      'M365_CLIENT_CERTIFICATE_FILE holds a certificate that cannot be read',
+    ],
+    [
+      'it holds no key',
+      () => ({ M365_CLIENT_CERTIFICATE_FILE: file(own.certificate) }),
+      'M365_CLIENT_CERTIFICATE_FILE holds no PEM private key; put it into the same file, or name its file in M365_CLIENT_KEY_FILE',
+    ],
+    [
+      'the key’s file holds none',
+      () => ({ M365_CLIENT_CERTIFICATE_FILE: file(own.certificate), M365_CLIENT_KEY_FILE: file('x') }),
+      'M365_CLIENT_KEY_FILE holds no PEM private key.',
+    ],
+    [
+      'there is no such key file',
+      () => ({ M365_CLIENT_CERTIFICATE_FILE: file(own.certificate), M365_CLIENT_KEY_FILE: '/nonexistent' }),
+      'M365_CLIENT_KEY_FILE cannot be read',
+    ],
+    [
+      'the key is damaged',
+      () => ({
+        M365_CLIENT_CERTIFICATE_FILE: file(own.certificate),
+        M365_CLIENT_KEY_FILE: file(own.privateKey.replace(/\n[^-]{60}/, '\n')),
+      }),
+      'M365_CLIENT_KEY_FILE holds a private key that cannot be read',
+    ],
+    [
+      'the key is encrypted',
+      () => ({ M365_CLIENT_CERTIFICATE_FILE: file(own.certificate), M365_CLIENT_KEY_FILE: file(encryptedKey(own)) }),
+      'M365_CLIENT_KEY_FILE holds an encrypted private key',
+    ],
+    [
+      'the key is none of RSA',
+      () => ({ M365_CLIENT_CERTIFICATE_FILE: file(own.certificate), M365_CLIENT_KEY_FILE: file(String(ecKey())) }),
+      'M365_CLIENT_KEY_FILE must hold an RSA key',
+    ],
+    [
+      'the key is another’s',
+      () => ({ M365_CLIENT_CERTIFICATE_FILE: file(own.certificate), M365_CLIENT_KEY_FILE: file(other.privateKey) }),
+      'The private key in M365_CLIENT_KEY_FILE does not belong to the certificate in M365_CLIENT_CERTIFICATE_FILE',
+    ],
+    [
+      'a key stands alone',
+      () => ({ M365_CLIENT_KEY_FILE: file(own.privateKey) }),
+      'M365_CLIENT_KEY_FILE is set without M365_CLIENT_CERTIFICATE_FILE',
+    ],
+    [
+      'there is no such token file',
+      () => ({ M365_FEDERATED_TOKEN_FILE: '/nonexistent' }),
+      'M365_FEDERATED_TOKEN_FILE cannot be read',
+    ],
+    [
+      'the token file holds no token',
+      () => ({ M365_FEDERATED_TOKEN_FILE: file('not a JWT') }),
+      'M365_FEDERATED_TOKEN_FILE holds no JWT',
+    ],
+    [
+      'there are two ways',
+      () => ({ M365_CLIENT_SECRET: 's', M365_FEDERATED_TOKEN_FILE: file('') }),
+      'M365_CLIENT_SECRET and M365_FEDERATED_TOKEN_FILE are both set; keep one way to log in',
+    ],
+    [
+      'a password stands beside it',
+      () => ({ M365_PASSWORD: 'p', M365_FEDERATED_TOKEN_FILE: file('') }),
+      'keep one way to log in',
+    ],
+    ['there is no way at all', () => ({}), 'M365_CLIENT_SECRET is missing'],
+  ])('tells it by name if %s, and no key', (_what, environment, sentence) => {
+    const faults = faultsOf({ ...APPLICATION, ...environment() });
+    expect(faults).toContain(sentence);
+    expect(faults.trim().split('\n')).toHaveLength(2);
+    expect(faults).not.toContain('PRIVATE KEY');
+  });
+
+  it.each([
+    [
+      'nothing',
+      () => ({}),
+      'auth.clientSecret is missing (or auth.clientSecretFile, auth.certificateFile or auth.federatedTokenFile)',
+    ],
+    ['two secrets', () => ({ clientSecret: 's', clientSecretFile: file('s') }), 'auth.clientSecretFile are both set'],
+    ['an empty secret', () => ({ clientSecretFile: file('') }), 'auth.clientSecretFile names an empty file'],
+    [
+      'two ways',
+      () => ({ certificateFile: file(''), federatedTokenFile: file('') }),
+      'mailboxes.0.auth.certificateFile and M365_MAILBOXES_FILE: mailboxes.0.auth.federatedTokenFile are both set',
+    ],
+    [
+      'another key',
+      () => ({ certificateFile: file(own.certificate), keyFile: file(other.privateKey) }),
+      'does not belong to the certificate',
+    ],
+  ])('tells the place in the mailboxes file that has %s', (_what, auth, sentence) => {
+    const faults = faultsOf(inFile(auth()));
+    expect(faults).toContain(sentence);
+    expect(faults).toContain('M365_MAILBOXES_FILE: mailboxes.0.auth');
+    expect(faults.trim().split('\n')).toHaveLength(2);
+  });
+
+  it('is stray without a mailbox', () => {
+    expect(faultsOf({ ...KNOWN, M365_CLIENT_KEY_FILE: 'x' })).toContain('M365_MAILBOX is missing, although');
   });
 });

@@ -32,7 +32,7 @@ async function resolve(visit: Visit): Promise<Verdict> {
 }
 
 type Family = 'ipv4' | 'ipv6';
-type Outcomes = { [family in Family]?: Dialed };
+type Outcomes = { dialed?: Record<Family, Dialed> };
 
 /** Addresses of a family that are tried; a host of Microsoft's has some ten. */
 const MOST_TRIED = 2;
@@ -42,18 +42,22 @@ const NO_ROUTE = /ENETUNREACH|EHOSTUNREACH|EADDRNOTAVAIL|EAFNOSUPPORT/;
 async function reach(family: Family, visit: Visit, outcomes: Outcomes): Promise<Verdict> {
   const name = family === 'ipv4' ? 'IPv4' : 'IPv6';
   if (visit.addresses[family].length === 0) return skipped(`The server has no ${name} address.`);
-  // Both at once, since what one family means depends on the other.
-  outcomes.ipv4 ??= await dialFirst(visit, 'ipv4');
-  outcomes.ipv6 ??= await dialFirst(visit, 'ipv6');
-  const dialed = outcomes[family] as Dialed;
-  const other = outcomes[family === 'ipv4' ? 'ipv6' : 'ipv4'];
-  if (!dialed.ok) return unreached(name, dialed, other?.ok === true, visit);
+  outcomes.dialed ??= await dialBoth(visit);
+  const dialed = outcomes.dialed[family];
+  const other = outcomes.dialed[family === 'ipv4' ? 'ipv6' : 'ipv4'];
+  if (!dialed.ok) return unreached(name, dialed, other.ok, visit);
   if (visit.conversation) await dialed.conversation.quit();
   else visit.conversation = dialed.conversation;
   return ok('The connection opens.');
 }
 
 const NONE: Dialed = { ok: false, trouble: { via: 'client', message: 'There is no address', stage: 'connect' } };
+
+/** At once, since what the failure of one family means depends on the other. */
+async function dialBoth(visit: Visit): Promise<Record<Family, Dialed>> {
+  const [ipv4, ipv6] = await Promise.all([dialFirst(visit, 'ipv4'), dialFirst(visit, 'ipv6')]);
+  return { ipv4, ipv6 };
+}
 
 async function dialFirst({ addresses, tools }: Visit, family: Family): Promise<Dialed> {
   let last = NONE;

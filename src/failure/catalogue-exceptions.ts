@@ -92,6 +92,8 @@ export const EXCEPTIONS = {
     remedy: 'Upload the matching certificate to the app registration and check its thumbprint.',
   },
   'client-assertion-file': {
+    // Nothing is asked of anybody, and it is over the moment the file is there.
+    plan: 'backoff',
     summary: 'The federated token file cannot be read or holds no JWT, so that no token can be asked for.',
     remedy:
       'Check that the file is mounted where M365_FEDERATED_TOKEN_FILE (or auth.federatedTokenFile) says, that this process may read it, and that it is being renewed.',

@@ -24,13 +24,21 @@ export interface Gate {
   close(): void;
 }
 
+/**
+ * Digests of the settings that logins depend on: a hold from under other settings is tried at once. A tenant's is the
+ * same for all its mailboxes, or each of them would take the hold of another for outdated and try for itself.
+ */
+export interface LoginDigests {
+  mailbox: string;
+  tenant: string;
+}
+
 export interface GateOptions {
   keys: HoldKeys;
   /** Unique to this lane's owner. */
   owner: string;
   store: MailboxStore;
-  /** Digest of the login settings: a hold from under other settings is tried at once. */
-  settings: string;
+  digests: LoginDigests;
   windowMilliseconds: number;
   random: () => number;
   onHold: (key: string, failure: Failure, nextProbeInMilliseconds: number) => void;
@@ -49,12 +57,14 @@ const TRIAL_MILLISECONDS = 120_000;
 const TRIAL_LOOK_MILLISECONDS = 2_000;
 
 export async function openGate(options: GateOptions): Promise<Gate> {
-  const { store, settings, owner } = options;
+  const { store, owner, digests } = options;
   const keys = keysFrom(options.keys);
   const held = new Map<string, Closed>();
   let trialRunning = false;
   let over = false;
   let waiters: (() => void)[] = [];
+
+  const digestFor = (key: string) => (key === options.keys.tenant ? digests.tenant : digests.mailbox);
 
   function stir(): void {
     const stirred = waiters;
@@ -67,7 +77,8 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     const now = holds.size > 0 ? await store.now() : 0;
     for (const key of keys) if (!holds.has(key)) held.delete(key);
     for (const [key, hold] of holds) {
-      const wait = hold.byOperator || hold.settings === settings || !isMailboxKey(key) ? hold.nextProbeAt - now : 0;
+      const outdated = !hold.byOperator && key !== options.keys.network && hold.settings !== digestFor(key);
+      const wait = outdated ? 0 : hold.nextProbeAt - now;
       held.set(key, { hold, probeAt: hold.byOperator ? Number.POSITIVE_INFINITY : performance.now() + wait });
     }
     stir();
@@ -137,7 +148,8 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     const probes = known ? known.hold.probes + 1 : 0;
     const delay = Math.max(holdDelay(probes, failure, options.windowMilliseconds, options.random), retryAfter);
     const now = Date.now();
-    const hold = { failure, since: known?.hold.since ?? now, probes, settings, nextProbeAt: now + delay };
+    const since = known?.hold.since ?? now;
+    const hold = { failure, since, probes, settings: digestFor(key), nextProbeAt: now + delay };
     held.set(key, { hold, probeAt: performance.now() + delay });
     options.onHold(key, failure, delay);
     const storeNow = await store.now();
@@ -179,8 +191,4 @@ function keyFor({ scope }: Failure, keys: HoldKeys): string {
   if (scope === 'network') return keys.network;
   if (scope === 'tenant') return keys.tenant ?? keys.mailbox;
   return keys.mailbox;
-}
-
-function isMailboxKey(key: string): boolean {
-  return key.startsWith('mailbox:') || key.startsWith('tenant:');
 }

@@ -7,7 +7,7 @@ import { mayMoveTo } from '../mail/status.ts';
 import type { Backends } from './backend.ts';
 import type { Clock } from './clock.ts';
 import { type Dialer, keepConnections } from './connections.ts';
-import { type HoldKeys, keysFrom, openGate } from './gate.ts';
+import { type HoldKeys, keysFrom, type LoginDigests, openGate } from './gate.ts';
 import { type JobData, type Jobs, ticketOf } from './jobs.ts';
 
 /** One mailbox as the engine sees it. */
@@ -18,8 +18,7 @@ export interface LaneSettings<Connection> {
   connections: number;
   dialer: Dialer<Connection>;
   transact: Lane<Connection>['transact'];
-  /** Digest of the login settings. */
-  loginDigest: string;
+  loginDigests: LoginDigests;
   holdKeys: HoldKeys;
 }
 
@@ -81,7 +80,7 @@ export async function openLane<Connection>(
     keys: settings.holdKeys,
     owner: lease,
     store: mailboxes,
-    settings: settings.loginDigest,
+    digests: settings.loginDigests,
     windowMilliseconds: pace.windowMilliseconds,
     random: tools.chance.random,
     onHold: (hold, failure, nextProbeInMilliseconds) =>

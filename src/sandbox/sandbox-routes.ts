@@ -45,6 +45,7 @@ export function sandboxRoutes(options: RoutesOptions): Routes {
     'GET /api/behaviour': () => json(200, departures.current),
     'PUT /api/behaviour': (request) => changeBehaviour(request, options),
 
+    'GET /:tenant/oauth2/v2.0/token': () => atEntrasTime(onlyPost(), options),
     'POST /:tenant/oauth2/v2.0/token': (request) => atEntrasTime(token(request, options), options),
     'GET /:tenant/v2.0/.well-known/openid-configuration': ({ parameters }) =>
       atEntrasTime(discovery(parameters, options), options),
@@ -109,6 +110,12 @@ function parseJson(body: Buffer): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** In Entra’s words, as seen in 2026. */
+function onlyPost(): WebAnswer {
+  const description = 'AADSTS900561: The endpoint only accepts POST requests. Received a GET request.';
+  return json(400, { error: 'invalid_request', error_description: description, error_codes: [900561] });
 }
 
 /** Entra's answers tell its own time, which may be made to differ from ours. */

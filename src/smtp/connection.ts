@@ -1,4 +1,4 @@
-import { rootCertificates as BUILT_IN_ROOTS } from 'node:tls';
+import { rootCertificates as BUILT_IN_ROOTS, createSecureContext, type SecureContext } from 'node:tls';
 import SMTPConnection, { type SMTPConnectionCustomAuthContext } from 'nodemailer/lib/smtp-connection';
 import type { Trouble } from '../failure/failure.ts';
 import { MAX_RESPONSE_LENGTH, parseReply, type Stage } from '../mail/reply.ts';
@@ -47,7 +47,7 @@ export async function openConnection(server: SmtpServer, login: Login, signal?: 
     dnsTimeout: DNS_TIMEOUT,
     socketTimeout: SOCKET_TIMEOUT,
     maxResponseSize: 64 * 1024,
-    tls: { minVersion: 'TLSv1.2', rejectUnauthorized: true, ...(server.ca && { ca: trusted(server.ca) }) },
+    tls: { rejectUnauthorized: true, secureContext: trusting(server.ca) },
     customAuth: login.type === 'xoauth2' ? { XOAUTH2: (context) => xoauth2(context, login.tokens) } : {},
   });
   // Errors of an idle connection have nobody else to hear them; `end` follows and retires the connection.
@@ -75,9 +75,18 @@ export function quitConnection(connection: SMTPConnection): Promise<void> {
   });
 }
 
-/** Node uses `ca` instead of its built-in roots, so both are named. */
-function trusted(ca: string): string[] {
-  return [ca, ...BUILT_IN_ROOTS];
+const contexts = new Map<string | undefined, SecureContext>();
+
+/**
+ * TLS 1.2 or newer, trusting the built-in roots and `ca`. Kept, since to read all the roots takes tens of milliseconds
+ * in which nothing else runs. Node uses `ca` instead of its built-in roots, so both are named.
+ */
+function trusting(ca: string | undefined): SecureContext {
+  const known = contexts.get(ca);
+  if (known) return known;
+  const context = createSecureContext({ minVersion: 'TLSv1.2', ...(ca && { ca: [ca, ...BUILT_IN_ROOTS] }) });
+  contexts.set(ca, context);
+  return context;
 }
 
 /** Runs one step of nodemailer's callback interface; a connection that fails meanwhile emits `error` only. */

@@ -78,7 +78,7 @@ function send(connection: SMTPConnection, { envelope, mime }: Transaction, body:
   return new Promise((resolve, reject) => {
     // A connection that we close ourselves, at the deadline or on abort, never calls back: `end` tells.
     const ended = () =>
-      setImmediate(() => reject(Object.assign(new Error('Connection closed'), { code: 'ECONNECTION' })));
+      setImmediate(() => reject(Object.assign(new Error('Connection closed unexpectedly'), { code: 'ECONNECTION' })));
     connection.once('end', ended);
     const parts = { from: envelope.reversePath, to: envelope.recipients, size: mime.length };
     connection.send(parts, body, (error, info) => {

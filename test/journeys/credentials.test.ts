@@ -40,19 +40,34 @@ describe('a mailbox without a client secret', () => {
     expect(postroom.sandbox.stats().authAttempts).toBe(0);
   });
 
-  it('sends with a federated token file, and notices when it is replaced', async () => {
+  it('sends with a federated token file, and needs no restart when that comes late', async () => {
     const issuer = makeIssuer();
     const path = join(folder, 'assertion');
-    const brief = { exp: 1 };
-    writeFileSync(path, issuer.assertion(brief));
     await using postroom = await startPostroom({
       sandbox: { federatedCredentials: [issuer.credential] },
       mailbox: loggingInWith({ federatedTokenFile: path }),
     });
     const id = await postroom.sendTo('ada@fabrikam.com');
-    await postroom.until(id, 'held');
-    writeFileSync(path, issuer.assertion());
-    await postroom.until(id, 'sent', 60_000);
-    expect(postroom.logged()).not.toContain(issuer.assertion().split('.')[0]);
-  }, 90_000);
+    const { failure } = await postroom.until(id, 'held');
+    expect(failure).toMatchObject({ category: 'configuration', remedy: expect.stringContaining('is mounted where') });
+    const assertion = issuer.assertion();
+    writeFileSync(path, assertion);
+    await postroom.until(id, 'sent', 30_000);
+    expect(postroom.logged()).not.toContain(assertion);
+  }, 60_000);
+
+  it('uses the federated token file as it is when the next token is needed', async () => {
+    const [before, after] = [makeIssuer('before'), makeIssuer('after')];
+    const path = join(folder, 'rotating');
+    writeFileSync(path, before.assertion());
+    await using postroom = await startPostroom({
+      sandbox: { federatedCredentials: [before.credential, after.credential] },
+      mailbox: loggingInWith({ federatedTokenFile: path }),
+    });
+    await postroom.until(await postroom.sendTo('ada@fabrikam.com'), 'sent');
+    writeFileSync(path, after.assertion());
+    postroom.sandbox.behave({ revokeTokens: true, dropConnections: true });
+    await postroom.until(await postroom.sendTo('ada@fabrikam.com'), 'sent');
+    expect(postroom.sandbox.stats().tokensIssued).toBe(2);
+  });
 });

@@ -114,7 +114,10 @@ describe('a failure that is the message’s or the recipient’s own', () => {
   it.each(['drop-at-rcpt', 'drop-at-data', 'drop-in-body'])(
     'is deferred, never unconfirmed, if the connection dies before the dot (%s)',
     async (recipient) => {
-      const message = await postroom.until(await postroom.sendTo(`${recipient}@fabrikam.com`), 'deferred');
+      // Large enough that the end of it cannot have left before the cut is noticed.
+      const attachments = [{ filename: 'large.bin', content: Buffer.alloc(12_000_000).toString('base64') }];
+      const id = await postroom.sendTo(`${recipient}@fabrikam.com`, { attachments });
+      const message = await postroom.until(id, 'deferred');
       expect(message.failure?.category).toBe('connection');
     },
   );

@@ -1,0 +1,98 @@
+/**
+ * Messages delivered a second over STARTTLS and AUTH to a server without limits: a Postroom worker, beside a bare
+ * nodemailer pool of as many connections that sends the same ready bytes. Each in one process, the server in another;
+ * the rate is measured at the server, between its first final dot and its last.
+ *
+ *     npx tsx bench/deliver.ts [rounds] [messages] [connections]
+ */
+import { fileURLToPath } from 'node:url';
+import { createTransport } from 'nodemailer';
+import { startService } from '../src/service.ts';
+import { startTestRedis } from '../test/support/redis.ts';
+import { load, ownBytes } from './load.ts';
+import {
+  BODY,
+  median,
+  type Part,
+  SILENT,
+  type Sink,
+  serveQuestions,
+  serveSink,
+  settled,
+  sinkMailbox,
+  startPart,
+  tell,
+  untilTaken,
+} from './support.ts';
+
+const FILE = fileURLToPath(import.meta.url);
+
+async function pool(count: number, connections: number, sink: Sink): Promise<void> {
+  const transport = createTransport({
+    pool: true,
+    maxConnections: connections,
+    maxMessages: Number.POSITIVE_INFINITY,
+    host: 'localhost',
+    port: sink.port,
+    requireTLS: true,
+    tls: { ca: sink.caPem },
+    auth: { user: 'main@contoso.com', pass: 'password-of-the-sink' },
+  });
+  const raw = await ownBytes('main@contoso.com');
+  serveQuestions({}, () => process.cpuUsage());
+  const envelope = { from: 'main@contoso.com', to: BODY.to };
+  await Promise.all(Array.from({ length: count }, () => transport.sendMail({ envelope, raw })));
+}
+
+async function ours(connections: number, sink: Sink, redisUrl: string): Promise<void> {
+  await startService(settled(redisUrl, [sinkMailbox('main', sink, connections)], 'worker'), SILENT);
+  serveQuestions({}, () => process.cpuUsage());
+}
+
+interface Round {
+  rate: number;
+  cpu: number;
+}
+
+async function measure(sink: Part<Sink>, count: number, args: string[]): Promise<Round> {
+  await sink.ask('clear');
+  const part = await startPart(FILE, args);
+  const before = await part.ask<NodeJS.CpuUsage>('cpu');
+  const { milliseconds } = await untilTaken(sink, count);
+  const after = await part.ask<NodeJS.CpuUsage>('cpu');
+  await part.end();
+  const cpu = (after.user + after.system - before.user - before.system) / count;
+  return { rate: (count - 1) / (milliseconds / 1_000), cpu };
+}
+
+async function compare(rounds: number, count: number, connections: number): Promise<void> {
+  const sink = await startPart<Sink>(FILE, ['sink']);
+  await using redis = await startTestRedis();
+  const settings = [String(count), String(connections), JSON.stringify(sink.ready)];
+  const results: { pool: Round; ours: Round }[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    const bare = await measure(sink, count, ['pool', ...settings]);
+    await redis.flush();
+    await load(redis.url, count, ['main']);
+    results.push({ pool: bare, ours: await measure(sink, count, ['ours', ...settings, redis.url]) });
+  }
+  await sink.end();
+  console.log(`${rounds} rounds of ${count} messages over ${connections} connections, STARTTLS and AUTH`);
+  for (const side of ['pool', 'ours'] as const) {
+    const rate = median(results.map((each) => each[side].rate));
+    const cpu = median(results.map((each) => each[side].cpu));
+    tell(side === 'pool' ? 'nodemailer pool' : 'Postroom worker', {
+      'delivered/s': rate.toFixed(0),
+      'CPU us a message': cpu.toFixed(0),
+    });
+  }
+  const ratio = median(results.map((each) => each.ours.rate / each.pool.rate));
+  const cpuRatio = median(results.map((each) => each.ours.cpu / each.pool.cpu));
+  tell('ratio', { 'delivered/s': `${ratio.toFixed(2)} (goal 0.8)`, CPU: cpuRatio.toFixed(2) });
+}
+
+const [role, ...rest] = process.argv.slice(2);
+if (role === 'sink') await serveSink();
+else if (role === 'pool') await pool(Number(rest[0]), Number(rest[1]), JSON.parse(rest[2] ?? ''));
+else if (role === 'ours') await ours(Number(rest[1]), JSON.parse(rest[2] ?? ''), rest[3] ?? '');
+else await compare(Number(role ?? 5), Number(rest[0] ?? 4_000), Number(rest[1] ?? 10));

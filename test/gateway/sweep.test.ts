@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest';
+import { type SweepTools, sweep } from '../../src/gateway/sweep.ts';
+import type { MessageRecord } from '../../src/mail/message.ts';
+import { aRecord } from '../support/record.ts';
+
+const HOUR = 3_600_000;
+const NOW = 100 * HOUR;
+
+/** Sweeps one message and says what was done about it. */
+async function swept(record: MessageRecord | undefined, jumped = false): Promise<string[]> {
+  const done: string[] = [];
+  const note = (what: string) => async () => void done.push(what);
+  const messages = {
+    due: async () => ['msg_1'],
+    find: async () => record,
+    forget: note('forgotten'),
+    postpone: async (_id: string, at: number) => done.push(`looked at again in ${(at - NOW) / 1_000} s`),
+  };
+  await sweep({
+    messages: messages as unknown as SweepTools['messages'],
+    enqueue: async (_mailbox, { number }) => void done.push(`job of ticket ${number}`),
+    expire: note('expired'),
+    recover: note('recovered'),
+    now: async () => NOW,
+    jumped: () => jumped,
+  });
+  return done;
+}
+
+describe('the sweeper', () => {
+  const later = NOW + 10 * HOUR;
+  it.each([
+    ['a record that is gone', undefined, ['forgotten']],
+    ['one that waits for a person', aRecord({ status: 'unconfirmed' }), ['forgotten']],
+    [
+      'one without a job, perhaps',
+      aRecord({ status: 'queued', expiresAt: later, ticket: 3 }),
+      ['job of ticket 3', 'looked at again in 36000 s'],
+    ],
+    [
+      'one that waits for its next attempt',
+      aRecord({ status: 'deferred', expiresAt: later, nextAttemptAt: NOW + 5_000 }),
+      ['job of ticket 1', 'looked at again in 65 s'],
+    ],
+    ['one past its time', aRecord({ status: 'queued', expiresAt: NOW }), ['expired']],
+    ['one that is being sent', aRecord({ updatedAt: NOW - 1_000 }), ['looked at again in 60 s']],
+    ['one that has been sent for longer than anything takes', aRecord({ updatedAt: NOW - 2 * HOUR }), ['recovered']],
+  ])('%s', async (_what, record, expected) => {
+    expect(await swept(record)).toEqual(expected);
+  });
+
+  it('gives nothing up because of a clock that jumped', async () => {
+    expect(await swept(aRecord({ status: 'queued', expiresAt: NOW }), true)).not.toContain('expired');
+  });
+});

@@ -1,0 +1,222 @@
+import { expect, it } from 'vitest';
+import type { MessageView } from '../../src/gateway/view.ts';
+import { type Sandbox, type StoredMessage, startSandbox } from '../../src/sandbox/sandbox.ts';
+import { type Fleet, startFleet } from '../support/fleet.ts';
+import { eventually } from '../support/postroom.ts';
+import type { PostroomProcess } from '../support/process.ts';
+import { startTestRedis, type TestRedis } from '../support/redis.ts';
+import { type RedisProxy, startRedisProxy } from '../support/redis-proxy.ts';
+import { killRedis } from '../support/redis-trouble.ts';
+
+/**
+ * An independent ledger: what was promised, what the server has, and whether what Postroom says of it is true. Run it
+ * longer, or again as it was, with POSTROOM_CHAOS_SECONDS, POSTROOM_CHAOS_MESSAGES and POSTROOM_CHAOS_SEED.
+ */
+const SECONDS = Number(process.env.POSTROOM_CHAOS_SECONDS ?? 20);
+const MESSAGES = Number(process.env.POSTROOM_CHAOS_MESSAGES ?? 300);
+const SEED = Number(process.env.POSTROOM_CHAOS_SEED ?? Date.now() % 1_000_000);
+const SETTLING_MILLISECONDS = 90_000;
+
+type Random = () => number;
+
+/** Mulberry32: the same numbers for the same seed. */
+function randomFrom(seed: number): Random {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const pick = <T>(random: Random, list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** What the server does to a message, and what the message may come to. `unconfirmed` it may always be. */
+const FATES = {
+  ada: 'sent',
+  'busy-1': 'sent',
+  'throttled-1': 'sent',
+  'greylisted-1': 'sent',
+  'slow-300': 'sent',
+  'slow-2500': 'sent',
+  'multi-line': 'sent',
+  'bare-250': 'sent',
+  unknown: 'failed',
+  rejected: 'failed',
+  html: 'failed',
+  'kept-after-dot': 'unconfirmed',
+  'reset-after-dot': 'unconfirmed',
+  'lost-after-dot': 'unconfirmed',
+} as const;
+type Fate = keyof typeof FATES;
+
+interface Promised {
+  key: string;
+  fate: Fate;
+  onUnconfirmed: 'hold' | 'resend';
+  ids: Set<string>;
+}
+
+function promiseOf(random: Random, index: number): Promised {
+  const special = Object.keys(FATES) as Fate[];
+  const fate = random() < 0.6 ? 'ada' : pick(random, special);
+  // One that breaks after the dot every time would be sent again for ever.
+  const onUnconfirmed = FATES[fate] === 'sent' && random() < 0.4 ? 'resend' : 'hold';
+  return { key: `chaos-${SEED}-${index}`, fate, onUnconfirmed, ids: new Set() };
+}
+
+/** Asks until it is answered 202, as a careful caller does; sometimes it does not wait for the answer. */
+async function submit(fleet: Fleet, promised: Promised, random: Random): Promise<void> {
+  const { key, fate, onUnconfirmed } = promised;
+  const body = { to: `${fate}@fabrikam.com`, subject: key, onUnconfirmed, text: `This is ${key}.` };
+  const deadline = performance.now() + SECONDS * 1_000 + SETTLING_MILLISECONDS;
+  while (performance.now() < deadline) {
+    const impatience = pause(random() < 0.2 ? 5 : 5_000).then(() => undefined);
+    const answer = await Promise.race([
+      fleet.api.send(body, { 'idempotency-key': key }).catch(() => undefined),
+      impatience,
+    ]);
+    if (answer && answer.status !== 202 && answer.status !== 503 && answer.status !== 409)
+      throw new Error(`${answer.status} ${await answer.text()}`);
+    if (answer?.status === 202) {
+      promised.ids.add(((await answer.json()) as MessageView).id);
+      return;
+    }
+    await pause(200 * random());
+  }
+  throw new Error(`${key} was never accepted`);
+}
+
+interface Victims {
+  fleet: Fleet;
+  redis: TestRedis;
+  proxy: RedisProxy;
+  sandbox: Sandbox;
+}
+
+const anyWorker = ({ fleet }: Victims, random: Random) => pick(random, fleet.workers);
+
+async function replace({ fleet }: Victims, worker: PostroomProcess, signal: NodeJS.Signals): Promise<void> {
+  fleet.workers.splice(fleet.workers.indexOf(worker), 1);
+  await worker.end(signal);
+  await fleet.addWorker();
+}
+
+const DISASTERS: Record<string, (victims: Victims, random: Random) => Promise<unknown>> = {
+  killWorker: (victims, random) => replace(victims, anyWorker(victims, random), 'SIGKILL'),
+  stopWorker: (victims, random) => replace(victims, anyWorker(victims, random), 'SIGTERM'),
+  async pauseWorker(victims, random) {
+    const worker = anyWorker(victims, random);
+    worker.signal('SIGSTOP');
+    await pause(random() < 0.5 ? 500 : 11_500);
+    worker.signal('SIGCONT');
+  },
+  killRedis: ({ redis }) => killRedis(redis),
+  async cutRedis({ proxy }, random) {
+    proxy.cut();
+    await pause(1_500 * random());
+    proxy.restore();
+  },
+  async loseAnswers({ proxy }, random) {
+    proxy.loseAnswers();
+    await pause(500 * random());
+    proxy.cut();
+    proxy.restore();
+  },
+  async blackHole({ proxy }, random) {
+    proxy.blackHole();
+    await pause(1_500 * random());
+    proxy.restore();
+  },
+  async dropSmtp({ sandbox }) {
+    sandbox.behave({ dropConnections: true });
+  },
+};
+
+/** One after the other, in an order of the seed's; killing a Redis too often in a row would be given up. */
+async function wreak(victims: Victims, random: Random): Promise<string[]> {
+  const done: string[] = [];
+  const until = performance.now() + SECONDS * 1_000;
+  let redisKilledAt = Number.NEGATIVE_INFINITY;
+  while (performance.now() < until) {
+    const name = pick(random, Object.keys(DISASTERS));
+    if (name === 'killRedis' && performance.now() - redisKilledAt < 11_000) continue;
+    if (name === 'killRedis') redisKilledAt = performance.now();
+    done.push(name);
+    await DISASTERS[name]?.(victims, random);
+    await pause(1_000 * random());
+  }
+  victims.proxy.restore();
+  return done;
+}
+
+const SETTLED = ['sent', 'failed', 'unconfirmed'];
+
+async function settledView({ api }: Fleet, id: string): Promise<MessageView> {
+  let last: MessageView | undefined;
+  await eventually(
+    async () => {
+      last = await api.read(id).catch(() => undefined);
+      return last !== undefined && SETTLED.includes(last.status);
+    },
+    () => `It never came to rest: ${JSON.stringify(last, null, 1)}`,
+    SETTLING_MILLISECONDS,
+  );
+  return last as MessageView;
+}
+
+/** What is untrue, forgotten or doubled about it; undefined if nothing is. */
+function complaint(promised: Promised, view: MessageView, copies: StoredMessage[]): string | undefined {
+  const { fate, onUnconfirmed } = promised;
+  const unconfirmed = view.attempts.filter(({ outcome }) => outcome === 'unconfirmed').length;
+  const allowedCopies = onUnconfirmed === 'resend' ? 1 + unconfirmed : 1;
+  if (copies.length > allowedCopies) return `${copies.length} copies`;
+  if (copies.some(({ raw }) => !raw.equals(copies[0]?.raw as Buffer))) return 'copies differ';
+  if (view.status === 'sent' && copies.length === 0) return 'sent, but nobody has it';
+  if (view.status === 'failed' && copies.length > 0) return 'failed, but somebody has it';
+  if (view.status === 'unconfirmed' && (onUnconfirmed === 'resend' || unconfirmed === 0)) return 'wrongly unconfirmed';
+  if (view.status !== FATES[fate] && view.status !== 'unconfirmed') return `${fate} came to ${view.status}`;
+  return undefined;
+}
+
+it(`no accepted message is lost, doubled or lied about while everything fails (seed ${SEED})`, {
+  timeout: SECONDS * 1_000 + 3 * SETTLING_MILLISECONDS,
+}, async () => {
+  console.log(`chaos: POSTROOM_CHAOS_SEED=${SEED} POSTROOM_CHAOS_SECONDS=${SECONDS}`);
+  const random = randomFrom(SEED);
+  await using redis = await startTestRedis();
+  await using proxy = await startRedisProxy(redis.url);
+  await using sandbox = await startSandbox({ limits: { messagesPerWindow: 100_000, connections: 1_000 } });
+  const limits = { messagesPerMinute: 1_000, windowSeconds: 1 };
+  await using fleet = await startFleet({ redisUrl: proxy.url, sandbox, limits }, 2);
+  const ledger = Array.from({ length: MESSAGES }, (_, index) => promiseOf(random, index));
+
+  const waiting = [...ledger];
+  const everyMilliseconds = (SECONDS * 1_000 * 6) / MESSAGES;
+  const caller = async () => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      await submit(fleet, next, Math.random);
+      await pause(everyMilliseconds * Math.random());
+    }
+  };
+  const calling = Promise.all(Array.from({ length: 6 }, caller));
+  const disasters = await wreak({ fleet, redis, proxy, sandbox }, random);
+  await calling;
+
+  const complaints: unknown[] = [];
+  const counted: Record<string, number> = {};
+  for (const promised of ledger) {
+    const [id = ''] = promised.ids;
+    const view = await settledView(fleet, id);
+    counted[view.status] = (counted[view.status] ?? 0) + 1;
+    const copies = sandbox.inbox.messages().filter(({ subject }) => subject === promised.key);
+    const wrong = complaint(promised, view, copies);
+    if (wrong) complaints.push({ wrong, promised, view });
+  }
+  console.log(`chaos: ${disasters.join(' ')}: ${JSON.stringify(counted)}`);
+  expect(complaints).toEqual([]);
+  const ids = new Set(ledger.flatMap((promised) => [...promised.ids]));
+  expect(ids.size).toBe(MESSAGES);
+});

@@ -1,0 +1,151 @@
+import { describe, expect, it } from 'vitest';
+import type { Failure } from '../../src/failure/failure.ts';
+import type { MailboxStore, StoredHold } from '../../src/gateway/ports.ts';
+import { type Gate, type GateOptions, openGate } from '../../src/queue/gate.ts';
+
+const TENANT = 'tenant:contoso';
+const NETWORK = 'host:smtp.office365.com:587';
+
+/** Holds and trials in memory, shared by the gates of a test as Redis is by processes. */
+function sharedHolds() {
+  const holds = new Map<string, StoredHold>();
+  const trials = new Map<string, string>();
+  const gates: Gate[] = [];
+  const tellAll = async () => {
+    for (const gate of gates) await gate.refresh();
+  };
+  const store = {
+    holds: async (keys: string[]) => new Map([...holds].filter(([key]) => keys.includes(key))),
+    async setHold(key: string, hold: StoredHold) {
+      holds.set(key, hold);
+      await tellAll();
+    },
+    async clearHold(key: string) {
+      holds.delete(key);
+      await tellAll();
+    },
+    async claimTrial(key: string, owner: string) {
+      if (trials.has(key) && trials.get(key) !== owner) return false;
+      trials.set(key, owner);
+      return true;
+    },
+    async endTrial(key: string, owner: string) {
+      if (trials.get(key) === owner) trials.delete(key);
+    },
+    now: async () => Date.now(),
+  } as unknown as MailboxStore;
+  async function gateOf(mailbox: string, more: Partial<GateOptions> = {}): Promise<Gate> {
+    const gate = await openGate({
+      keys: { mailbox: `mailbox:${mailbox}`, tenant: TENANT, network: NETWORK },
+      owner: `owner of ${mailbox}`,
+      store,
+      digests: { mailbox: `login of ${mailbox}`, tenant: 'secret' },
+      windowMilliseconds: 50,
+      random: () => 0,
+      onHold: () => undefined,
+      onRelease: () => undefined,
+      ...more,
+    });
+    gates.push(gate);
+    return gate;
+  }
+  return { holds, store, gateOf };
+}
+
+function failing(scope: Failure['scope'], plan: Failure['plan'] = 'afterFix'): Failure {
+  const category = plan === 'nextWindow' ? 'throttled' : 'authentication';
+  return { category, code: 'x', scope, plan, summary: '', remedy: '', at: '' };
+}
+
+/** Does it get through now, without waiting? */
+async function passesNow(gate: Gate): Promise<boolean> {
+  const passed = await Promise.race([gate.pass(), new Promise((resolve) => setTimeout(() => resolve('waits'), 30))]);
+  return passed !== 'waits';
+}
+
+describe('a gate', () => {
+  it('lets everybody pass while nothing is wrong', async () => {
+    const gate = await sharedHolds().gateOf('a');
+    expect((await gate.pass()).trial).toBe(false);
+    expect((await gate.pass()).trial).toBe(false);
+  });
+
+  it('closes for its own mailbox only, where the failure is the mailbox’s', async () => {
+    const { gateOf } = sharedHolds();
+    const [a, b] = [await gateOf('a'), await gateOf('b')];
+    await (await a.pass()).blocked(failing('mailbox'));
+    expect(await passesNow(a)).toBe(false);
+    expect(await passesNow(b)).toBe(true);
+  });
+
+  it.each(['tenant', 'network'] as const)(
+    'closes for all, where the failure is the %s’s, and nobody hurries',
+    async (scope) => {
+      const { gateOf } = sharedHolds();
+      const gates = [await gateOf('a'), await gateOf('b'), await gateOf('c')];
+      await (await (gates[0] as Gate).pass()).blocked(failing(scope));
+      for (const gate of gates) expect(await passesNow(gate)).toBe(false);
+    },
+  );
+
+  it('has one try for all when the time has come, and opens for all when that works', async () => {
+    const { gateOf } = sharedHolds();
+    const [a, b] = [await gateOf('a'), await gateOf('b')];
+    await (await a.pass()).blocked(failing('tenant', 'nextWindow'));
+    const trial = await Promise.race([a.pass(), b.pass()]);
+    expect(trial.trial).toBe(true);
+    expect(await passesNow(a)).toBe(false);
+    expect(await passesNow(b)).toBe(false);
+    await trial.works();
+    trial.release();
+    expect(await passesNow(a)).toBe(true);
+  });
+
+  it('tries at once what was held under other settings of its own, and under no others', async () => {
+    const { gateOf, holds } = sharedHolds();
+    const hold = { failure: failing('tenant'), since: 0, nextProbeAt: Date.now() + 60_000, probes: 0 };
+    holds.set(TENANT, { ...hold, settings: 'secret' });
+    expect(await passesNow(await gateOf('a'))).toBe(false);
+    expect(await passesNow(await gateOf('b', { digests: { mailbox: 'x', tenant: 'a new secret' } }))).toBe(true);
+    holds.clear();
+    holds.set(NETWORK, { ...hold, settings: 'whatever' });
+    expect(await passesNow(await gateOf('c'))).toBe(false);
+  });
+
+  it('that an operator closed stays closed until an operator opens it', async () => {
+    const { gateOf, holds, store } = sharedHolds();
+    const gate = await gateOf('a');
+    const hold: StoredHold = {
+      failure: failing('mailbox'),
+      since: 0,
+      nextProbeAt: 0,
+      probes: 0,
+      settings: '',
+      byOperator: true,
+    };
+    await store.setHold('mailbox:a', hold);
+    expect(await passesNow(gate)).toBe(false);
+    const passing = gate.pass();
+    await store.clearHold('mailbox:a');
+    expect((await passing).trial).toBe(false);
+    expect(holds.size).toBe(0);
+  });
+
+  it('a trial that meets something narrower ends the wider hold', async () => {
+    const { gateOf, holds } = sharedHolds();
+    const gate = await gateOf('a');
+    await (await gate.pass()).blocked(failing('network', 'nextWindow'));
+    const trial = await gate.pass();
+    await trial.blocked(failing('mailbox'));
+    trial.release();
+    expect([...holds.keys()]).toEqual(['mailbox:a']);
+  });
+
+  it('that is being closed lets nobody wait', async () => {
+    const gate = await sharedHolds().gateOf('a');
+    await (await gate.pass()).blocked(failing('mailbox'));
+    const waiting = gate.pass();
+    gate.close();
+    await expect(waiting).rejects.toMatchObject({ name: 'LaneClosed' });
+  });
+});

@@ -1,0 +1,145 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { eventually } from '../support/postroom.ts';
+import { startTestRedis, type TestRedis } from '../support/redis.ts';
+import { acceptAndBegin, aMessage, beginning, LEASE, openStore, type TestStore } from '../support/store.ts';
+
+let redis: TestRedis;
+let store: TestStore;
+beforeAll(async () => {
+  redis = await startTestRedis();
+  store = openStore(redis.url);
+});
+afterAll(async () => {
+  store.close();
+  await redis[Symbol.asyncDispose]();
+});
+beforeEach(async () => {
+  await redis.flush();
+  await store.mailboxes.takeLease('main', LEASE, 60_000);
+});
+
+const pace = { perWindow: 2, windowMilliseconds: 60_000, recipientsPerDay: 1_000 };
+
+function settle(id: string, token: string, unusedRecipients = 0) {
+  const flight = { counted: true, windowMilliseconds: pace.windowMilliseconds, unusedRecipients };
+  return store.messages.move({ id, mailbox: 'main', to: 'sent', token, flight });
+}
+
+describe('a place in the window', () => {
+  it('is taken while an attempt runs, and for one window after its reply', async () => {
+    const first = await acceptAndBegin(store, { pace });
+    const second = await acceptAndBegin(store, { pace });
+    expect((await acceptAndBegin(store, { pace })).permit).toEqual({ kind: 'wait', milliseconds: 1_000 });
+    await settle(first.id, first.token);
+    const { permit } = await acceptAndBegin(store, { pace });
+    expect(permit.kind).toBe('wait');
+    expect(permit.kind === 'wait' && permit.milliseconds).toBeGreaterThan(59_000);
+    await settle(second.id, second.token);
+    expect(await store.mailboxes.usage('main')).toMatchObject({ inWindow: 2 });
+  });
+
+  it('is free again when the window is over, and not before', async () => {
+    const short = { ...pace, perWindow: 1, windowMilliseconds: 300 };
+    const first = await acceptAndBegin(store, { pace: short });
+    const flight = { counted: true, windowMilliseconds: 300, unusedRecipients: 0 };
+    await store.messages.move({ id: first.id, mailbox: 'main', to: 'sent', token: first.token, flight });
+    const settledAt = await store.mailboxes.now();
+    await eventually(async () => (await acceptAndBegin(store, { pace: short })).permit.kind === 'go');
+    expect(await store.mailboxes.now()).toBeGreaterThanOrEqual(settledAt + 299);
+  });
+
+  it('of a dead owner’s attempt is freed by the next one, a full window later', async () => {
+    await acceptAndBegin(store, { pace });
+    await acceptAndBegin(store, { pace });
+    await store.mailboxes.landOrphans('main', pace.windowMilliseconds);
+    const { permit } = await acceptAndBegin(store, { pace });
+    expect(permit.kind === 'wait' && permit.milliseconds).toBeGreaterThan(59_000);
+  });
+
+  it('is counted from the reply also where a new owner had freed it: the sleeper’s message has just been sent', async () => {
+    const sleeper = await acceptAndBegin(store, { pace: { ...pace, perWindow: 1 } });
+    await store.mailboxes.landOrphans('main', 50);
+    await store.messages.move({ id: sleeper.id, mailbox: 'main', to: 'queued', token: sleeper.token });
+    expect(await settle(sleeper.id, sleeper.token)).toMatchObject({ moved: false });
+    const { permit } = await acceptAndBegin(store, { pace: { ...pace, perWindow: 1 } });
+    expect(permit.kind === 'wait' && permit.milliseconds).toBeGreaterThan(59_000);
+  });
+
+  it('survives a clock that was set back by an hour: it is taken for a window from now', async () => {
+    await store.redis.zadd(store.keys.permits('main'), Date.now() + 3_600_000, 'from the future');
+    const { permit } = await acceptAndBegin(store, { pace: { ...pace, perWindow: 1 } });
+    expect(permit.kind === 'wait' && permit.milliseconds).toBeLessThanOrEqual(60_000);
+    expect(permit.kind === 'wait' && permit.milliseconds).toBeGreaterThan(58_000);
+  });
+
+  it('is not to be had without the lease, during a hold, after the expiry, or with an old ticket', async () => {
+    const hold = { failure: { code: 'x' } as never, since: 0, nextProbeAt: 0, probes: 0, settings: '' };
+    await store.mailboxes.setHold('mailbox:main', hold);
+    const holdKeys = ['mailbox:main'];
+    expect((await acceptAndBegin(store, { holdKeys })).permit.kind).toBe('held');
+    expect((await acceptAndBegin(store, { holdKeys, trial: true })).permit.kind).toBe('go');
+    expect((await acceptAndBegin(store, { lease: 'sleeper' })).permit.kind).toBe('lost');
+    expect((await acceptAndBegin(store, { ticket: 0 })).permit.kind).toBe('void');
+    const late = aMessage({ expiresAt: Date.now() - 1 });
+    await store.messages.accept(late);
+    expect((await store.messages.begin(beginning(late.id))).kind).toBe('expired');
+    expect((await store.messages.begin(beginning(late.id, { ignoreExpiry: true }))).kind).toBe('go');
+  });
+
+  it('is given once, though the answer was lost and the question is asked again', async () => {
+    const message = aMessage();
+    await store.messages.accept(message);
+    const request = beginning(message.id, { pace });
+    const first = await store.messages.begin(request);
+    expect(await store.messages.begin(request)).toEqual(first);
+    expect(await store.mailboxes.usage('main')).toMatchObject({ inWindow: 1, recipientsToday: 1 });
+  });
+
+  it('is given back once, though the answer was lost and the result is written again', async () => {
+    const { id, token } = await acceptAndBegin(store, { pace });
+    const first = await settle(id, token);
+    expect(await settle(id, token)).toEqual(first);
+    expect(await store.mailboxes.counts('main')).toEqual({ sent: 1 });
+  });
+});
+
+describe('the day’s recipients', () => {
+  const daily = { ...pace, perWindow: 100, recipientsPerDay: 10 };
+  const fourRecipients = ['a@b.cd', 'b@b.cd', 'c@b.cd', 'd@b.cd'];
+
+  async function beginFour() {
+    const message = aMessage({ to: fourRecipients });
+    await store.messages.accept(message);
+    const request = beginning(message.id, { pace: daily });
+    return { id: message.id, token: request.token, permit: await store.messages.begin(request) };
+  }
+
+  it('are counted, and a message that would exceed them waits until some are free', async () => {
+    expect((await beginFour()).permit.kind).toBe('go');
+    expect((await beginFour()).permit.kind).toBe('go');
+    const { permit } = await beginFour();
+    expect(permit.kind).toBe('quota');
+    expect(permit.kind === 'quota' && permit.milliseconds).toBeGreaterThan(23 * 3_600_000);
+    expect(permit.kind === 'quota' && permit.milliseconds).toBeLessThanOrEqual(24.5 * 3_600_000);
+    expect((await store.mailboxes.usage('main')).recipientsToday).toBe(8);
+  });
+
+  it('that an attempt did not use are free again', async () => {
+    const { id, token } = await beginFour();
+    await settle(id, token, 4);
+    expect((await store.mailboxes.usage('main')).recipientsToday).toBe(0);
+  });
+
+  it('are not forgotten by a clock that was set back by an hour', async () => {
+    const slice = Math.floor(Date.now() / 600_000);
+    await store.redis.hset(store.keys.day('main'), String(slice + 6), '8');
+    expect((await beginFour()).permit.kind).toBe('quota');
+    expect((await store.mailboxes.usage('main')).recipientsToday).toBe(8);
+  });
+
+  it('are free when they are older than a day', async () => {
+    const slice = Math.floor(Date.now() / 600_000);
+    await store.redis.hset(store.keys.day('main'), String(slice - 145), '10');
+    expect((await beginFour()).permit.kind).toBe('go');
+  });
+});

@@ -1,0 +1,89 @@
+import { randomUUID } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import type { Begin, MailboxStore, MessageStore, NewMessage, Permit } from '../../src/gateway/ports.ts';
+import { keysOf } from '../../src/store/keys.ts';
+import { mailboxStore } from '../../src/store/mailboxes.ts';
+import { messageStore } from '../../src/store/messages.ts';
+import { connectRedis, type Patience, type Scripted, withScripts } from '../../src/store/redis.ts';
+
+export interface TestStore {
+  redis: Redis & Scripted;
+  messages: MessageStore;
+  mailboxes: MailboxStore;
+  keys: ReturnType<typeof keysOf>;
+  close(): void;
+}
+
+/** The store over a Redis of the test's. */
+export function openStore(url: string, patience: Patience = 'patient'): TestStore {
+  const redis = withScripts(connectRedis(url, patience, () => undefined));
+  const keys = keysOf('{test}');
+  const hour = 3_600_000;
+  const retention = {
+    recordMilliseconds: hour,
+    failedContentMilliseconds: hour,
+    idempotencyMilliseconds: hour,
+    lifetimeMilliseconds: hour,
+  };
+  return {
+    redis,
+    keys,
+    messages: messageStore(redis, keys, retention),
+    mailboxes: mailboxStore(redis, keys),
+    close: () => redis.disconnect(),
+  };
+}
+
+export function aMessage(more: Partial<NewMessage> & { to?: string[] } = {}): NewMessage {
+  const { to = ['ada@fabrikam.com'], ...rest } = more;
+  return {
+    id: `msg_${randomUUID()}`,
+    callerId: 'test',
+    mailbox: 'main',
+    mime: Buffer.from('Subject: Hello\r\n\r\nIt works.\r\n'),
+    fixed: {
+      envelope: { reversePath: 'sender@contoso.com', recipients: to },
+      from: 'sender@contoso.com',
+      to,
+      cc: [],
+      bcc: [],
+      subject: 'Hello',
+      tags: [],
+      metadata: {},
+      messageIdHeader: '<1@contoso.com>',
+      bytes: 29,
+      onUnconfirmed: 'hold',
+      priority: 'normal',
+    },
+    ...rest,
+  };
+}
+
+export const LEASE = 'owner-1';
+
+/** Leave for an attempt, with ample pace where the test names none. The lease must have been taken. */
+export function beginning(id: string, more: Partial<Begin> = {}): Begin {
+  return {
+    id,
+    mailbox: 'main',
+    ticket: 1,
+    token: randomUUID(),
+    lease: LEASE,
+    trial: false,
+    holdKeys: [],
+    ignoreExpiry: false,
+    pace: { perWindow: 1_000, windowMilliseconds: 60_000, recipientsPerDay: 1_000 },
+    ...more,
+  };
+}
+
+/** Accepts a message and begins an attempt of it. */
+export async function acceptAndBegin(
+  { messages }: TestStore,
+  more: Partial<Begin> = {},
+): Promise<{ id: string; token: string; permit: Permit }> {
+  const message = aMessage();
+  await messages.accept(message);
+  const request = beginning(message.id, more);
+  return { id: message.id, token: request.token, permit: await messages.begin(request) };
+}
