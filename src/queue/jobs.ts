@@ -21,6 +21,8 @@ const RANK = { high: 1, normal: 2, low: 3 } as const satisfies Record<Priority, 
 export interface Jobs {
   /** Adds the ticket's job; adding it twice is harmless. */
   add(mailbox: string, ticket: Ticket, delayMilliseconds?: number): Promise<void>;
+  /** Runs a delayed job now; nothing where it has run or is gone. */
+  promote(mailbox: string, ticket: Ticket): Promise<void>;
   /** Tickets whose jobs are `active`: at a change of owner, those that a dead process left behind. */
   active(mailbox: string): Promise<Ticket[]>;
   close(): Promise<void>;
@@ -60,6 +62,10 @@ export function jobQueues(redis: Redis, prefix: string, backends: Backends): Job
       const options = { jobId: `${messageId}-${number}`, delay, priority: RANK[priority] };
       if (backends.failed()) queues.clear();
       await queueOf(mailbox).add('deliver', { messageId, ticket: number, priority }, options);
+    },
+    async promote(mailbox, { messageId, number }) {
+      const job = await queueOf(mailbox).getJob(`${messageId}-${number}`);
+      if (await job?.isDelayed()) await job?.promote();
     },
     async active(mailbox) {
       const jobs = await queueOf(mailbox).getActive();

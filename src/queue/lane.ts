@@ -1,14 +1,13 @@
 import { type ConnectionOptions, type Job, WaitingError, Worker } from 'bullmq';
-import type { Redis } from 'ioredis';
-import { type Chance, deliver, type Lane, LaneClosed } from '../gateway/deliver.ts';
-import type { MailboxStore, MessageStore, Pace } from '../gateway/ports.ts';
-import { expiredFailure, recoverSending } from '../gateway/recover.ts';
+import { deliver, type Lane, LaneClosed, type Ticket } from '../gateway/deliver.ts';
+import type { Pace } from '../gateway/ports.ts';
 import { mayMoveTo } from '../mail/status.ts';
-import type { Backends } from './backend.ts';
-import type { Clock } from './clock.ts';
 import { type Dialer, keepConnections } from './connections.ts';
 import { type HoldKeys, keysFrom, type LoginDigests, openGate } from './gate.ts';
-import { type JobData, type Jobs, ticketOf } from './jobs.ts';
+import { type JobData, ticketOf } from './jobs.ts';
+import { localWindow } from './local-window.ts';
+import { expireMessage, recoverOrphans } from './recovery.ts';
+import type { LaneTools } from './tools.ts';
 
 /** One mailbox as the engine sees it. */
 export interface LaneSettings<Connection> {
@@ -20,25 +19,6 @@ export interface LaneSettings<Connection> {
   transact: Lane<Connection>['transact'];
   loginDigests: LoginDigests;
   holdKeys: HoldKeys;
-}
-
-export interface LaneTools {
-  redis: Redis;
-  prefix: string;
-  backends: Backends;
-  jobs: Jobs;
-  messages: MessageStore;
-  mailboxes: MailboxStore;
-  chance: Chance;
-  clock: Clock;
-  log: LaneLog;
-}
-
-/** One line per thing that happened, past tense. */
-export interface LaneLog {
-  info(fields: object, sentence: string): void;
-  warn(fields: object, sentence: string): void;
-  error(fields: object, sentence: string): void;
 }
 
 export interface OpenLane {
@@ -58,6 +38,10 @@ export interface OpenLane {
 const LOCK_MILLISECONDS = 15_000;
 const STALLED_LOOK_MILLISECONDS = 15_000;
 const RETRY_STORE_MILLISECONDS = 500;
+/** Time enough for BullMQ to run a retry by itself. */
+const PROMOTE_AFTER_MILLISECONDS = 2_000;
+/** A lane with more retries than this waiting is behind its pace anyway. */
+const MAX_TIMERS = 10_000;
 
 /**
  * Drives one mailbox's queue. Call it only while this process holds the mailbox's lease (`lease` is its value): one
@@ -91,12 +75,19 @@ export async function openLane<Connection>(
     onRelease: (hold) => log.info({ mailbox, hold }, 'Mailbox released'),
   });
 
+  const window = localWindow(pace.perWindow, pace.windowMilliseconds);
+  const timers = new Set<NodeJS.Timeout>();
+  /** What frees the place of a running attempt, by its token. */
+  const places = new Map<string, () => void>();
+
   const lane: Lane<Connection> = {
     pass: gate.pass,
     connect: connections.lend,
     giveBack: connections.takeBack,
-    begin: ({ messageId, number }, token, trial) =>
-      persistently(
+    async begin({ messageId, number }, token, trial) {
+      const wait = window.wait();
+      if (wait > 0) return { kind: 'wait', milliseconds: wait };
+      const permit = await persistently(
         () =>
           messages.begin({
             id: messageId,
@@ -111,11 +102,16 @@ export async function openLane<Connection>(
           }),
         (error) => log.warn({ mailbox, messageId, error }, 'Could not begin yet; trying again'),
         closing.signal,
-      ),
+      );
+      if (permit.kind === 'go') places.set(token, window.take());
+      return permit;
+    },
     transact: settings.transact,
     markDot: messages.markDot,
     sleep: (milliseconds) => sleep(milliseconds, closing.signal),
     async settle(record, token, verdict, outcome) {
+      places.get(token)?.();
+      places.delete(token);
       const pending = record.recipients.filter(({ status }) => status !== 'sent' && status !== 'failed').length;
       const unused = verdict.to === 'unconfirmed' ? 0 : pending - outcome.accepted.length;
       const moved = await persistently(
@@ -143,6 +139,7 @@ export async function openLane<Connection>(
       await jobs
         .add(mailbox, next, verdict.delayMilliseconds)
         .catch((error) => log.warn({ error }, 'Job not added yet'));
+      if (verdict.delayMilliseconds) promoteInTime(next, verdict.delayMilliseconds);
     },
     async expire({ messageId }) {
       await clock.now();
@@ -151,6 +148,16 @@ export async function openLane<Connection>(
       return true;
     },
   };
+
+  /** BullMQ goes by the wall clock: set back an hour, a retry would come an hour late. */
+  function promoteInTime(ticket: Ticket, delayMilliseconds: number): void {
+    if (timers.size >= MAX_TIMERS) return;
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      jobs.promote(mailbox, ticket).catch((error) => log.warn({ mailbox, error }, 'Job not promoted'));
+    }, delayMilliseconds + PROMOTE_AFTER_MILLISECONDS);
+    timers.add(timer);
+  }
 
   async function process(job: Job<JobData>, token?: string): Promise<void> {
     const ticket = ticketOf(job.data);
@@ -192,52 +199,11 @@ export async function openLane<Connection>(
     async close(graceMilliseconds) {
       closing.abort();
       gate.close();
+      for (const timer of timers) clearTimeout(timer);
       await Promise.race([worker.close(), sleep(graceMilliseconds)]);
       await connections.close();
     },
   };
-}
-
-/** What a dead owner left: messages that were being sent, and jobs that were active. */
-async function recoverOrphans(mailbox: string, tools: LaneTools): Promise<void> {
-  const { messages, jobs } = tools;
-  for (const id of await messages.sending(mailbox)) await recoverMessage(id, tools);
-  for (const ticket of await jobs.active(mailbox)) {
-    const number = await messages.reticket(ticket.messageId, ticket.number);
-    if (number) await jobs.add(mailbox, { ...ticket, number });
-  }
-}
-
-/** Takes a `sending` message out of the hands of a dead attempt. */
-export async function recoverMessage(id: string, { messages, jobs, chance, log }: LaneTools): Promise<void> {
-  const record = await messages.find(id);
-  if (record?.status !== 'sending' || !record.attemptToken) return;
-  const recovery = recoverSending(record, chance.now());
-  const { mailbox } = record;
-  const moved = await messages.move({ id, mailbox, from: ['sending'], token: record.attemptToken, ...recovery });
-  if (!moved.moved) return;
-  log.warn({ messageId: id, mailbox, attempt: recovery.attempt.number }, `Message of a dead worker ${recovery.to}`);
-  if (recovery.to === 'queued')
-    await jobs.add(mailbox, { messageId: id, number: moved.ticket, priority: record.priority });
-}
-
-/** Gives up a waiting message whose time is over. */
-export async function expireMessage(
-  id: string,
-  { messages, chance, log }: Pick<LaneTools, 'messages' | 'chance' | 'log'>,
-) {
-  const record = await messages.find(id);
-  if (!record) return;
-  const failure = expiredFailure(record, chance.now());
-  const recipients = record.recipients.map((each) =>
-    each.status === 'sent' || each.status === 'failed'
-      ? each
-      : { address: each.address, status: 'failed' as const, failure },
-  );
-  const to = recipients.some((each) => each.status === 'sent') ? 'partiallySent' : 'failed';
-  const from: ('queued' | 'deferred')[] = ['queued', 'deferred'];
-  const moved = await messages.move({ id, mailbox: record.mailbox, to, from, failure, recipients });
-  if (moved.moved) log.info({ messageId: id, mailbox: record.mailbox, failure }, 'Message expired');
 }
 
 /** What has been learned must be written: tried until it is, whatever Redis says meanwhile. */

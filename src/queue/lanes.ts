@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
-import { type LaneSettings, type LaneTools, type OpenLane, openLane } from './lane.ts';
+import { type LaneSettings, type OpenLane, openLane } from './lane.ts';
+import type { LaneTools } from './tools.ts';
 
 export interface Lanes {
   /** Stops taking work, finishes what runs, hands the lanes over. */

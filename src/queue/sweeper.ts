@@ -1,5 +1,5 @@
 import { type SweepTools, sweep } from '../gateway/sweep.ts';
-import type { LaneLog } from './lane.ts';
+import type { LaneLog } from './tools.ts';
 
 const INTERVAL_MILLISECONDS = 2_000;
 

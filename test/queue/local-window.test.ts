@@ -1,0 +1,24 @@
+import { describe, expect, it } from 'vitest';
+import { localWindow } from '../../src/queue/local-window.ts';
+
+describe('a process’s own count of the window', () => {
+  it('frees a place one window after the reply, not after the start', () => {
+    let now = 0;
+    const window = localWindow(2, 1_000, () => now);
+    const first = window.take();
+    window.take()();
+    now = 600;
+    expect(window.wait()).toBe(400);
+    first();
+    now = 1_000;
+    expect(window.wait()).toBe(0);
+    window.take()();
+    expect(window.wait()).toBe(600);
+  });
+
+  it('looks again soon while every place is taken by a running attempt', () => {
+    const window = localWindow(1, 60_000, () => 0);
+    window.take();
+    expect(window.wait()).toBe(1_000);
+  });
+});
