@@ -32,7 +32,7 @@ async function pool(count: number, connections: number, sink: Sink): Promise<voi
     pool: true,
     maxConnections: connections,
     maxMessages: Number.POSITIVE_INFINITY,
-    host: 'localhost',
+    host: '127.0.0.1',
     port: sink.port,
     requireTLS: true,
     tls: { ca: sink.caPem },

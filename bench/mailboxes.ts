@@ -34,10 +34,9 @@ interface Usage {
 
 const idsOf = (count: number) => Array.from({ length: count }, (_, index) => `m${index}`);
 
-if (process.env.PROF) process.on('SIGINT', () => process.exit(0));
 async function ours(count: number, sink: Sink, redisUrl: string): Promise<void> {
   const mailboxes = idsOf(count).map((id) => sinkMailbox(id, sink, 3));
-  await startService(settled(redisUrl, mailboxes, 'worker'), process.env.PLOG ? (await import('pino')).pino({level:'info'},(await import('pino')).destination('/tmp/prof/w.log')) : SILENT);
+  await startService(settled(redisUrl, mailboxes, 'worker'), SILENT);
   serveQuestions({}, (): Usage => ({ cpu: process.cpuUsage(), rss: process.memoryUsage().rss }));
 }
 

@@ -58,6 +58,8 @@ export async function startPart<Ready>(file: string, args: string[]): Promise<Pa
 /** Says in a part that it is ready, and answers its questions. */
 export function serveQuestions(ready: object, answer: (question: unknown) => unknown): void {
   process.on('message', async (question) => process.send?.((await answer(question)) ?? {}));
+  // A bench that was broken off leaves nothing behind.
+  process.once('disconnect', () => process.exit());
   process.send?.(ready);
 }
 
@@ -130,7 +132,7 @@ export function sinkMailbox(id: string, sink: Sink, connections: number): Mailbo
     address: `${id}@contoso.com`,
     from: [`${id}@contoso.com`],
     auth: { type: 'password', password: 'password-of-the-sink' },
-    smtp: { host: 'localhost', port: sink.port, ca: sink.caPem, heloName: 'gateway.contoso.com' },
+    smtp: { host: '127.0.0.1', port: sink.port, ca: sink.caPem, heloName: 'gateway.contoso.com' },
     limits: {
       messagesPerMinute: 100_000,
       windowSeconds: 60,

@@ -67,12 +67,14 @@ export function sharedBackends(redis: Redis): Backends {
   return { factory, wake: (queueName) => workers.get(queueName)?.wake(), failed: () => connection.failed() };
 }
 
-/** BullMQ asks for the server's version once; where that fails, this connection of its own never works any more. */
+/**
+ * BullMQ asks for the server's version once, when the client is ready; where that fails, this connection of its own
+ * never works any more.
+ */
 function connect(redis: Redis): { made: RedisConnection; failed(): boolean } {
   const made = new RedisConnection(redis as unknown as ConnectionOptions, {
     shared: true,
     blocking: false,
-    skipWaitingForReady: true,
   });
   made.setMaxListeners(0);
   // It repeats the client's errors, which the client's owner hears; unheard they would end the process.

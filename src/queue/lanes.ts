@@ -18,8 +18,8 @@ export interface LanesOptions<Connection> {
 }
 
 /** Taken over this long after its owner died; renewed three times as often. */
-const LEASE_MILLISECONDS = 10_000;
-const RENEW_MILLISECONDS = 3_000;
+const LEASE_MILLISECONDS = 6_000;
+const RENEW_MILLISECONDS = 2_000;
 /** A lost wake-up is made up for this soon. */
 const LOOK_MILLISECONDS = 1_000;
 /** An idle lane is closed, so that a thousand configured mailboxes cost what the busy ones do. */

@@ -49,10 +49,8 @@ describe('several workers on one saturated mailbox', () => {
     expect(await stopped.end('SIGTERM')).toBe(0);
     fleet.workers.splice(fleet.workers.indexOf(stopped), 1);
     // Handed over at once: a lease that has to run out takes ten seconds.
-    const handedOver = performance.now();
     const then = sandbox.inbox.messages().length;
-    await eventually(() => sandbox.inbox.messages().length > then, undefined, 20_000);
-    expect(performance.now() - handedOver).toBeLessThan(8_000);
+    await eventually(() => sandbox.inbox.messages().length > then, undefined, 8_000);
     await eventually(() => sandbox.inbox.messages().length > 120, undefined, 30_000);
     const killed = ownerAmong(fleet.workers);
     await killed.end('SIGKILL');

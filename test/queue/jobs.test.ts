@@ -1,41 +1,47 @@
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { sharedBackends } from '../../src/queue/backend.ts';
-import { type Jobs, jobQueues } from '../../src/queue/jobs.ts';
-import { startTestRedis, type TestRedis } from '../support/redis.ts';
+import { jobQueues } from '../../src/queue/jobs.ts';
+import { connectRedis } from '../../src/store/redis.ts';
+import { eventually } from '../support/postroom.ts';
+import { startTestRedis } from '../support/redis.ts';
+import { startRedisProxy } from '../support/redis-proxy.ts';
 
-let server: TestRedis;
-let redis: Redis;
-let jobs: Jobs;
-beforeAll(async () => {
-  server = await startTestRedis();
-  redis = new Redis(server.url, { maxRetriesPerRequest: null });
-  jobs = jobQueues(redis, '{test}:lanes', sharedBackends(redis));
-});
-afterAll(async () => {
-  await jobs.close();
-  redis.disconnect();
-  await server[Symbol.asyncDispose]();
-});
-
-const ticket = { messageId: 'msg_one', number: 1, priority: 'normal' } as const;
-const waiting = () => redis.zcard('{test}:lanes:main:prioritized');
-const delayed = () => redis.zcard('{test}:lanes:main:delayed');
+const ticket = { messageId: 'msg_1', number: 1, priority: 'normal' } as const;
 
 describe('a job', () => {
-  it('that is delayed runs when its time has come by the monotonic clock, whatever the wall clock says', async () => {
-    await jobs.add('main', ticket, 3_600_000);
-    expect([await waiting(), await delayed()]).toEqual([0, 1]);
-    await jobs.promote('main', ticket);
-    expect([await waiting(), await delayed()]).toEqual([1, 0]);
-    await jobs.promote('main', ticket);
-    await jobs.promote('main', { ...ticket, number: 9 });
-    expect([await waiting(), await delayed()]).toEqual([1, 0]);
+  it('is added by a process that began before its Redis could be reached', async () => {
+    await using redis = await startTestRedis();
+    await using proxy = await startRedisProxy(redis.url);
+    proxy.cut();
+    const client = connectRedis(proxy.url, 'prompt', () => undefined);
+    const jobs = jobQueues(client, '{test}:lanes', sharedBackends(client));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    proxy.restore();
+    await eventually(() => client.status === 'ready');
+    await jobs.add('main', ticket);
+    expect(await client.exists('{test}:lanes:main:msg_1-1')).toBe(1);
+    client.disconnect();
   });
 
-  it('is there once, however often it is added', async () => {
-    await jobs.add('other', ticket);
-    await jobs.add('other', ticket);
-    expect(await redis.zcard('{test}:lanes:other:prioritized')).toBe(1);
+  it('is added by a process whose first question to Redis was not answered', { timeout: 30_000 }, async () => {
+    await using redis = await startTestRedis();
+    await using proxy = await startRedisProxy(redis.url);
+    const client = connectRedis(proxy.url, 'prompt', () => undefined);
+    await eventually(() => client.status === 'ready');
+    proxy.blackHole();
+    const jobs = jobQueues(client, '{test}:lanes', sharedBackends(client));
+    await expect(jobs.add('main', ticket)).rejects.toThrow();
+    proxy.restore();
+    await eventually(
+      () =>
+        jobs.add('main', ticket).then(
+          () => true,
+          () => false,
+        ),
+      undefined,
+      20_000,
+    );
+    expect(await client.exists('{test}:lanes:main:msg_1-1')).toBe(1);
+    client.disconnect();
   });
 });
