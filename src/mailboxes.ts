@@ -43,7 +43,7 @@ function sharedTokens(): (auth: Extract<MailboxConfig['auth'], { type: 'clientCr
   return (auth) => {
     const { secretExpires: _, ...credentials } = auth;
     const key = JSON.stringify(Object.entries(credentials).sort());
-    const source = sources.get(key) ?? tokenSource(auth);
+    const source = sources.get(key) ?? tokenSource(auth, { rememberMilliseconds: 1_000 });
     sources.set(key, source);
     return source;
   };

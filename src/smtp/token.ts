@@ -37,6 +37,11 @@ export interface TokenSource {
 }
 
 export interface TokenSourceOptions {
+  /**
+   * How long a failure without a `Retry-After` is answered again without asking: the mailboxes of a tenant ask one
+   * after another, and all get the answer that the first one got. 0 if absent.
+   */
+  rememberMilliseconds?: number;
   /** A token endpoint that hangs must not hold a worker: no answer within this time is a temporary failure. */
   timeoutMilliseconds?: number;
   /** Milliseconds of a monotonic clock, so that a jump of the wall clock neither renews nor outlives a token. */
@@ -57,15 +62,14 @@ interface Held {
 }
 
 export function tokenSource(credentials: ClientCredentials, options: TokenSourceOptions = {}): TokenSource {
-  const { now = () => performance.now() } = options;
+  const { now = () => performance.now(), rememberMilliseconds = 0 } = options;
   const request = tokenRequest(credentials, options.timeoutMilliseconds ?? USUAL_TIMEOUT_MILLISECONDS);
   let held: Held | undefined;
   let pending: Promise<TokenResult> | undefined;
   let refused: { failure: NoToken; until: number } | undefined;
 
   function renew(): Promise<TokenResult> {
-    if (refused && now() < refused.until)
-      return Promise.resolve({ ...refused.failure, retryAfterMilliseconds: Math.ceil(refused.until - now()) });
+    if (refused && now() < refused.until) return Promise.resolve(stillRefused(refused.failure, refused.until - now()));
     pending ??= request()
       .then(note)
       .finally(() => {
@@ -80,8 +84,7 @@ export function tokenSource(credentials: ClientCredentials, options: TokenSource
       held = { token: answer.token, renewAt: now() + life * 0.8, expiresAt: now() + life };
       return { ok: true, token: answer.token };
     }
-    const pause = answer.retryAfterMilliseconds;
-    refused = pause === undefined ? undefined : { failure: answer, until: now() + pause };
+    refused = { failure: answer, until: now() + (answer.retryAfterMilliseconds ?? rememberMilliseconds) };
     if (held) held.renewAt = now() + RENEWAL_PAUSE_MILLISECONDS;
     return answer;
   }
@@ -99,6 +102,13 @@ export function tokenSource(credentials: ClientCredentials, options: TokenSource
   }
 
   return { get, replace };
+}
+
+/** `Retry-After` counts down; a failure without one is only remembered, and says nothing of when to come again. */
+function stillRefused(failure: NoToken, left: number): NoToken {
+  return failure.retryAfterMilliseconds === undefined
+    ? failure
+    : { ...failure, retryAfterMilliseconds: Math.ceil(left) };
 }
 
 type TokenAnswer = { ok: true; token: string; lifetimeSeconds: number } | NoToken;
