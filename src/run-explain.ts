@@ -45,7 +45,7 @@ export async function runExplain(
 async function readWords(words: string[], input: NodeJS.ReadableStream) {
   const flag = { type: 'boolean', default: false } as const;
   const options = { json: flag, help: { ...flag, short: 'h' }, stage: { type: 'string' } } as const;
-  const { values, positionals } = parsed(() => parseArgs({ args: words, options, allowPositionals: true }));
+  const { values, positionals } = parsed(() => parseArgs({ args: guarded(words), options, allowPositionals: true }));
   const { json, help } = values;
   const stage = STAGES.find((each) => each === values.stage);
   if (values.stage !== undefined && !stage)
@@ -53,6 +53,13 @@ async function readWords(words: string[], input: NodeJS.ReadableStream) {
   const pasted = positionals.length === 1 && positionals[0] === '-' ? await text(input) : positionals.join(' ');
   if (!help && pasted.trim() === '') throw new StartupError(EXPLAIN_USAGE);
   return { pasted, json, help, stage: stage as Stage | undefined };
+}
+
+/** Log lines like to begin with a dash: only what is one word can be an option. */
+function guarded(words: string[]): string[] {
+  const isOption = (word: string, index: number) =>
+    /^--?[A-Za-z][\w-]*(=\S*)?$/.test(word) || words[index - 1] === '--stage';
+  return [...words.filter(isOption), '--', ...words.filter((word, index) => !isOption(word, index))];
 }
 
 function parsed<T>(parse: () => T): T {

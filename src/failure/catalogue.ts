@@ -163,7 +163,8 @@ export const JUDGEMENTS = {
     scope: 'network',
     plan: 'backoff',
     summary: 'The token endpoint of Entra ID is overloaded, failing or out of reach; no login has been refused.',
-    remedy: 'Nothing: it is tried again. If it lasts, check that this host reaches the authority over HTTPS.',
+    remedy:
+      'It is tried again by itself. If it lasts, check M365_AUTHORITY, DNS, and that this host reaches it over HTTPS, through whatever proxy or firewall stands between.',
   },
   mailbox_permission_missing: {
     category: 'mailboxUnusable',

@@ -36,7 +36,13 @@ function classifyFound(line: string, found: FoundReply, given: Stage | undefined
   const reply = isRecognised(tail, mechanism) ? tail : replyFrom(line, found, met);
   if (REPORT.test(line)) return classifyDiagnostic(reply, at);
   const stage = given ?? usualStage(reply, mechanism, 3) ?? told ?? usualStage(reply, mechanism, 2) ?? 'after-dot';
-  return classify({ via: 'smtp', reply: { ...reply, stage }, mechanism }, at);
+  const failure = classify({ via: 'smtp', reply: { ...reply, stage }, mechanism }, at);
+  return given || told ? failure : withoutVerdict(failure);
+}
+
+/** That a reply nobody knows is final depends on where it was met; where that is guessed, a person should look. */
+function withoutVerdict(failure: Failure): Failure {
+  return failure.code === 'unknown' && failure.plan === 'never' ? { ...failure, plan: 'afterFix' } : failure;
 }
 
 /** What stands before a reply is a program's own words; they count only if the reply says nothing by itself. */

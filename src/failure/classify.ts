@@ -125,7 +125,9 @@ function classifyToken(trouble: TokenTrouble, at: Date): Failure {
   const overloaded = isOverloaded(trouble.httpStatus);
   // A named error of the set-up is believed even beside a 5xx; Entra's general ones are not.
   const named = recognised && (!overloaded || /^token-aadsts-/.test(recognised.known.id)) ? recognised : undefined;
-  const code = named?.known.code ?? 'token_unavailable';
+  // A number of Entra's that nobody knows is a refusal: only a status or a known code promises that waiting helps.
+  const isRefusal = !overloaded && /\bAADSTS\d/i.test(trouble.description ?? '');
+  const code = named?.known.code ?? (isRefusal ? 'token_config_invalid' : 'token_unavailable');
   return { code, ...judgementOf(code, named?.known.id), at: at.toISOString() };
 }
 

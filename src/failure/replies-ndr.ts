@@ -431,8 +431,8 @@ export const NDR_DIAGNOSTICS = [
     via: 'ndr',
     stage: 'report',
     code: 'client_config_invalid',
-    codes: ['5.7.64'],
-    says: ['TenantAttribution; Relay Access Denied'],
+    codes: ['5.7.64', '5.7.68'],
+    says: ['TenantAttribution; Relay Access Denied', 'TenantInboundAttribution'],
     example: '550 5.7.64 TenantAttribution; Relay Access Denied',
     source:
       'MicrosoftDocs/OfficeDocs-Support: Exchange/ExchangeOnline/email-delivery/ndr/fix-error-code-5-7-64-in-exchange-online.md',

@@ -165,7 +165,7 @@ export const SMTP_REPLIES = [
     via: 'smtp',
     stage: 'auth',
     code: 'auth_policy_blocked',
-    codes: ['535 5.7.139'],
+    codes: ['535 5.7.139', '550 5.7.139'],
     example:
       '535 5.7.139 Authentication unsuccessful [VI1PR0902CA0036.eurprd09.prod.outlook.com 2026-03-20T10:27:56.998Z 08DC48BEE95C08E5]',
     source: `${DEVICES_PAGE}; ${LOGIN_TABLE}`,
@@ -244,6 +244,7 @@ export const SMTP_REPLIES = [
     stage: 'auth',
     code: 'auth_token_invalid',
     codes: ['535 5.7.3'],
+    says: ['5.7.3 Authentication unsuccessful'],
     when: 'XOAUTH2',
     example:
       '535 5.7.3 Authentication unsuccessful [VI1PR0902CA0036.eurprd09.prod.outlook.com 2026-03-20T10:27:56.998Z 08DC48BEE95C08E5]',
@@ -256,6 +257,7 @@ export const SMTP_REPLIES = [
     stage: 'auth',
     code: 'auth_invalid_credentials',
     codes: ['535 5.7.3'],
+    says: ['5.7.3 Authentication unsuccessful'],
     when: 'LOGIN',
     example:
       '535 5.7.3 Authentication unsuccessful [VI1PR0902CA0036.eurprd09.prod.outlook.com 2026-03-20T10:27:56.998Z 08DC48BEE95C08E5]',
@@ -1030,6 +1032,21 @@ export const SMTP_REPLIES = [
     codes: ['5xx 5.2.0'],
     example:
       '554 5.2.0 STOREDRV.Submission.Exception:SomethingNewException; Failed to process message due to a permanent exception with message Cannot submit message. [Hostname=SYBP282MB2635.AUSP282.PROD.OUTLOOK.COM]',
+    source: 'Exchange wording: the family of the entries above',
+    certainty: 'inferred',
+  },
+  {
+    id: 'data-554-5.2.0-account-disabled',
+    via: 'smtp',
+    stage: 'after-dot',
+    code: 'mailbox_unavailable',
+    says: [
+      'Submission.Exception:AccountDisabledException',
+      'Submission.Exception … MapiExceptionMailboxDisabled',
+      'Submission.Exception:InvalidLicenseException',
+    ],
+    example:
+      '554 5.2.0 STOREDRV.Submission.Exception:AccountDisabledException.MapiExceptionMailboxDisabled; Failed to process message due to a permanent exception with message Cannot open mailbox. [Hostname=SYBP282MB2635.AUSP282.PROD.OUTLOOK.COM]',
     source: 'Exchange wording: the family of the entries above',
     certainty: 'inferred',
   },

@@ -346,6 +346,28 @@ export const TOKEN_REPLIES = [
     certainty: 'documented',
   },
   {
+    id: 'token-aadsts-53000-device',
+    via: 'token',
+    stage: 'auth',
+    code: 'token_policy_blocked',
+    words: ['AADSTS53000', 'AADSTS53001', 'AADSTS53002', 'AADSTS53004', 'AADSTS530004', 'AADSTS700003'],
+    example:
+      'interaction_required AADSTS53000: Your device is required to be managed to access this resource. Trace ID: 0f0f0f0f-0000-1111-2222-333344445555 Correlation ID: 0a0a0a0a-0000-1111-2222-333344445555 Timestamp: 2026-03-20 10:27:56Z',
+    source: 'public reports, 2026',
+    certainty: 'reported',
+  },
+  {
+    id: 'token-aadsts-1000502',
+    via: 'token',
+    stage: 'auth',
+    code: 'token_credentials_invalid',
+    words: ['AADSTS1000502', 'AADSTS700030'],
+    example:
+      'invalid_client AADSTS1000502: The provided certificate is not within its specified validity window. Trace ID: 0f0f0f0f-0000-1111-2222-333344445555 Correlation ID: 0a0a0a0a-0000-1111-2222-333344445555 Timestamp: 2026-03-20 10:27:56Z',
+    source: 'public reports, 2026',
+    certainty: 'reported',
+  },
+  {
     id: 'token-aadsts-530032',
     via: 'token',
     stage: 'auth',
@@ -586,6 +608,17 @@ export const TOKEN_REPLIES = [
       'temporarily_unavailable AADSTS50033: Retryable error. Trace ID: 0f0f0f0f-0000-1111-2222-333344445555 Correlation ID: 0a0a0a0a-0000-1111-2222-333344445555 Timestamp: 2026-03-20 10:27:56Z',
     source: ENTRA_CODES,
     certainty: 'documented',
+  },
+  {
+    id: 'token-aadsts-50000',
+    via: 'token',
+    stage: 'auth',
+    code: 'token_unavailable',
+    words: ['AADSTS50000', 'AADSTS90025'],
+    example:
+      'server_error AADSTS50000: There was an error issuing a token or an issue with our sign-in service. Trace ID: 0f0f0f0f-0000-1111-2222-333344445555 Correlation ID: 0a0a0a0a-0000-1111-2222-333344445555 Timestamp: 2026-03-20 10:27:56Z',
+    source: 'public reports, 2026',
+    certainty: 'reported',
   },
   {
     id: 'token-aadsts-90033',

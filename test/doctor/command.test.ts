@@ -191,6 +191,12 @@ describe('postroom explain', () => {
     expect(JSON.parse(stdout)).toMatchObject({ code: 'auth_smtp_disabled', category: 'authentication' });
   });
 
+  test('takes a line that begins with a dash for the text it is', async () => {
+    const { code, stdout } = await runCommand(['explain', `- ${REPLY}`, '--json']);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ code: 'auth_smtp_disabled' });
+  });
+
   test('takes the stage into account', async () => {
     const { stdout } = await runCommand(['explain', '--json', '--stage', 'after-dot', 'read ECONNRESET']);
     expect(JSON.parse(stdout)).toMatchObject({ code: 'outcome_unknown' });

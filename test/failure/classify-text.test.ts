@@ -114,6 +114,117 @@ describe('a pasted text is explained', () => {
       { code: 'client_config_invalid' },
     ],
     ['nonsense', 'the printer is on fire', { code: 'unknown', category: 'unknown', plan: 'backoff' }],
+    [
+      'a library that drops the basic code',
+      '5.7.3 Authentication unsuccessful [DB6P18901CA0015.EURP189.PROD.OUTLOOK.COM]',
+      { code: 'auth_invalid_credentials', scope: 'mailbox', plan: 'afterFix' },
+    ],
+    [
+      'the same, an unknown reason',
+      '5.7.139 Authentication unsuccessful, a reason that nobody has seen yet. [X.PROD.OUTLOOK.COM 2026-01-01T00:00:00.000Z 08DE]',
+      { code: 'auth_policy_blocked', scope: 'mailbox', plan: 'afterFix' },
+    ],
+    [
+      'a disabled account',
+      '554 5.2.0 STOREDRV.Submission.Exception:AccountDisabledException.MapiExceptionMailboxDisabled; Failed to process message due to a permanent exception with message Cannot open mailbox.',
+      { code: 'mailbox_unavailable', scope: 'mailbox', plan: 'afterFix' },
+    ],
+    [
+      'direct send refused',
+      '550 5.7.68 TenantInboundAttribution; Direct Send not allowed for this organization from unauthorized sources',
+      { code: 'client_config_invalid', scope: 'tenant', plan: 'afterFix' },
+    ],
+    [
+      'Postfix, the server’s size limit',
+      'status=bounced (message size 41943040 exceeds size limit 36700160 of server smtp.office365.com[52.97.0.1])',
+      { code: 'message_too_large', scope: 'message', plan: 'never' },
+    ],
+    [
+      'Postfix, an untrusted certificate',
+      'status=deferred (Server certificate not trusted)',
+      { code: 'tls_failed', scope: 'network', plan: 'afterFix' },
+    ],
+    [
+      'Java, an unknown authority',
+      'javax.mail.MessagingException: Could not convert socket to TLS; nested exception is: javax.net.ssl.SSLHandshakeException: PKIX path building failed',
+      { code: 'tls_failed', plan: 'afterFix' },
+    ],
+    [
+      'Java, no common TLS version',
+      'javax.net.ssl.SSLHandshakeException: No appropriate protocol (protocol is disabled or cipher suites are inappropriate)',
+      { code: 'tls_failed', plan: 'afterFix' },
+    ],
+    [
+      'Java, TLS from the first byte',
+      'javax.net.ssl.SSLException: Unsupported or unrecognized SSL message',
+      { code: 'client_config_invalid', plan: 'afterFix' },
+    ],
+    [
+      'Java, no such host',
+      'javax.mail.MessagingException: Unknown SMTP host: smtp.office365.com',
+      { code: 'dns_failed', scope: 'network', plan: 'backoff' },
+    ],
+    [
+      'Java, silence',
+      'javax.mail.MessagingException: Exception reading response; nested exception is: java.net.SocketTimeoutException: Read timed out',
+      { code: 'timeout', plan: 'backoff' },
+    ],
+    [
+      '.NET, another name',
+      'AuthenticationException: The remote certificate is invalid according to the validation procedure: RemoteCertificateNameMismatch',
+      { code: 'tls_failed', plan: 'afterFix' },
+    ],
+    [
+      '.NET, no such host',
+      "System.Net.WebException: The remote name could not be resolved: 'smtp.office365.com'",
+      { code: 'dns_failed', scope: 'network' },
+    ],
+    [
+      '.NET, a closed port',
+      'SocketException (10061): No connection could be made because the target machine actively refused it.',
+      { code: 'connection_failed', scope: 'network' },
+    ],
+    [
+      '.NET, TLS from the first byte',
+      'System.IO.IOException: The handshake failed due to an unexpected packet format.',
+      { code: 'client_config_invalid' },
+    ],
+    [
+      'MailKit, a hang-up',
+      'SmtpProtocolException: The SMTP server has unexpectedly disconnected.',
+      { code: 'connection_dropped', plan: 'backoff' },
+    ],
+    [
+      'Go, another name',
+      'x509: certificate is valid for mail.corp.example, not smtp.office365.com',
+      { code: 'tls_failed' },
+    ],
+    [
+      'Go, no login offered',
+      "gomail: could not send email 1: server doesn't support AUTH",
+      { code: 'auth_mechanism_unsupported', plan: 'afterFix' },
+    ],
+    [
+      'the DNS resolver’s silence',
+      'Error: queryA ETIMEOUT smtp.office365.com',
+      { code: 'dns_failed', scope: 'network' },
+    ],
+    [
+      'an unknown number of Entra’s without its OAuth error',
+      'AADSTS7099999: A policy that nobody has seen yet.',
+      { code: 'token_config_invalid', plan: 'afterFix' },
+    ],
+    [
+      'a device that Entra wants managed',
+      'AADSTS53000: Your device is required to be managed to access this resource.',
+      { code: 'token_policy_blocked', plan: 'afterFix' },
+    ],
+    [
+      'a passing fault of Entra’s',
+      'AADSTS50000: There was an error issuing a token or an issue with our sign-in service.',
+      { code: 'token_unavailable', plan: 'backoff' },
+    ],
+    ['Entra’s throttling', 'AADSTS90025: Request throttled', { code: 'token_unavailable', plan: 'backoff' }],
     ['nothing', '', { code: 'unknown' }],
   ])('%s', (_title, text, expected) => {
     expect(classifyText(text, AT)).toMatchObject(expected);
@@ -156,5 +267,13 @@ describe('a pasted text is explained', () => {
       expect(failure.summary.length).toBeLessThan(2_500);
       expect(failure.smtp?.response.length ?? 0).toBeLessThanOrEqual(2_000);
     }
+  });
+});
+
+describe('a refusal that nobody knows, pasted without where it was met', () => {
+  it('gets no final verdict: a person should look', () => {
+    const at = new Date('2026-11-23T00:00:00Z');
+    expect(classifyText('559 5.9.9 something odd', at)).toMatchObject({ code: 'unknown', plan: 'afterFix' });
+    expect(classifyText('559 5.9.9 something odd', at, 'after-dot')).toMatchObject({ code: 'unknown', plan: 'never' });
   });
 });
