@@ -6,6 +6,7 @@ import { callerOf } from './auth.ts';
 import { namesEtag, quotedEtag } from './etag.ts';
 import { replayEarlier, sendConflict } from './idempotency.ts';
 import { readWhenChanged } from './long-poll.ts';
+import { isMessageId } from './message-id.ts';
 import { readMessageSchema, sendMessageSchema } from './message-operations.ts';
 import { isProblemCode, type ProblemCode, sendProblem } from './problem.ts';
 import { sendMessage, sendMessageFields } from './schemas/send-message.ts';
@@ -19,9 +20,6 @@ export interface MessageRoutes {
   /** Addresses for the example in the document. */
   example: { from: string; to: string };
 }
-
-/** Longer ones cannot be ours and are not looked up. */
-const ID = /^[A-Za-z0-9_-]{1,64}$/;
 
 export function messageRoutes(scope: FastifyInstance, { api, now, example }: MessageRoutes): void {
   scope.decorateRequest('idempotency', null);
@@ -54,7 +52,7 @@ export function messageRoutes(scope: FastifyInstance, { api, now, example }: Mes
     validatorCompiler: ({ httpPart }) => (httpPart === 'querystring' ? checkQuery : unchecked),
     handler: async (request, reply) => {
       const { id } = request.params;
-      if (!ID.test(id)) return sendProblem(reply, 'message_not_found');
+      if (!isMessageId(id)) return sendProblem(reply, 'message_not_found');
       const stop = new AbortController();
       waiting.add(stop);
       reply.raw.once('close', () => stop.abort());

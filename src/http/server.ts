@@ -15,6 +15,7 @@ import { acceptOnlyJson } from './json-body.ts';
 import { rememberPaths } from './known-paths.ts';
 import { mailboxRoutes } from './mailboxes.ts';
 import { messageChangeRoutes } from './message-changes.ts';
+import { messageEventRoutes } from './message-events.ts';
 import { messageRoutes } from './messages.ts';
 import { metricsRoute } from './metrics.ts';
 import { sendProblem } from './problem.ts';
@@ -35,6 +36,10 @@ export interface HttpLimits {
   keepAliveMilliseconds: number;
   /** How often the three are looked at. */
   checkMilliseconds: number;
+  /** Between two comments in a stream of events, so that neither end takes the other for gone. */
+  heartbeatMilliseconds: number;
+  /** No stream of events is longer; its reader comes back and goes on where it was. */
+  streamMilliseconds: number;
 }
 
 export const DEFAULT_LIMITS: HttpLimits = {
@@ -43,6 +48,8 @@ export const DEFAULT_LIMITS: HttpLimits = {
   requestMilliseconds: 60_000,
   keepAliveMilliseconds: 65_000,
   checkMilliseconds: 2_000,
+  heartbeatMilliseconds: 15_000,
+  streamMilliseconds: 3_600_000,
 };
 
 export interface ServerOptions {
@@ -85,6 +92,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
       scope.addHook('onRequest', authenticate(api));
       acceptOnlyJson(scope);
       messageRoutes(scope, { api, now, example });
+      messageEventRoutes(scope, api, limits);
       messageChangeRoutes(scope, api);
       mailboxRoutes(scope, api);
       verifyRoutes(scope, api);

@@ -66,6 +66,7 @@ test('every operation has an id of its own', () => {
     'getReadiness',
     'holdMailbox',
     'listMailboxes',
+    'listMessageEvents',
     'releaseMailbox',
     'resolveMessage',
     'retryMessage',

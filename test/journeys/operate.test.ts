@@ -108,6 +108,20 @@ describe('a message', () => {
   });
 });
 
+describe('a timeline', () => {
+  it('tells every move of a message, and why', async () => {
+    postroom.sandbox.behave({ message: { reply: 'data-554-5.2.252', times: 1 } });
+    const id = await postroom.sendTo('ada@fabrikam.com');
+    const headers = { authorization: `Bearer ${KEY}`, accept: 'text/event-stream' };
+    const stream = await fetch(`${postroom.url}/v1/messages/${id}/events`, { headers });
+    const text = await stream.text();
+    const { body } = await call<{ events: { status: string; code?: string }[] }>('GET', `/v1/messages/${id}/events`);
+    expect(body.events.map(({ status }) => status)).toEqual(['queued', 'sending', 'failed']);
+    expect(body.events[2]?.code).toBe((await postroom.read(id)).failure?.code);
+    expect([...text.matchAll(/^data: (.*)$/gm)].map(([, data]) => JSON.parse(data ?? ''))).toEqual(body.events);
+  });
+});
+
 describe('metrics', () => {
   it('are for operators only, and count by mailbox and status', async () => {
     expect((await fetch(`${postroom.url}/metrics`)).status).toBe(401);
