@@ -8,7 +8,8 @@ import { replayEarlier, sendConflict } from './idempotency.ts';
 import { readWhenChanged } from './long-poll.ts';
 import { isMessageId } from './message-id.ts';
 import { readMessageSchema, sendMessageSchema } from './message-operations.ts';
-import { isProblemCode, type ProblemCode, sendProblem } from './problem.ts';
+import { type ProblemError, sendProblem } from './problem.ts';
+import { refusalOf } from './refusal.ts';
 import { sendMessage, sendMessageFields } from './schemas/send-message.ts';
 import { wholeMessageErrors } from './schemas/whole-message.ts';
 import { bodyValidator, queryValidator, unchecked } from './validation.ts';
@@ -83,7 +84,7 @@ function sendAcceptance(reply: FastifyReply, acceptance: Acceptance): FastifyRep
     case 'conflict':
       return sendConflict(reply, acceptance.messageId);
     case 'refused':
-      return sendRefusal(reply, acceptance);
+      return sendRefusal(reply, refusalOf(acceptance));
   }
 }
 
@@ -98,10 +99,8 @@ function sendReplayed(reply: FastifyReply, message: MessageView): FastifyReply {
   return sendAccepted(reply.header('idempotent-replayed', 'true'), message);
 }
 
-function sendRefusal(reply: FastifyReply, { code, status, errors }: Acceptance & { kind: 'refused' }): FastifyReply {
-  const fallback: ProblemCode = status === 413 ? 'message_too_large' : 'message_refused';
-  const [first] = errors;
-  return sendProblem(reply, isProblemCode(code) ? code : fallback, { ...(first && { detail: first.message }), errors });
+function sendRefusal(reply: FastifyReply, { problem, particulars }: ProblemError): FastifyReply {
+  return sendProblem(reply, problem, particulars);
 }
 
 function sendReading(request: FastifyRequest, reply: FastifyReply, reading: Reading | undefined): FastifyReply {

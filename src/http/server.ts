@@ -14,6 +14,7 @@ import { healthRoutes } from './health.ts';
 import { acceptOnlyJson } from './json-body.ts';
 import { rememberPaths } from './known-paths.ts';
 import { mailboxRoutes } from './mailboxes.ts';
+import { messageBatchRoutes } from './message-batch.ts';
 import { messageChangeRoutes } from './message-changes.ts';
 import { messageEventRoutes } from './message-events.ts';
 import { messageRoutes } from './messages.ts';
@@ -92,6 +93,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
       scope.addHook('onRequest', authenticate(api));
       acceptOnlyJson(scope);
       messageRoutes(scope, { api, now, example });
+      messageBatchRoutes(scope, api, now);
       messageEventRoutes(scope, api, limits);
       messageChangeRoutes(scope, api);
       mailboxRoutes(scope, api);

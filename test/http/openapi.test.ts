@@ -70,6 +70,7 @@ test('every operation has an id of its own', () => {
     'releaseMailbox',
     'resolveMessage',
     'retryMessage',
+    'sendBatch',
     'sendMessage',
     'verifyMailbox',
   ]);

@@ -1,5 +1,11 @@
 import { EventEmitter, once } from 'node:events';
-import type { Api, Caller, Idempotency, TimelineEvent } from '../../src/gateway/api.ts';
+import {
+  type Api,
+  type Caller,
+  type Idempotency,
+  StoreUnavailable,
+  type TimelineEvent,
+} from '../../src/gateway/api.ts';
 import type { MessageView } from '../../src/gateway/view.ts';
 import type { Submission } from '../../src/mail/message.ts';
 
@@ -66,6 +72,7 @@ export function fakeApi() {
     },
     accept: async (caller, submission, idempotency) => {
       calls.accept++;
+      if (submission.subject === 'Redis is away') throw new StoreUnavailable('away');
       return { kind: 'accepted', message: store(caller, submission, idempotency) };
     },
     read: async (caller, id) => {
