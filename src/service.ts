@@ -9,7 +9,7 @@ import { type ChangeTools, cancelMessage, resolveMessage, retryMessage } from '.
 import type { Ticket } from './gateway/deliver.ts';
 import { newMessageId } from './gateway/identifiers.ts';
 import { holdMailbox, listMailboxes, type OperateTools, readMailbox, releaseMailbox } from './gateway/operate.ts';
-import { readMessage } from './gateway/read.ts';
+import { readMessage, readTimeline } from './gateway/read.ts';
 import { createServer } from './http/server.ts';
 import type { MailboxConfig } from './mailbox-config.ts';
 import { laneSettings } from './mailboxes.ts';
@@ -166,6 +166,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     replay: (caller, idempotency) => asked(() => replay(tools, caller, idempotency)),
     accept: (caller, submission, idempotency) => asked(() => accept(tools, caller, submission, idempotency)),
     read: (caller, id) => asked(() => readMessage(messages, tools.senders, caller, id)),
+    timeline: (caller, id) => asked(() => readTimeline(messages, caller, id)),
     changed: changes.changed,
     cancel: (caller, id) => asked(() => cancelMessage(tools, caller, id)),
     retry: (caller, id) => asked(() => retryMessage(tools, caller, id)),

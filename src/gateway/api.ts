@@ -13,8 +13,10 @@ export interface Api {
   accept(caller: Caller, submission: Submission, idempotency?: Idempotency): Promise<Acceptance>;
   /** Undefined where there is none, or where it is another caller's. */
   read(caller: Caller, id: string): Promise<Reading | undefined>;
-  /** Resolves when the message may have changed, after `milliseconds`, or when `signal` aborts; whichever is first. */
-  changed(id: string, milliseconds: number, signal: AbortSignal): Promise<void>;
+  /** The message's timeline; undefined as for `read`. */
+  timeline(caller: Caller, id: string): Promise<TimelineEvent[] | undefined>;
+  /** True when the message may have changed; false after `milliseconds`, or when `signal` aborts; whichever is first. */
+  changed(id: string, milliseconds: number, signal: AbortSignal): Promise<boolean>;
   readiness(): Promise<Readiness>;
   cancel(caller: Caller, id: string): Promise<Change>;
   retry(caller: Caller, id: string): Promise<Change>;
@@ -101,6 +103,17 @@ export interface Reading {
   message: MessageView;
   /** Changes with every change that a caller can see; without quotes. */
   etag: string;
+}
+
+/** One move of a message, as callers read it. */
+export interface TimelineEvent {
+  /** Counts the message's moves from 1. */
+  number: number;
+  /** RFC 3339 UTC. */
+  at: string;
+  status: Status;
+  /** Code of the failure that led to it. */
+  code?: string;
 }
 
 export interface Readiness {

@@ -96,6 +96,17 @@ export interface Move {
 
 export type Moved = { moved: true; ticket: number } | { moved: false; status: Status | undefined };
 
+/** A move as it was written down when it was made. */
+export interface MoveTold {
+  /** Counts from 1. */
+  number: number;
+  /** Milliseconds since the epoch by the store's clock. */
+  at: number;
+  status: Status;
+  /** Code of the failure that led to it. */
+  code?: string;
+}
+
 /** Message records, their content and every move they make. Rejects with what the store throws when it cannot be asked. */
 export interface MessageStore {
   /** Writes record, content and idempotency entry in one atomic step, or finds what was answered before. */
@@ -109,6 +120,8 @@ export interface MessageStore {
   findWithSurroundings(
     id: string,
   ): Promise<{ record: MessageRecord; attempts: Attempt[]; hold?: Hold | undefined; ahead: number } | undefined>;
+  /** Its moves, oldest first; of a very long timeline the last ones. */
+  timeline(id: string): Promise<{ callerId: string; events: MoveTold[] } | undefined>;
   /** Leave to start one attempt and the move to `sending`, in one step. */
   begin(request: Begin): Promise<Permit>;
   /** One checked move; a move that the table of moves forbids changes nothing. */

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { MessageRecord } from '../mail/message.ts';
 import type { Sender } from './accept.ts';
-import type { Caller, Reading } from './api.ts';
+import type { Caller, Reading, TimelineEvent } from './api.ts';
 import { estimateSendAt } from './estimate.ts';
 import type { MessageStore } from './ports.ts';
-import { viewOf } from './view.ts';
+import { rfc3339, viewOf } from './view.ts';
 
 /** A caller's own message, or anybody's for a caller who may operate; undefined reads the same as "no such message". */
 export async function readMessage(
@@ -19,6 +19,22 @@ export async function readMessage(
   const estimatedSendAt = pace && estimateSendAt(found.ahead, pace, Date.now());
   const message = viewOf(found.record, { ...found, estimatedSendAt });
   return { message, etag: etagOf(found.record.revision, JSON.stringify([message.status, message.failure])) };
+}
+
+/** The moves of a message, for whoever may read it. The hold of a mailbox is no move of its messages, and not in it. */
+export async function readTimeline(
+  messages: MessageStore,
+  caller: Caller,
+  id: string,
+): Promise<TimelineEvent[] | undefined> {
+  const found = await messages.timeline(id);
+  if (!found || !mayRead(caller, found)) return undefined;
+  return found.events.map(({ number, at, status, code }) => ({
+    number,
+    at: rfc3339(at),
+    status,
+    ...(code !== undefined && { code }),
+  }));
 }
 
 /** Every move changes the revision; the hold of a mailbox changes what is read without one. */

@@ -23,11 +23,10 @@ const RULE = 'The Idempotency-Key header must be 1 to 255 visible ASCII characte
  */
 export function replayEarlier(api: Pick<Api, 'replay'>, answer: (reply: FastifyReply, message: MessageView) => void) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
-    const key = request.headers['idempotency-key'];
+    const key = idempotencyKeyOf(request);
     if (key === undefined) return undefined;
-    // Node joins repeated ones with a comma and a space, which the pattern refuses.
-    if (typeof key !== 'string' || !KEY.test(key)) return refuseKey(reply);
-    request.idempotency = { key, fingerprint: fingerprint(request.body) };
+    if (key === 'refused') return refuseKey(reply);
+    request.idempotency = { key: key.value, fingerprint: fingerprint(request.body) };
     const replayed = await api.replay(callerOf(request), request.idempotency);
     if (replayed?.kind === 'conflict') return sendConflict(reply, replayed.messageId);
     if (replayed) answer(reply, replayed.message);
@@ -35,13 +34,25 @@ export function replayEarlier(api: Pick<Api, 'replay'>, answer: (reply: FastifyR
   };
 }
 
-export function sendConflict(reply: FastifyReply, messageId: string): FastifyReply {
-  return sendProblem(reply, 'idempotency_key_reused', {
-    detail: `This Idempotency-Key was used before with another body; it made message ${messageId}. Use a new key for a new message.`,
-  });
+/** The header, if there is one and it is fit to be a key. */
+export function idempotencyKeyOf({ headers }: FastifyRequest): { value: string } | 'refused' | undefined {
+  const key = headers['idempotency-key'];
+  if (key === undefined) return undefined;
+  // Node joins repeated ones with a comma and a space, which the pattern refuses.
+  return typeof key === 'string' && KEY.test(key) ? { value: key } : 'refused';
 }
 
-function refuseKey(reply: FastifyReply): FastifyReply {
+export function sendConflict(reply: FastifyReply, messageId: string): FastifyReply {
+  return sendProblem(reply, 'idempotency_key_reused', conflictParticulars(messageId));
+}
+
+export function conflictParticulars(messageId: string): { detail: string } {
+  return {
+    detail: `This Idempotency-Key was used before with another body; it made message ${messageId}. Use a new key for a new message.`,
+  };
+}
+
+export function refuseKey(reply: FastifyReply): FastifyReply {
   return sendProblem(reply, 'invalid_parameter', {
     detail: RULE,
     errors: [{ header: 'Idempotency-Key', message: RULE }],

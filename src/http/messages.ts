@@ -6,8 +6,10 @@ import { callerOf } from './auth.ts';
 import { namesEtag, quotedEtag } from './etag.ts';
 import { replayEarlier, sendConflict } from './idempotency.ts';
 import { readWhenChanged } from './long-poll.ts';
+import { isMessageId } from './message-id.ts';
 import { readMessageSchema, sendMessageSchema } from './message-operations.ts';
-import { isProblemCode, type ProblemCode, sendProblem } from './problem.ts';
+import { type ProblemError, sendProblem } from './problem.ts';
+import { refusalOf } from './refusal.ts';
 import { sendMessage, sendMessageFields } from './schemas/send-message.ts';
 import { wholeMessageErrors } from './schemas/whole-message.ts';
 import { bodyValidator, queryValidator, unchecked } from './validation.ts';
@@ -19,9 +21,6 @@ export interface MessageRoutes {
   /** Addresses for the example in the document. */
   example: { from: string; to: string };
 }
-
-/** Longer ones cannot be ours and are not looked up. */
-const ID = /^[A-Za-z0-9_-]{1,64}$/;
 
 export function messageRoutes(scope: FastifyInstance, { api, now, example }: MessageRoutes): void {
   scope.decorateRequest('idempotency', null);
@@ -54,7 +53,7 @@ export function messageRoutes(scope: FastifyInstance, { api, now, example }: Mes
     validatorCompiler: ({ httpPart }) => (httpPart === 'querystring' ? checkQuery : unchecked),
     handler: async (request, reply) => {
       const { id } = request.params;
-      if (!ID.test(id)) return sendProblem(reply, 'message_not_found');
+      if (!isMessageId(id)) return sendProblem(reply, 'message_not_found');
       const stop = new AbortController();
       waiting.add(stop);
       reply.raw.once('close', () => stop.abort());
@@ -85,7 +84,7 @@ function sendAcceptance(reply: FastifyReply, acceptance: Acceptance): FastifyRep
     case 'conflict':
       return sendConflict(reply, acceptance.messageId);
     case 'refused':
-      return sendRefusal(reply, acceptance);
+      return sendRefusal(reply, refusalOf(acceptance));
   }
 }
 
@@ -100,10 +99,8 @@ function sendReplayed(reply: FastifyReply, message: MessageView): FastifyReply {
   return sendAccepted(reply.header('idempotent-replayed', 'true'), message);
 }
 
-function sendRefusal(reply: FastifyReply, { code, status, errors }: Acceptance & { kind: 'refused' }): FastifyReply {
-  const fallback: ProblemCode = status === 413 ? 'message_too_large' : 'message_refused';
-  const [first] = errors;
-  return sendProblem(reply, isProblemCode(code) ? code : fallback, { ...(first && { detail: first.message }), errors });
+function sendRefusal(reply: FastifyReply, { problem, particulars }: ProblemError): FastifyReply {
+  return sendProblem(reply, problem, particulars);
 }
 
 function sendReading(request: FastifyRequest, reply: FastifyReply, reading: Reading | undefined): FastifyReply {

@@ -14,7 +14,9 @@ import { healthRoutes } from './health.ts';
 import { acceptOnlyJson } from './json-body.ts';
 import { rememberPaths } from './known-paths.ts';
 import { mailboxRoutes } from './mailboxes.ts';
+import { messageBatchRoutes } from './message-batch.ts';
 import { messageChangeRoutes } from './message-changes.ts';
+import { messageEventRoutes } from './message-events.ts';
 import { messageRoutes } from './messages.ts';
 import { metricsRoute } from './metrics.ts';
 import { sendProblem } from './problem.ts';
@@ -35,6 +37,10 @@ export interface HttpLimits {
   keepAliveMilliseconds: number;
   /** How often the three are looked at. */
   checkMilliseconds: number;
+  /** Between two comments in a stream of events, so that neither end takes the other for gone. */
+  heartbeatMilliseconds: number;
+  /** No stream of events is longer; its reader comes back and goes on where it was. */
+  streamMilliseconds: number;
 }
 
 export const DEFAULT_LIMITS: HttpLimits = {
@@ -43,6 +49,8 @@ export const DEFAULT_LIMITS: HttpLimits = {
   requestMilliseconds: 60_000,
   keepAliveMilliseconds: 65_000,
   checkMilliseconds: 2_000,
+  heartbeatMilliseconds: 15_000,
+  streamMilliseconds: 3_600_000,
 };
 
 export interface ServerOptions {
@@ -85,6 +93,8 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
       scope.addHook('onRequest', authenticate(api));
       acceptOnlyJson(scope);
       messageRoutes(scope, { api, now, example });
+      messageBatchRoutes(scope, api, now);
+      messageEventRoutes(scope, api, limits);
       messageChangeRoutes(scope, api);
       mailboxRoutes(scope, api);
       verifyRoutes(scope, api);

@@ -3,7 +3,7 @@ import type { FieldError } from '../gateway/api.ts';
 import { fieldErrorsOf, MAX_FIELD_ERRORS, sentence } from './field-errors.ts';
 import { ProblemError, type ProblemItem } from './problem.ts';
 
-type Validated = { value: unknown } | { error: ProblemError };
+export type Validated = { value: unknown } | { error: ProblemError };
 
 /** What a body has to satisfy besides its schema. */
 export interface BodyRules {

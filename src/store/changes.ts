@@ -3,15 +3,17 @@ import type { Keys } from './keys.ts';
 
 /** Who waits for a message to change. One subscription serves any number of waiting readers. */
 export interface Changes {
-  /** Resolves when the message may have changed, after `milliseconds`, or when `signal` aborts. */
-  changed(id: string, milliseconds: number, signal: AbortSignal): Promise<void>;
+  /** True when the message may have changed; false after `milliseconds`, or when `signal` aborts. */
+  changed(id: string, milliseconds: number, signal: AbortSignal): Promise<boolean>;
 }
+
+type Waiting = Map<string, Set<(changed: boolean) => void>>;
 
 /** @param subscriber a connection that does nothing else */
 export async function watchChanges(subscriber: Redis, keys: Keys): Promise<Changes> {
-  const waiting = new Map<string, Set<() => void>>();
+  const waiting: Waiting = new Map();
   const wake = (ids: Iterable<string>) => {
-    for (const id of ids) for (const stir of [...(waiting.get(id) ?? [])]) stir();
+    for (const id of ids) for (const stir of [...(waiting.get(id) ?? [])]) stir(true);
   };
   subscriber.on('message', (channel: string, payload: string) => {
     if (channel !== keys.changed) return;
@@ -24,25 +26,21 @@ export async function watchChanges(subscriber: Redis, keys: Keys): Promise<Chang
   return { changed: (id, milliseconds, signal) => waitFor(waiting, id, milliseconds, signal) };
 }
 
-function waitFor(
-  waiting: Map<string, Set<() => void>>,
-  id: string,
-  milliseconds: number,
-  signal: AbortSignal,
-): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
+function waitFor(waiting: Waiting, id: string, milliseconds: number, signal: AbortSignal): Promise<boolean> {
+  if (signal.aborted) return Promise.resolve(false);
   return new Promise((resolve) => {
     const others = waiting.get(id) ?? new Set();
     waiting.set(id, others);
-    const stir = () => {
+    const stir = (changed: boolean) => {
       clearTimeout(timer);
-      signal.removeEventListener('abort', stir);
+      signal.removeEventListener('abort', stop);
       others.delete(stir);
       if (others.size === 0 && waiting.get(id) === others) waiting.delete(id);
-      resolve();
+      resolve(changed);
     };
-    const timer = setTimeout(stir, milliseconds);
-    signal.addEventListener('abort', stir, { once: true });
+    const stop = () => stir(false);
+    const timer = setTimeout(stop, milliseconds);
+    signal.addEventListener('abort', stop, { once: true });
     others.add(stir);
   });
 }

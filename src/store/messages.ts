@@ -1,7 +1,17 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Failure } from '../failure/failure.ts';
-import type { Accepted, Begin, FixedPart, MessageStore, Move, Moved, NewMessage, Permit } from '../gateway/ports.ts';
+import type {
+  Accepted,
+  Begin,
+  FixedPart,
+  MessageStore,
+  Move,
+  Moved,
+  MoveTold,
+  NewMessage,
+  Permit,
+} from '../gateway/ports.ts';
 import type { Hold } from '../gateway/view.ts';
 import type { Attempt, MessageRecord, RecipientState } from '../mail/message.ts';
 import { isFinal, mayMoveTo, type Status } from '../mail/status.ts';
@@ -120,6 +130,21 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
     };
   }
 
+  async function timeline(id: string) {
+    const found = await redis
+      .multi()
+      .hmget(keys.message(id), 'callerId', 'revision')
+      .lrange(keys.events(id), 0, -1)
+      .exec();
+    const [[, about] = [], [, told] = []] = found ?? [];
+    const [callerId, revision] = (about ?? []) as (string | null)[];
+    if (!callerId || !revision) return undefined;
+    const events = ((told ?? []) as string[]).map((each) => JSON.parse(each) as MoveTold);
+    // Each move is told once, so that the last one's number is the revision, also where the first ones are not kept.
+    const earlier = Number(revision) - events.length;
+    return { callerId, events: events.map((each, index) => ({ ...each, number: earlier + index + 1 })) };
+  }
+
   async function begin(request: Begin): Promise<Permit> {
     const { id, mailbox, pace } = request;
     const order = {
@@ -183,6 +208,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
     replay,
     find,
     findWithSurroundings,
+    timeline,
     begin,
     move,
     hasContent: async (id) => (await redis.exists(keys.mime(id))) === 1,

@@ -66,9 +66,11 @@ test('every operation has an id of its own', () => {
     'getReadiness',
     'holdMailbox',
     'listMailboxes',
+    'listMessageEvents',
     'releaseMailbox',
     'resolveMessage',
     'retryMessage',
+    'sendBatch',
     'sendMessage',
     'verifyMailbox',
   ]);

@@ -87,7 +87,7 @@ describe('with ?wait=', () => {
     const id = await aMessage(other);
     const { changed } = other.fake.api;
     let rounds = 0;
-    other.fake.api.changed = async (...given) => (++rounds < 4 ? undefined : changed(...given));
+    other.fake.api.changed = async (...given) => (++rounds < 4 ? true : changed(...given));
     const waiting = other.get(`/v1/messages/${id}?wait=60`);
     await until(() => rounds === 4);
     other.fake.move(id, { status: 'sent' });

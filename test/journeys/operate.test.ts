@@ -108,6 +108,49 @@ describe('a message', () => {
   });
 });
 
+describe('a batch', () => {
+  it('is sent, and repeated with its key it makes nothing twice', async () => {
+    const body = {
+      messages: [
+        { from: postroom.sandbox.mailboxes[0]?.address, to: 'ada@fabrikam.com', text: 'Hello.', subject: 'One' },
+        {},
+      ],
+    };
+    const post = async () => {
+      const headers = {
+        authorization: `Bearer ${KEY}`,
+        'content-type': 'application/json',
+        'idempotency-key': 'batch',
+      };
+      const response = await fetch(`${postroom.url}/v1/messages/batch`, {
+        method: 'POST',
+        headers,
+        body: JSON.stringify(body),
+      });
+      return ((await response.json()) as { results: { status: string; message: MessageView }[] }).results;
+    };
+    const [first, again] = [await post(), await post()];
+    expect(first.map(({ status }) => status)).toEqual(['accepted', 'refused']);
+    expect(again[0]?.message).toEqual(first[0]?.message);
+    const sent = await postroom.until(first[0]?.message.id ?? '', 'sent');
+    expect(copies(sent.internetMessageId)).toBe(1);
+  });
+});
+
+describe('a timeline', () => {
+  it('tells every move of a message, and why', async () => {
+    postroom.sandbox.behave({ message: { reply: 'data-554-5.2.252', times: 1 } });
+    const id = await postroom.sendTo('ada@fabrikam.com');
+    const headers = { authorization: `Bearer ${KEY}`, accept: 'text/event-stream' };
+    const stream = await fetch(`${postroom.url}/v1/messages/${id}/events`, { headers });
+    const text = await stream.text();
+    const { body } = await call<{ events: { status: string; code?: string }[] }>('GET', `/v1/messages/${id}/events`);
+    expect(body.events.map(({ status }) => status)).toEqual(['queued', 'sending', 'failed']);
+    expect(body.events[2]?.code).toBe((await postroom.read(id)).failure?.code);
+    expect([...text.matchAll(/^data: (.*)$/gm)].map(([, data]) => JSON.parse(data ?? ''))).toEqual(body.events);
+  });
+});
+
 describe('metrics', () => {
   it('are for operators only, and count by mailbox and status', async () => {
     expect((await fetch(`${postroom.url}/metrics`)).status).toBe(401);

@@ -1,5 +1,11 @@
 import { EventEmitter, once } from 'node:events';
-import type { Api, Caller, Idempotency } from '../../src/gateway/api.ts';
+import {
+  type Api,
+  type Caller,
+  type Idempotency,
+  StoreUnavailable,
+  type TimelineEvent,
+} from '../../src/gateway/api.ts';
 import type { MessageView } from '../../src/gateway/view.ts';
 import type { Submission } from '../../src/mail/message.ts';
 
@@ -24,6 +30,7 @@ interface Held {
   callerId: string;
   message: MessageView;
   revision: number;
+  events: TimelineEvent[];
 }
 
 /** A gateway in memory: it accepts, and a test moves the messages on. */
@@ -31,15 +38,24 @@ export function fakeApi() {
   const held = new Map<string, Held>();
   const replays = new Map<string, { fingerprint: string; message: MessageView }>();
   const changes = new EventEmitter().setMaxListeners(0);
-  const calls = { authenticate: 0, replay: 0, accept: 0, read: 0, changed: 0 };
+  const calls = { authenticate: 0, replay: 0, accept: 0, read: 0, timeline: 0, changed: 0 };
   const submissions: Submission[] = [];
 
   function store(caller: Caller, submission: Submission, idempotency?: Idempotency): MessageView {
     const message = viewOf(`msg_${held.size + 1}`, submission);
-    held.set(message.id, { callerId: caller.id, message, revision: 1 });
+    held.set(message.id, { callerId: caller.id, message, revision: 1, events: [] });
+    tell(message.id);
     submissions.push(submission);
     if (idempotency) replays.set(`${caller.id} ${idempotency.key}`, { ...idempotency, message });
     return message;
+  }
+
+  function tell(id: string): void {
+    const found = held.get(id);
+    if (!found) return;
+    const { status, updatedAt, failure } = found.message;
+    const code = failure && { code: failure.code };
+    found.events.push({ number: found.events.length + 1, at: updatedAt, status, ...code });
   }
 
   const api: Api = {
@@ -56,6 +72,7 @@ export function fakeApi() {
     },
     accept: async (caller, submission, idempotency) => {
       calls.accept++;
+      if (submission.subject === 'Redis is away') throw new StoreUnavailable('away');
       return { kind: 'accepted', message: store(caller, submission, idempotency) };
     },
     read: async (caller, id) => {
@@ -63,10 +80,21 @@ export function fakeApi() {
       const found = held.get(id);
       return found?.callerId === caller.id ? { message: found.message, etag: `r${found.revision}` } : undefined;
     },
+    timeline: async (caller, id) => {
+      calls.timeline++;
+      const found = held.get(id);
+      return found?.callerId === caller.id ? [...found.events] : undefined;
+    },
     changed: async (id, milliseconds, signal) => {
       calls.changed++;
-      const enough = AbortSignal.timeout(Math.ceil(milliseconds));
-      await once(changes, id, { signal: AbortSignal.any([signal, enough]) }).catch(() => undefined);
+      // Not `AbortSignal.timeout`: joined by `AbortSignal.any` it may be collected as garbage before its time.
+      const over = new AbortController();
+      const timer = setTimeout(() => over.abort(), milliseconds);
+      const told = once(changes, id, { signal: AbortSignal.any([signal, over.signal]) });
+      return told
+        .then(() => true)
+        .catch(() => false)
+        .finally(() => clearTimeout(timer));
     },
     readiness: async () => ({ ready: true, checks: { store: { status: 'ok', detail: 'All is in memory.' } } }),
     cancel: async () => ({ kind: 'unknown' }),
@@ -92,6 +120,7 @@ export function fakeApi() {
       if (!found) throw new Error(`There is no message ${id}.`);
       found.message = { ...found.message, ...change };
       found.revision++;
+      tell(id);
       changes.emit(id);
     },
     /** Readers who listen for a change of this message at present. */

@@ -97,6 +97,17 @@ export const sendMessage = fields.transform(asSubmission).meta({
     'A message to send. At least one recipient in `to`, `cc` or `bcc`, and at least one of `text`, `html` and `attachments`.',
 });
 
+/** The same with a key of its own, as a batch holds it. */
+export const batchMessage = fields
+  .extend({
+    idempotencyKey: z
+      .string()
+      .regex(/^[!-~]{1,255}$/)
+      .optional()
+      .meta({ description: 'As the header `Idempotency-Key`, for this message alone.' }),
+  })
+  .meta({ id: 'BatchMessage', description: 'A message to send; see SendMessage.' });
+
 /** Names of the fields at a path of the body: what an unknown one may have meant. */
 export function sendMessageFields(path: readonly PropertyKey[]): readonly string[] {
   if (path.length === 0) return Object.keys(fields.shape);

@@ -1,0 +1,16 @@
+import { z } from 'zod';
+import { status, time } from './message.ts';
+
+const event = z
+  .looseObject({
+    number: z.int().meta({ description: 'Counts the moves from 1.' }),
+    at: time,
+    status: status.meta({ description: 'Where the message stood from then on.' }),
+    code: z.string().optional().meta({ description: 'Code of the failure that led to it.' }),
+  })
+  .meta({ id: 'MessageEvent', description: 'One move of a message.' });
+
+/** The timeline of a message. */
+export const timeline = z
+  .looseObject({ events: z.array(event).meta({ description: 'Oldest first.' }) })
+  .meta({ id: 'Timeline' });

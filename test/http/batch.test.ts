@@ -1,0 +1,110 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { batchAnswer } from '../../src/http/schemas/batch.ts';
+import { KEYS } from '../support/fake-api.ts';
+import { aBody, type HttpService, problemOf, startHttpService } from '../support/http-service.ts';
+
+let service: HttpService;
+beforeAll(async () => {
+  service = await startHttpService();
+});
+afterAll(() => service.app.close());
+
+interface Result {
+  index: number;
+  status: string;
+  replayed?: boolean;
+  message?: { id: string; subject: string };
+  problem?: { code: string; detail: string; status: number; errors?: { pointer: string }[] };
+}
+
+const post = (body: unknown, headers: Record<string, string> = {}) =>
+  fetch(`${service.baseUrl}/v1/messages/batch`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${KEYS.all}`, 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+  });
+
+async function batch(messages: unknown[], headers: Record<string, string> = {}): Promise<Result[]> {
+  const response = await post({ messages }, headers);
+  expect(response.status).toBe(200);
+  const body = (await response.json()) as { results: Result[] };
+  expect(batchAnswer.safeParse(body).error).toBeUndefined();
+  return body.results;
+}
+const ids = (results: Result[]) => results.map(({ message }) => message?.id);
+
+describe('a batch', () => {
+  test('of a hundred is accepted, and answered in order', async () => {
+    const subjects = Array.from({ length: 100 }, (_, i) => `Number ${i}`);
+    const results = await batch(subjects.map((subject) => aBody({ subject })));
+    expect(results.map(({ index, message }) => [index, message?.subject])).toEqual(subjects.map((s, i) => [i, s]));
+    expect(new Set(ids(results)).size).toBe(100);
+  });
+
+  test('with a wrong message accepts the others, and says what is wrong where', async () => {
+    const results = await batch([aBody(), aBody({ to: 'nobody', subjekt: 'x' }), 'a word', aBody()]);
+    expect(results.map(({ status }) => status)).toEqual(['accepted', 'refused', 'refused', 'accepted']);
+    expect(results[1]?.problem).toMatchObject({ code: 'invalid_fields', status: 422 });
+    expect(results[1]?.problem?.errors?.map(({ pointer }) => pointer).toSorted()).toEqual([
+      '/messages/1/subjekt',
+      '/messages/1/to',
+    ]);
+    expect(results[2]?.problem?.detail).toContain('/messages/2');
+  });
+
+  test('repeated with its Idempotency-Key makes nothing twice, and judges anew what was refused', async () => {
+    const key = { 'idempotency-key': 'batch-1' };
+    const first = await batch([aBody(), aBody({ to: 'nobody' })], key);
+    const again = await batch([aBody(), aBody({ to: 'ada@fabrikam.com' })], key);
+    expect(again[0]).toMatchObject({ status: 'accepted', replayed: true, message: first[0]?.message });
+    expect(again[1]).toMatchObject({ status: 'accepted' });
+    expect(again[1]).not.toHaveProperty('replayed');
+    const other = await batch([aBody({ subject: 'Another' })], key);
+    expect(other[0]?.problem).toMatchObject({ code: 'idempotency_key_reused' });
+  });
+
+  test('of equal messages under one key makes as many', async () => {
+    const results = await batch([aBody(), aBody()], { 'idempotency-key': 'batch-2' });
+    expect(new Set(ids(results)).size).toBe(2);
+  });
+
+  test('takes a key for each message, the same as that of a single one', async () => {
+    const single = await service.post(aBody(), { 'idempotency-key': 'order-7' });
+    const { id } = (await single.json()) as { id: string };
+    const results = await batch([aBody({ idempotencyKey: 'order-7' }), aBody({ idempotencyKey: 'ü' })]);
+    expect(results[0]).toMatchObject({ replayed: true, message: { id } });
+    expect(results[1]?.problem?.errors).toMatchObject([{ pointer: '/messages/1/idempotencyKey' }]);
+  });
+
+  test('of which the store fails for some tells which', async () => {
+    const results = await batch([aBody(), aBody({ subject: 'Redis is away' })]);
+    expect(results.map(({ status, problem }) => [status, problem?.code])).toEqual([
+      ['accepted', undefined],
+      ['refused', 'store_unavailable'],
+    ]);
+  });
+
+  test('of which the store fails for all is 503', async () => {
+    const response = await post({ messages: [aBody({ subject: 'Redis is away' })] });
+    expect(await problemOf(response)).toMatchObject({ status: 503, code: 'store_unavailable' });
+  });
+
+  test.each([
+    [{ messages: [] }, '/messages'],
+    [{ messages: Array(101).fill({}) }, '/messages'],
+    [{}, '/messages'],
+    [{ messages: [{}], mesages: [] }, '/mesages'],
+  ])('that is none is refused whole (%#)', async (body, pointer) => {
+    expect(await problemOf(await post(body))).toMatchObject({ code: 'invalid_fields', errors: [{ pointer }] });
+  });
+
+  test('with an unfit Idempotency-Key is refused whole', async () => {
+    const response = await post({ messages: [aBody()] }, { 'idempotency-key': 'a b' });
+    expect(await problemOf(response)).toMatchObject({ code: 'invalid_parameter' });
+  });
+
+  test('needs a key that may send', async () => {
+    const response = await post({ messages: [aBody()] }, { authorization: `Bearer ${KEYS.readOnly}` });
+    expect(response.status).toBe(403);
+  });
+});
