@@ -1,5 +1,5 @@
 import { reader } from './environment.ts';
-import { type MailboxConfig, readMailboxes } from './mailbox-config.ts';
+import { type MailboxConfig, type MailboxLimits, readMailboxes, readPace } from './mailbox-config.ts';
 import { StartupError } from './startup-error.ts';
 
 export interface Config {
@@ -20,6 +20,8 @@ export interface Config {
   sandboxPort?: number;
   /** Absent: start the sandbox and use its mailbox. */
   mailboxes?: MailboxConfig[];
+  /** Of the sandbox's mailbox. */
+  pace: Pick<MailboxLimits, 'messagesPerMinute' | 'windowSeconds' | 'connections'>;
 }
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
@@ -32,7 +34,10 @@ const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'
 export function readConfig(environment: NodeJS.ProcessEnv): Config {
   const faults: string[] = [];
   const env = reader(environment, faults);
-  const production = environment.NODE_ENV === 'production';
+  const nodeEnv = environment.NODE_ENV?.trim() ?? '';
+  const production = nodeEnv === 'production';
+  if (!production && /^prod/i.test(nodeEnv))
+    faults.push('NODE_ENV looks like production but is not; write it in lower case: production.');
   const role = env.oneOf('POSTROOM_ROLE', ['all', 'api', 'worker'], 'all') as Config['role'];
   const redisUrl = env.text('REDIS_URL');
   const apiKey = env.text('POSTROOM_API_KEY');
@@ -48,6 +53,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     dataDir: env.text('POSTROOM_DATA_DIR') ?? '.postroom',
     expiresHours: env.number('POSTROOM_EXPIRES_HOURS', 48, 0.01, 24 * 30),
     retentionDays: env.number('POSTROOM_RETENTION_DAYS', 30, 0.01, 3650),
+    pace: readPace(env),
     shutdownSeconds: env.number('POSTROOM_SHUTDOWN_SECONDS', 25, 0, 3600),
     ...(redisUrl !== undefined && { redisUrl }),
     ...(apiKey !== undefined && { apiKey }),

@@ -1,7 +1,8 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Caller } from './gateway/api.ts';
+import { makeFolder } from './make-folder.ts';
 import { StartupError } from './startup-error.ts';
 
 /** Whose key this is. Digests of equal length are compared, in constant time. */
@@ -16,7 +17,7 @@ export function keyring(firstKey: string): (key: string) => Promise<Caller | und
 export function keptApiKey(dataDir: string): string {
   const path = join(dataDir, 'api-key');
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    makeFolder(dataDir);
     return readKey(path) ?? makeKey(path);
   } catch (error) {
     throw new StartupError(`The data folder ${dataDir} cannot be used: ${(error as Error).message}`, { cause: error });

@@ -8,6 +8,7 @@ import {
 } from './client-credential.ts';
 import { type Reader, shown } from './environment.ts';
 import { domainOf, parseAddress } from './mail/address.ts';
+import { SETTINGS, type SettingName } from './settings.ts';
 import type { ClientCredential } from './smtp/client-authentication.ts';
 
 export interface MailboxConfig {
@@ -66,12 +67,33 @@ export function readMailboxes(env: Reader, role: Role, faults: string[]): Mailbo
   const file = env.text('M365_MAILBOXES_FILE');
   const single = env.text('M365_MAILBOX');
   if (file && single) faults.push('M365_MAILBOX and M365_MAILBOXES_FILE are both set; keep one.');
+  if (single && !file) return [singleMailbox(single, env, role, faults)];
+  const stray = strays(env, file ? [] : PACE_SETTINGS);
+  const are = stray.length > 1 ? 'are' : 'is';
+  if (file && stray.length > 0)
+    faults.push(`${stray.join(', ')} ${are} set beside M365_MAILBOXES_FILE, which says all of that for each mailbox.`);
   if (file) return readMailboxesFile(file, role, faults);
-  if (single) return [singleMailbox(single, env, role, faults)];
-  const stray = (['M365_PASSWORD', ...OAUTH_SETTINGS] as const).filter((name) => env.text(name));
-  if (stray.length > 0)
-    faults.push(`M365_MAILBOX is missing, although ${stray.join(', ')} ${stray.length > 1 ? 'are' : 'is'} set.`);
+  if (stray.length > 0) faults.push(`M365_MAILBOX is missing, although ${stray.join(', ')} ${are} set.`);
   return undefined;
+}
+
+/** The pace of the only mailbox, or of the sandbox's. */
+export function readPace(env: Reader): Pick<MailboxLimits, 'messagesPerMinute' | 'windowSeconds' | 'connections'> {
+  return {
+    messagesPerMinute: env.whole('M365_MESSAGES_PER_MINUTE', USUAL_LIMITS.messagesPerMinute, 1, 100_000),
+    windowSeconds: env.number('M365_WINDOW_SECONDS', USUAL_LIMITS.windowSeconds, 0.05, 86_400),
+    connections: env.whole('M365_CONNECTIONS', USUAL_LIMITS.connections, 1, 1_000),
+  };
+}
+
+const PACE_SETTINGS: readonly SettingName[] = ['M365_MESSAGES_PER_MINUTE', 'M365_WINDOW_SECONDS', 'M365_CONNECTIONS'];
+
+/** Settings of a single mailbox that are set although there is none: a slip that must not pass in silence. */
+function strays(env: Reader, harmless: readonly SettingName[]): SettingName[] {
+  const single = SETTINGS.map(({ name }) => name).filter(
+    (name) => name.startsWith('M365_') && name !== 'M365_MAILBOX' && name !== 'M365_MAILBOXES_FILE',
+  );
+  return single.filter((name) => !harmless.includes(name) && env.text(name) !== undefined);
 }
 
 function singleMailbox(address: string, env: Reader, role: Role, faults: string[]): MailboxConfig {
@@ -93,9 +115,7 @@ function singleMailbox(address: string, env: Reader, role: Role, faults: string[
       ...(ca && { ca }),
     },
     limits: {
-      messagesPerMinute: env.whole('M365_MESSAGES_PER_MINUTE', USUAL_LIMITS.messagesPerMinute, 1, 100_000),
-      windowSeconds: env.number('M365_WINDOW_SECONDS', USUAL_LIMITS.windowSeconds, 0.05, 86_400),
-      connections: env.whole('M365_CONNECTIONS', USUAL_LIMITS.connections, 1, 1_000),
+      ...readPace(env),
       recipientsPerDay: env.whole('M365_RECIPIENTS_PER_DAY', USUAL_LIMITS.recipientsPerDay, 1, 100_000_000),
       recipientsPerMessage: env.whole('M365_RECIPIENTS_PER_MESSAGE', USUAL_LIMITS.recipientsPerMessage, 1, 1_000),
       messageBytes: env.whole('M365_MESSAGE_BYTES', USUAL_LIMITS.messageBytes, 1_000, 157_286_400),

@@ -35,7 +35,7 @@ import { VERSION } from './version.ts';
 const HOUR = 3_600_000;
 
 /** A configuration with nothing left open: the sandbox and the embedded Redis have filled in what was absent. */
-export type Settled = Config & { redisUrl: string; mailboxes: MailboxConfig[]; apiKey: string };
+export type Settled = Omit<Config, 'pace'> & { redisUrl: string; mailboxes: MailboxConfig[]; apiKey: string };
 
 export interface Service {
   /** Where the API listens; undefined for the role `worker`. */
@@ -49,10 +49,11 @@ export async function startService(config: Settled, log: Logger): Promise<Servic
   const parts = connectParts(config, log);
   const closers: (() => Promise<unknown>)[] = [parts.close];
   try {
-    const stopEngine = config.role === 'api' ? undefined : await startEngine(config, parts, log);
-    if (stopEngine) closers.unshift(stopEngine);
+    // HTTP first: without Redis the process is alive, says that it is not ready, and answers 503.
     const http = config.role === 'worker' ? undefined : await startHttp(config, parts, log);
     if (http) closers.unshift(http.close);
+    const stopEngine = config.role === 'api' ? undefined : await startEngine(config, parts, log);
+    if (stopEngine) closers.splice(http ? 1 : 0, 0, stopEngine);
     return { url: http?.url, close: () => inOrder(closers) };
   } catch (error) {
     await inOrder(closers);
@@ -66,8 +67,9 @@ type Parts = ReturnType<typeof connectParts>;
 function connectParts(config: Settled, log: Logger) {
   const keys = keysOf(config.redisPrefix);
   const connections: Redis[] = [];
+  const tell = redisTrouble(log);
   const connect = (patience: Patience) => {
-    const redis = connectRedis(config.redisUrl, patience, redisTrouble(log));
+    const redis = connectRedis(config.redisUrl, patience, tell);
     connections.push(redis);
     return redis;
   };
@@ -83,11 +85,11 @@ function redisTrouble(log: Logger): (error: Error) => void {
   return (error) => {
     if (Date.now() - toldAt < 5_000) return;
     toldAt = Date.now();
-    log.error({ error }, 'Redis had trouble');
+    log.error({ reason: error.message || (error as NodeJS.ErrnoException).code }, 'Redis had trouble');
   };
 }
 
-const retentionOf = (config: Config) => ({
+const retentionOf = (config: Settled) => ({
   recordMilliseconds: config.retentionDays * 24 * HOUR,
   failedContentMilliseconds: Math.min(config.retentionDays, 7) * 24 * HOUR,
   idempotencyMilliseconds: 48 * HOUR,
@@ -144,7 +146,7 @@ function enqueuer(jobs: Jobs, wake: (mailbox: string) => Promise<unknown>) {
 
 async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger) {
   const redis = withScripts(connect('prompt'));
-  const changes = await watchChanges(connect('patient'), keys);
+  const changes = watchChanges(connect('patient'), keys);
   const messages = messageStore(redis, keys, retentionOf(config));
   const mailboxes = mailboxStore(redis, keys);
   const jobs = jobQueues(redis, keys.bull, sharedBackends(redis));
@@ -208,7 +210,7 @@ function senderOf({ id, from, limits }: MailboxConfig): Sender {
   return { id, from, recipientsPerMessage, recipientsPerDay, messageBytes, pace };
 }
 
-async function listen(start: () => Promise<string>, { host, port }: Config): Promise<string> {
+async function listen(start: () => Promise<string>, { host, port }: Settled): Promise<string> {
   try {
     return await start();
   } catch (error) {

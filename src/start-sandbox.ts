@@ -1,5 +1,6 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { makeFolder } from './make-folder.ts';
 import { makeCertificate } from './sandbox/certificate.ts';
 import { type Sandbox, startSandbox } from './sandbox/sandbox.ts';
 import { StartupError } from './startup-error.ts';
@@ -59,11 +60,16 @@ function port(name: string, value: string | undefined, usual: number): number {
   throw new StartupError(`${name} must be a whole number from 0 to 65535.`);
 }
 
+/** Before the certificate in its file: by this the sandbox knows what it may write over. */
+const OURS = 'The certificate of a Postroom sandbox, made anew at every start.';
+
 /** Written before anything answers: whoever waits for the sandbox finds what to trust. */
 function writeTrust(path: string, pem: string): void {
   try {
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, pem);
+    makeFolder(dirname(path));
+    if (existsSync(path) && !readFileSync(path, 'utf8').startsWith(OURS))
+      throw new Error(`${path} is not the sandbox's, and is not overwritten; name another M365_SMTP_CA_FILE`);
+    writeFileSync(path, `${OURS}\n${pem}`);
   } catch (error) {
     throw new StartupError(`The sandbox's certificate cannot be written: ${(error as Error).message}`, {
       cause: error,

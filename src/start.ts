@@ -17,6 +17,7 @@ export async function start(): Promise<void> {
   const closeAll = async () => {
     for (const close of opened.splice(0)) await close();
   };
+  stopWithNpm();
   const stop = stopOnSignal(closeAll, config.shutdownSeconds, (fields, sentence) => log.info(fields, sentence));
   try {
     const redis = config.redisUrl
@@ -52,7 +53,7 @@ function warnOfEnded(mailboxes: MailboxConfig[], warn: (fields: object, sentence
 
 function settle(config: Config, redis: EmbeddedRedis | undefined, sandbox: Sandbox | undefined): Settled {
   const redisUrl = config.redisUrl ?? redis?.url ?? '';
-  const mailboxes = config.mailboxes ?? (sandbox ? [sandboxMailbox(sandbox)] : []);
+  const mailboxes = config.mailboxes ?? (sandbox ? [sandboxMailbox(sandbox, config)] : []);
   const apiKey = config.apiKey ?? (config.role === 'worker' ? '' : keptApiKey(config.dataDir));
   return { ...config, redisUrl, mailboxes, apiKey };
 }
@@ -61,7 +62,7 @@ const SANDBOX_PORT = 3001;
 
 async function openSandbox(config: Config): Promise<Sandbox> {
   const dataDir = join(config.dataDir, 'sandbox');
-  const at = (httpPort: number) => startSandbox({ httpPort, dataDir });
+  const at = (httpPort: number) => startSandbox({ httpPort, dataDir, limits: sandboxLimits(config) });
   try {
     return await at(config.sandboxPort ?? SANDBOX_PORT);
   } catch (error) {
@@ -73,8 +74,17 @@ async function openSandbox(config: Config): Promise<Sandbox> {
   }
 }
 
+/** It allows what the gateway is told to keep to. */
+function sandboxLimits({ pace }: Config) {
+  return {
+    messagesPerWindow: pace.messagesPerMinute,
+    windowSeconds: pace.windowSeconds,
+    connections: pace.connections,
+  };
+}
+
 /** The stand-in's mailbox, reached as the real one is: STARTTLS, XOAUTH2, a token from its Entra. */
-function sandboxMailbox(sandbox: Sandbox): MailboxConfig {
+function sandboxMailbox(sandbox: Sandbox, { pace }: Config): MailboxConfig {
   const address = sandbox.mailboxes[0]?.address ?? '';
   const { tenantId, clientId, clientSecret, authority } = sandbox;
   return {
@@ -90,7 +100,7 @@ function sandboxMailbox(sandbox: Sandbox): MailboxConfig {
       scope: 'https://outlook.office365.com/.default',
     },
     smtp: { ...sandbox.smtp, ca: sandbox.caPem, heloName: 'postroom.localhost.localdomain' },
-    limits: USUAL_LIMITS,
+    limits: { ...USUAL_LIMITS, ...pace },
   };
 }
 
@@ -127,6 +137,15 @@ function stopOnSignal(
       void stop(1);
     },
   };
+}
+
+/** Killed with -9, `npm start` cannot take us along: a start by npm ends with it. */
+function stopWithNpm(): void {
+  if (process.env.npm_lifecycle_event !== 'start') return;
+  const parent = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== parent) process.kill(process.pid, 'SIGTERM');
+  }, 500).unref();
 }
 
 function tellPerson(config: Settled, url: string, sandbox: Sandbox | undefined): void {

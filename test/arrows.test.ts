@@ -15,7 +15,7 @@ const ARROWS: Record<string, string[]> = {
   smtp: ['gateway', 'failure', 'mail'],
   http: ['gateway', 'failure', 'mail'],
   doctor: ['gateway', 'failure', 'mail'],
-  sandbox: ['failure', 'startup-error'],
+  sandbox: ['failure', 'make-folder', 'startup-error'],
 };
 
 /** The types of a failure name the server's words, and a message's record names its failure: types only, both ways. */

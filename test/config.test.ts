@@ -151,6 +151,22 @@ describe('the configuration', () => {
     expect(faults).not.toContain('hush-hush');
   });
 
+  it('lets no setting of a mailbox pass in silence where there is no mailbox', () => {
+    expect(faultsOf({ M365_SMTP_HOST: 'smtp.office365.com' })).toContain('M365_MAILBOX is missing');
+    const mailboxes = [{ id: 'a', address: 'a@contoso.com', auth: { type: 'password', password: 'p' } }];
+    const path = file(JSON.stringify({ mailboxes }));
+    expect(faultsOf({ M365_MAILBOXES_FILE: path, M365_CONNECTIONS: '2' })).toContain('M365_CONNECTIONS is set beside');
+  });
+
+  it('gives the sandbox the pace that is asked for', () => {
+    expect(readConfig({ M365_WINDOW_SECONDS: '1' }).pace).toMatchObject({ windowSeconds: 1, messagesPerMinute: 30 });
+  });
+
+  it('does not take a misspelt production for development', () => {
+    expect(faultsOf({ NODE_ENV: 'Production' })).toContain('NODE_ENV');
+    expect(readConfig({ ...PRODUCTION, NODE_ENV: ' production ' }).production).toBe(true);
+  });
+
   it('does not accept two ways to log in, or to name mailboxes', () => {
     expect(faultsOf({ ...OAUTH, M365_PASSWORD: 'p' })).toContain('keep one way to log in');
     expect(faultsOf({ ...OAUTH, M365_MAILBOXES_FILE: file('{}') })).toContain('keep one');

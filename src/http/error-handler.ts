@@ -23,7 +23,7 @@ export function errorHandler(bodyBytes: number) {
     keepConnection(reply);
     if (error instanceof ProblemError) return sendProblem(reply, error.problem, error.particulars);
     if (error instanceof StoreUnavailable) {
-      request.log.warn({ requestId: request.id, err: error }, 'could not reach the store');
+      request.log.warn({ requestId: request.id, reason: reasonOf(error) }, 'could not reach the store');
       return sendProblem(reply, 'store_unavailable', { headers: { 'retry-after': RETRY_AFTER } });
     }
     const known = FASTIFY_CODES[codeOf(error)] ?? (endedEarly(request) ? 'malformed_request' : undefined);
@@ -31,6 +31,11 @@ export function errorHandler(bodyBytes: number) {
     request.log.error({ requestId: request.id, err: error }, 'failed to answer a request');
     return sendProblem(reply, 'internal_error');
   };
+}
+
+/** Of the driver, whose stack says nothing about us; while Redis is away this is said for every request. */
+function reasonOf({ cause, message }: StoreUnavailable): string {
+  return cause instanceof Error ? cause.message : message;
 }
 
 /** Answers what is not HTTP, or too slow, in as far as the socket still takes an answer. */

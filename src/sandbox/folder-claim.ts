@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { chmodSync, lstatSync, mkdirSync, readdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, lstatSync, readdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { makeFolder } from '../make-folder.ts';
 import { StartupError } from '../startup-error.ts';
 
 /** The right to use a data folder, held by at most one process at a time. */
@@ -20,7 +21,7 @@ const longestName = 'owner-4194304-abcdef'.length;
 /** Makes a folder that only its owner can enter, or throws a {@link StartupError} that names it. */
 export function makePrivateFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
     chmodSync(folder, 0o700);
     const probe = join(folder, `.writable-${process.pid}`);
     writeFileSync(probe, '');
@@ -89,7 +90,7 @@ function standIn(folder: string): string {
   const uid = process.getuid?.() ?? 0;
   const digest = createHash('sha256').update(folder).digest('hex').slice(0, 12);
   const path = join(tmpdir(), `postroom-${uid}-${digest}`);
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  makeFolder(path);
   const found = lstatSync(path);
   // The temporary folder is everybody's: one that somebody else put there under our name is not to be trusted.
   if (found.isDirectory() && found.uid === uid && (found.mode & 0o077) === 0) return path;

@@ -1,6 +1,7 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import PostalMime, { type Address, addressParser, type Email } from 'postal-mime';
+import { makeFolder } from '../make-folder.ts';
 import type { SmtpEnvelope } from './session.ts';
 
 /** A message that was accepted, byte for byte, and what its header says. */
@@ -36,7 +37,7 @@ const MAX_BYTES = 256 * 1_024 * 1_024;
 
 /** Opens an inbox. @param folder keeps the messages as `<number>.eml` with `<number>.json`; without it they are in memory only */
 export async function openInbox(folder?: string): Promise<Inbox> {
-  if (folder) await mkdir(folder, { recursive: true, mode: 0o700 });
+  if (folder) makeFolder(folder);
   const kept = folder ? await load(folder) : [];
   let next = (kept.at(-1)?.number ?? 0) + 1;
   let bytes = kept.reduce((sum, message) => sum + message.raw.length, 0);

@@ -10,7 +10,7 @@ export interface Changes {
 type Waiting = Map<string, Set<(changed: boolean) => void>>;
 
 /** @param subscriber a connection that does nothing else */
-export async function watchChanges(subscriber: Redis, keys: Keys): Promise<Changes> {
+export function watchChanges(subscriber: Redis, keys: Keys): Changes {
   const waiting: Waiting = new Map();
   const wake = (ids: Iterable<string>) => {
     for (const id of ids) for (const stir of [...(waiting.get(id) ?? [])]) stir(true);
@@ -22,7 +22,11 @@ export async function watchChanges(subscriber: Redis, keys: Keys): Promise<Chang
   });
   // What changed while the subscription was down went unheard.
   subscriber.on('ready', () => wake([...waiting.keys()]));
-  await subscriber.subscribe(keys.changed);
+  // Not waited for: whoever asks before Redis is there is told to look when it is.
+  subscriber.subscribe(keys.changed).then(
+    () => wake([...waiting.keys()]),
+    () => undefined,
+  );
   return { changed: (id, milliseconds, signal) => waitFor(waiting, id, milliseconds, signal) };
 }
 
