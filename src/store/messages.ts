@@ -16,6 +16,7 @@ import type { Hold } from '../gateway/view.ts';
 import type { Attempt, MessageRecord, RecipientState } from '../mail/message.ts';
 import { isFinal, mayMoveTo, type Status } from '../mail/status.ts';
 import type { Keys } from './keys.ts';
+import { inOneTurn } from './one-turn.ts';
 import type { Scripted } from './redis.ts';
 
 export interface Retention {
@@ -47,7 +48,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
     failed: { ...kept, content: retention.failedContentMilliseconds },
   };
 
-  function scriptKeys(id: string, mailbox: string, idempotencyKey = keys.message(id)): string[] {
+  function scriptKeys(id: string, mailbox: string): string[] {
     return [
       keys.message(id),
       keys.mime(id),
@@ -62,7 +63,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
       keys.day(mailbox),
       keys.mailbox(mailbox),
       keys.lease(mailbox),
-      idempotencyKey,
+      keys.message(id),
       keys.holds,
     ];
   }
@@ -70,33 +71,35 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
   const idempotencyKeyOf = (callerId: string, key: string) =>
     keys.idempotency(callerId, createHash('sha256').update(key).digest('hex'));
 
+  const common = JSON.stringify({
+    lifetime: retention.lifetimeMilliseconds,
+    firstLook: FIRST_LOOK,
+    idempotencyLifetime: retention.idempotencyMilliseconds,
+  });
+
+  /** All that came in one turn, by one script. */
+  const write = inOneTurn(
+    ({ mime }: NewMessage) => mime.length + 1_000,
+    (messages) => {
+      const keysOfAll = [keys.due, keys.busy, keys.counts];
+      const values: (string | Buffer)[] = [common];
+      for (const message of messages) {
+        const { id, mailbox, callerId, idempotency } = message;
+        const messageKey = keys.message(id);
+        const idempotencyKey = idempotency ? idempotencyKeyOf(callerId, idempotency.key) : messageKey;
+        keysOfAll.push(messageKey, keys.mime(id), keys.mailbox(mailbox), idempotencyKey);
+        values.push(orderOf(message), compactFixed(message.fixed), message.mime);
+      }
+      return redis.acceptMessages(keysOfAll.length, ...keysOfAll, ...values);
+    },
+  );
+
   async function accept(message: NewMessage): Promise<Accepted> {
-    const { id, mailbox, callerId, fixed, idempotency } = message;
-    const order = {
-      id,
-      mailbox,
-      callerId,
-      changed: keys.changed,
-      recipients: fixed.envelope.recipients.length,
-      lifetime: retention.lifetimeMilliseconds,
-      firstLook: FIRST_LOOK,
-      ...(message.expiresAt !== undefined && { expiresAt: message.expiresAt }),
-      ...(idempotency && {
-        fingerprint: idempotency.fingerprint,
-        idempotencyLifetime: retention.idempotencyMilliseconds,
-      }),
-    };
-    const idempotencyKey = idempotency && idempotencyKeyOf(callerId, idempotency.key);
-    const [kind, first, second, third] = await redis.acceptMessageBuffer(
-      ...scriptKeys(id, mailbox, idempotencyKey),
-      JSON.stringify(order),
-      JSON.stringify(fixed),
-      message.mime,
-    );
-    if (String(kind) === 'accepted')
+    const [kind, first = '', second, third] = await write(message);
+    if (kind === 'accepted')
       return { kind: 'accepted', record: freshRecord(message, Number(first), Number(second), Number(third)) };
-    if (String(kind) === 'conflict') return { kind: 'conflict', id: String(first) };
-    return replayed(String(first));
+    if (kind === 'conflict') return { kind: 'conflict', id: first };
+    return replayed(first);
   }
 
   async function replayed(id: string): Promise<Accepted> {
@@ -133,13 +136,16 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
   async function timeline(id: string) {
     const found = await redis
       .multi()
-      .hmget(keys.message(id), 'callerId', 'revision')
+      .hmget(keys.message(id), 'callerId', 'revision', 'acceptedAt')
       .lrange(keys.events(id), 0, -1)
       .exec();
     const [[, about] = [], [, told] = []] = found ?? [];
-    const [callerId, revision] = (about ?? []) as (string | null)[];
+    const [callerId, revision, acceptedAt] = (about ?? []) as (string | null)[];
     if (!callerId || !revision) return undefined;
     const events = ((told ?? []) as string[]).map((each) => JSON.parse(each) as MoveTold);
+    // That it was accepted is written in the record alone.
+    if (events.length + 1 === Number(revision))
+      events.unshift({ number: 1, at: Number(acceptedAt), status: 'queued' });
     // Each move is told once, so that the last one's number is the revision, also where the first ones are not kept.
     const earlier = Number(revision) - events.length;
     return { callerId, events: events.map((each, index) => ({ ...each, number: earlier + index + 1 })) };
@@ -227,6 +233,51 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
   };
 }
 
+/** What the script needs to know of a message. */
+function orderOf({ id, mailbox, callerId, fixed, expiresAt, idempotency }: NewMessage): string {
+  return JSON.stringify({
+    id,
+    mailbox,
+    callerId,
+    recipients: fixed.envelope.recipients.length,
+    expiresAt,
+    fingerprint: idempotency?.fingerprint,
+  });
+}
+
+/** Without what most messages do not have, and without an envelope that the addresses tell: a third is left. */
+function compactFixed(fixed: FixedPart): string {
+  const { envelope, from, to, cc, bcc, tags, metadata, onUnconfirmed, priority, ...rest } = fixed;
+  const isTold = cc.length + bcc.length === 0 && envelope.reversePath === from && areSame(envelope.recipients, to);
+  return JSON.stringify({
+    from,
+    to,
+    ...rest,
+    envelope: isTold ? undefined : envelope,
+    cc: cc.length === 0 ? undefined : cc,
+    bcc: bcc.length === 0 ? undefined : bcc,
+    tags: tags.length === 0 ? undefined : tags,
+    metadata: isEmpty(metadata) ? undefined : metadata,
+    onUnconfirmed: onUnconfirmed === 'hold' ? undefined : onUnconfirmed,
+    priority: priority === 'normal' ? undefined : priority,
+  });
+}
+
+function wholeFixed(json: string): FixedPart {
+  const kept = JSON.parse(json) as Pick<FixedPart, 'from' | 'to' | 'subject' | 'messageIdHeader' | 'bytes'>;
+  const envelope = { reversePath: kept.from, recipients: kept.to };
+  return { envelope, cc: [], bcc: [], tags: [], metadata: {}, onUnconfirmed: 'hold', priority: 'normal', ...kept };
+}
+
+function areSame(some: readonly string[], others: readonly string[]): boolean {
+  return some.length === others.length && some.every((each, index) => each === others[index]);
+}
+
+function isEmpty(entries: object): boolean {
+  for (const _ in entries) return false;
+  return true;
+}
+
 function freshRecord(message: NewMessage, acceptedAt: number, expiresAt: number, aheadAtFirst: number): MessageRecord {
   const { id, callerId, mailbox, fixed } = message;
   return {
@@ -248,7 +299,7 @@ function freshRecord(message: NewMessage, acceptedAt: number, expiresAt: number,
 
 function recordOf(id: string, fields: Record<string, string>): MessageRecord | undefined {
   if (!fields.fixed || !fields.status) return undefined;
-  const fixed = JSON.parse(fields.fixed) as FixedPart;
+  const fixed = wholeFixed(fields.fixed);
   const recipients = fields.recipients ? (JSON.parse(fields.recipients) as RecipientState[]) : allQueued(fixed);
   return {
     ...fixed,
@@ -258,9 +309,9 @@ function recordOf(id: string, fields: Record<string, string>): MessageRecord | u
     status: fields.status as Status,
     revision: Number(fields.revision),
     acceptedAt: Number(fields.acceptedAt),
-    updatedAt: Number(fields.updatedAt),
+    updatedAt: Number(fields.updatedAt ?? fields.acceptedAt),
     expiresAt: Number(fields.expiresAt),
-    attempts: Number(fields.attempts),
+    attempts: Number(fields.attempts ?? 0),
     ticket: Number(fields.ticket),
     aheadAtFirst: Number(fields.aheadAtFirst),
     recipients,

@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis';
+import { ACCEPT } from './accept-script.ts';
 import * as scripts from './scripts.ts';
 
 /**
@@ -34,7 +35,7 @@ export function connectRedis(url: string, patience: Patience, onError: (error: E
 
 /** Our scripts as commands. Their replies are Buffers, since one of them carries a message's bytes. */
 export interface Scripted {
-  acceptMessageBuffer(...args: (string | number | Buffer)[]): Promise<Buffer[]>;
+  acceptMessages(...args: (string | number | Buffer)[]): Promise<string[][]>;
   beginAttemptBuffer(...args: (string | number | Buffer)[]): Promise<(Buffer | Buffer[])[]>;
   moveMessage(...args: (string | number)[]): Promise<string[]>;
   readMessage(
@@ -50,7 +51,8 @@ export interface Scripted {
 }
 
 export function withScripts(redis: Redis): Redis & Scripted {
-  redis.defineCommand('acceptMessage', { numberOfKeys: 15, lua: scripts.ACCEPT });
+  // The number of its keys, four for each message, is its first argument.
+  redis.defineCommand('acceptMessages', { lua: ACCEPT });
   redis.defineCommand('beginAttempt', { numberOfKeys: 15, lua: scripts.BEGIN });
   redis.defineCommand('moveMessage', { numberOfKeys: 15, lua: scripts.MOVE });
   redis.defineCommand('readMessage', { numberOfKeys: 2, lua: scripts.READ });

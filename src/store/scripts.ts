@@ -50,34 +50,6 @@ local function keepOrForget(status)
 end
 `;
 
-/** Writes record, content, idempotency entry and indexes, or finds the answer that was given before. */
-export const ACCEPT = `${PRELUDE}
-if order.fingerprint then
-  local known = redis.call('HMGET', IDEMPOTENCY, 'fingerprint', 'id')
-  if known[1] then
-    return { known[1] == order.fingerprint and 'replayed' or 'conflict', known[2] }
-  end
-end
--- An id is made for one request alone: it is there already only where the answer to this very step was lost.
-local written = redis.call('HMGET', MESSAGE, 'acceptedAt', 'expiresAt', 'aheadAtFirst')
-if written[1] then return { 'accepted', written[1], written[2], written[3] } end
-local expiresAt = order.expiresAt or (now + order.lifetime)
-local place = redis.call('HINCRBY', MAILBOX, 'accepted', 1)
-local ahead = place - 1 - tonumber(redis.call('HGET', MAILBOX, 'left') or 0)
-redis.call('HSET', MESSAGE, 'fixed', ARGV[2], 'callerId', order.callerId, 'mailbox', order.mailbox, 'status', 'queued',
-  'revision', 1, 'ticket', 1, 'attempts', 0, 'pending', order.recipients,
-  'acceptedAt', now, 'updatedAt', now, 'expiresAt', expiresAt, 'place', place, 'aheadAtFirst', ahead)
-redis.call('SET', MIME, ARGV[3])
-if order.fingerprint then
-  redis.call('HSET', IDEMPOTENCY, 'fingerprint', order.fingerprint, 'id', order.id)
-  redis.call('PEXPIRE', IDEMPOTENCY, order.idempotencyLifetime)
-end
-redis.call('ZADD', DUE, now + order.firstLook, order.id)
-transit(nil, 'queued')
-tell('queued')
-return { 'accepted', tostring(now), tostring(expiresAt), tostring(ahead) }
-`;
-
 /**
  * Leave to start one attempt now, and the move to `sending`, in one step. A place in the sliding window is taken while
  * the attempt runs and for one window after its reply, since nobody outside Microsoft knows when it counts.
