@@ -88,7 +88,7 @@ export async function replay(
 
 function acceptanceOf(accepted: Accepted, senders: Sender[]): Acceptance {
   if (accepted.kind === 'conflict') return { kind: 'conflict', messageId: accepted.id };
-  const record = asAccepted(accepted.record);
+  const record = accepted.kind === 'accepted' ? accepted.record : asAccepted(accepted.record);
   const pace = senders.find(({ id }) => id === record.mailbox)?.pace;
   const estimatedSendAt = pace && estimateSendAt(record.aheadAtFirst, pace, record.acceptedAt);
   return { kind: accepted.kind, message: viewOf(record, { attempts: [], estimatedSendAt }) };

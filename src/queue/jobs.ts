@@ -54,10 +54,21 @@ function jobOf({ messageId, number, priority }: Ticket, delayMilliseconds: numbe
   const jobId = `${messageId}-${number}`;
   const delay = Math.max(0, Math.round(delayMilliseconds));
   const data: JobData = { m: messageId, n: number, p: priority };
-  const opts = { attempts: ATTEMPTS, backoff: BACKOFF, priority: RANK[priority], ...(delay > 0 && { delay }) };
-  const untouched = { progress: 0, attemptsMade: 0, attemptsStarted: 0, stalledCounter: 0 };
-  const job = { id: jobId, name: 'deliver', data: JSON.stringify(data), opts, timestamp: Date.now(), ...untouched };
-  return { job: { ...job, failedReason: '', returnvalue: '' }, jobId };
+  const rank = RANK[priority];
+  const job = {
+    id: jobId,
+    name: 'deliver',
+    data: JSON.stringify(data),
+    opts: { attempts: ATTEMPTS, backoff: BACKOFF, priority: rank, ...(delay > 0 && { delay }) },
+    timestamp: Date.now(),
+    progress: 0,
+    attemptsMade: 0,
+    attemptsStarted: 0,
+    stalledCounter: 0,
+    failedReason: '',
+    returnvalue: '',
+  };
+  return { job, jobId };
 }
 
 type Adding = ReturnType<typeof jobOf>;

@@ -81,8 +81,9 @@ function breakLines(out: Buffer, at: number, breaks: number): void {
  *
  * @param bytes with CRLF line ends
  */
-export function encodeQuotedPrintable(bytes: Buffer): Buffer {
-  const out = Buffer.allocUnsafe(longestQuotedPrintable(bytes.length));
+export function encodeQuotedPrintable(bytes: Buffer): string | Buffer {
+  const longest = longestQuotedPrintable(bytes.length);
+  const out = longest <= scratch.length ? scratch : Buffer.allocUnsafe(longest);
   let to = 0;
   let column = 0;
   for (let at = 0; at < bytes.length; at++) {
@@ -114,8 +115,11 @@ export function encodeQuotedPrintable(bytes: Buffer): Buffer {
     out[to++] = HEX[byte >> 4] as number;
     out[to++] = HEX[byte & 15] as number;
   }
-  return out.subarray(0, to);
+  return out === scratch ? scratch.toString('latin1', 0, to) : out.subarray(0, to);
 }
+
+/** Memory of its own for each body would be the dearest part of a small one. */
+const scratch = Buffer.allocUnsafeSlow(65_536);
 
 /** 1 for the octets that stand for themselves: printable ASCII without `=`, space and tab. */
 const LITERAL = Uint8Array.from({ length: 256 }, (_, byte) =>
