@@ -88,6 +88,12 @@ export function encodeQuotedPrintable(bytes: Buffer): string | Buffer {
   let column = 0;
   for (let at = 0; at < bytes.length; at++) {
     const byte = bytes[at] as number;
+    // Nearly every octet: it stands for itself wherever it is within a line.
+    if (column > 0 && column < MAX_ENCODED_LINE - 1 && (SIMPLE[byte] === 1 || isInnerSpace(bytes, at))) {
+      out[to++] = byte;
+      column++;
+      continue;
+    }
     if (byte === CR && bytes[at + 1] === LF) {
       out[to++] = CR;
       out[to++] = LF;
@@ -126,6 +132,13 @@ const LITERAL = Uint8Array.from({ length: 256 }, (_, byte) =>
   byte === TAB || (byte >= SPACE && byte <= 0x7e && byte !== EQUALS) ? 1 : 0,
 );
 
+/** The same without white space, which the end of a line would change. */
+const SIMPLE = LITERAL.map((literal, byte) => (byte === TAB || byte === SPACE ? 0 : literal));
+
+function isInnerSpace(bytes: Buffer, at: number): boolean {
+  return bytes[at] === SPACE && at + 1 < bytes.length && SIMPLE[bytes[at + 1] as number] === 1;
+}
+
 /** Every octet as `=XX`, and a soft line break for every 25 of them. */
 function longestQuotedPrintable(octets: number): number {
   return 3 * octets + 3 * (Math.floor(octets / 25) + 1);
@@ -161,7 +174,8 @@ function isPlainLine(line: string): boolean {
 /** Base64 takes a third more for every octet, quoted-printable two more for every one that is not literal. */
 function isMostlyForeign(bytes: Buffer): boolean {
   let foreign = 0;
-  for (const byte of bytes) {
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at] as number;
     if (LITERAL[byte] === 0 && byte !== CR && byte !== LF) foreign++;
   }
   return foreign * 6 > bytes.length;
