@@ -66,12 +66,10 @@ export async function accept(
     ...(expiresAt !== undefined && { expiresAt }),
     ...(idempotency && { idempotency }),
   });
-  // Sent along at once, so that both are on disk by the same sync. Without its message a job does nothing.
-  const enqueuing = tools
-    .enqueue(sender.id, { messageId: id, number: 1, priority: submission.priority })
-    .catch(() => undefined);
+  // Sent along behind it, and not waited for: the promise is kept by the record. Without its message a job does nothing,
+  // and a message without a job is found by the sweeper.
+  tools.enqueue(sender.id, { messageId: id, number: 1, priority: submission.priority }).catch(() => undefined);
   const accepted = await writing;
-  await enqueuing;
   if (accepted.kind === 'accepted') tools.log.info(acceptedFields(id, sender.id, fixed), 'Message accepted');
   return acceptanceOf(accepted, tools.senders);
 }
