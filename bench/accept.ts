@@ -42,7 +42,8 @@ const ADDRESS = {
     { type: 'object', required: ['address'], properties: { address: TEXT, name: TEXT }, additionalProperties: false },
   ],
 };
-const ADDRESSES = { anyOf: [ADDRESS, { type: 'array', maxItems: 1_000, items: ADDRESS }] };
+/** The list first: Fastify would make one address of a list of one to make it fit the other. */
+const ADDRESSES = { anyOf: [{ type: 'array', maxItems: 1_000, items: ADDRESS }, ADDRESS] };
 
 /** The whole send body, as far as a JSON schema says it in an afternoon. */
 const SEND_BODY = {
