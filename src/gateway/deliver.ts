@@ -165,7 +165,7 @@ function pendingRecipients(record: Attempted): string[] {
 }
 
 /** An answer that took longer may be out of date: the process may have been asleep meanwhile, and its lane another's. */
-const FRESH_MILLISECONDS = 1_000;
+const FRESH_MILLISECONDS = 1_500;
 
 /** Written down before the dot may leave: whoever finds this message after a crash knows that it may have been sent. */
 async function leaveForTheDot<Connection>(lane: Lane<Connection>, messageId: string, token: string): Promise<void> {

@@ -154,6 +154,8 @@ export async function openLane<Connection>(
       await jobs
         .add(mailbox, next, verdict.delayMilliseconds)
         .catch((error) => log.warn({ error }, 'Job not added yet'));
+      // The worker may have found the queue empty meanwhile, or not know of the delay.
+      tools.backends.wake(mailbox);
       if (verdict.delayMilliseconds) promoteInTime(next, verdict.delayMilliseconds);
     },
     async expire({ messageId }) {
@@ -237,6 +239,7 @@ export async function openLane<Connection>(
       [...jobsInHand.keys()].some((mine) => mine.messageId === ticket.messageId && mine.number === ticket.number);
     const lost = active.filter((ticket) => !isInHand(ticket));
     await readdJobs(mailbox, lost, tools);
+    tools.backends.wake(mailbox);
   }
   const reconnected = () => {
     readdLostJobs().catch((error) => {

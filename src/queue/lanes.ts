@@ -30,7 +30,7 @@ const IDLE_MILLISECONDS = 15_000;
 const IDLE_GRACE_MILLISECONDS = 60_000;
 /** A hold that somebody ended unheard, while the subscription was down without either end knowing, is read again. */
 const HOLDS_MILLISECONDS = 15_000;
-/** A process that drives many lanes already lets another one be first. */
+/** A process that drives or takes many lanes already lets another one be first. */
 const POLITENESS_MILLISECONDS = 15;
 const MOST_POLITENESS_MILLISECONDS = 300;
 
@@ -58,7 +58,8 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
     if (!setting || over || owned.has(mailbox) || taking.has(mailbox)) return;
     taking.add(mailbox);
     try {
-      await pause(Math.min(owned.size * POLITENESS_MILLISECONDS, MOST_POLITENESS_MILLISECONDS));
+      const others = owned.size + taking.size - 1;
+      await pause(Math.min(others * POLITENESS_MILLISECONDS, MOST_POLITENESS_MILLISECONDS));
       epoch += 1;
       const lease = `${owner}-${epoch}`;
       if (over || !(await store.takeLease(mailbox, lease, LEASE_MILLISECONDS))) return;
@@ -146,8 +147,9 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
   return {
     async close(graceMilliseconds) {
       over = true;
-      for (const timer of [renewing, looking, refreshing]) clearInterval(timer);
+      for (const timer of [looking, refreshing]) clearInterval(timer);
       await Promise.all([...owned].map(([mailbox, mine]) => letGo(mailbox, mine, graceMilliseconds)));
+      clearInterval(renewing);
     },
   };
 }
