@@ -185,7 +185,10 @@ for field in string.gmatch(cleared, '%S+') do clear[#clear + 1] = field end
 if token ~= '' then add('settledBy', token) end
 if delay then add('nextAttemptAt', now + delay) else clear[#clear + 1] = 'nextAttemptAt' end
 told(set, revision, code == '' and to or (to .. ' ' .. code))
-if revision > MOST_EVENTS then clear[#clear + 1] = 'e' .. (revision - MOST_EVENTS) end
+-- Its own and that of the step to \`sending\` before it.
+for extra = revision - MOST_EVENTS - 1, revision - MOST_EVENTS do
+  if extra > 0 then clear[#clear + 1] = 'e' .. extra end
+end
 if attempt ~= '' then
   add('tries', tries)
   add('a' .. tries, attempt)
