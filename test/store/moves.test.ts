@@ -162,7 +162,14 @@ describe('the timeline and the attempts', () => {
   it('of a very long story keep its end', async () => {
     const message = aMessage();
     await store.messages.accept(message);
-    await store.redis.hset(store.keys.message(message.id), { revision: 600, e101: '1 sending', e102: '1 deferred', e103: '1 sending', tries: 150, a51: '{}' });
+    await store.redis.hset(store.keys.message(message.id), {
+      revision: 600,
+      e101: '1 sending',
+      e102: '1 deferred',
+      e103: '1 sending',
+      tries: 150,
+      a51: '{}',
+    });
     await store.messages.begin(beginning(message.id, { token: 'a' }));
     const attempt = { number: 1, startedAt: '2026-01-01T00:00:00.000Z', outcome: 'sent' } as const;
     await store.messages.move({ id: message.id, mailbox: 'main', to: 'sent', token: 'a', attempt });
