@@ -1,20 +1,22 @@
 /**
  * Messages delivered a second over STARTTLS and AUTH to a server without limits: a Postroom worker, beside a bare
  * nodemailer pool of as many connections that sends the same ready bytes. Each in one process, the server in another;
- * the rate is measured at the server, between its first final dot and its last.
+ * the rate is measured at the server, between its first final dot and its last. What it costs Redis is told beside it,
+ * by command; those that scripts call are counted in `evalsha` as well.
  *
  *     npx tsx bench/deliver.ts [rounds] [messages] [connections]
  */
 import { fileURLToPath } from 'node:url';
 import { createTransport } from 'nodemailer';
+import { pino } from 'pino';
 import { startService } from '../src/service.ts';
 import { startTestRedis } from '../test/support/redis.ts';
 import { load, ownBytes } from './load.ts';
+import { dearest, redisMeter } from './redis-meter.ts';
 import {
   BODY,
   median,
   type Part,
-  SILENT,
   type Sink,
   serveQuestions,
   serveSink,
@@ -26,6 +28,8 @@ import {
 } from './support.ts';
 
 const FILE = fileURLToPath(import.meta.url);
+/** A line for every message, as in production. */
+const LOG = pino({ timestamp: pino.stdTimeFunctions.isoTime }, pino.destination('/dev/null'));
 
 async function pool(count: number, connections: number, sink: Sink): Promise<void> {
   const transport = createTransport({
@@ -45,7 +49,7 @@ async function pool(count: number, connections: number, sink: Sink): Promise<voi
 }
 
 async function ours(connections: number, sink: Sink, redisUrl: string): Promise<void> {
-  await startService(settled(redisUrl, [sinkMailbox('main', sink, connections)], 'worker'), SILENT);
+  await startService(settled(redisUrl, [sinkMailbox('main', sink, connections)], 'worker'), LOG);
   serveQuestions({}, () => process.cpuUsage());
 }
 
@@ -69,13 +73,20 @@ async function compare(rounds: number, count: number, connections: number): Prom
   const sink = await startPart<Sink>(FILE, ['sink']);
   await using redis = await startTestRedis();
   const settings = [String(count), String(connections), JSON.stringify(sink.ready)];
-  const results: { pool: Round; ours: Round }[] = [];
+  const meter = await redisMeter(redis.url);
+  const results: { pool: Round; ours: Round; redis: number }[] = [];
+  let scripts: string[] = [];
   for (let round = 0; round < rounds; round += 1) {
     const bare = await measure(sink, count, ['pool', ...settings]);
     await redis.flush();
     await load(redis.url, count, ['main']);
-    results.push({ pool: bare, ours: await measure(sink, count, ['ours', ...settings, redis.url]) });
+    const before = await meter.read();
+    const ours = await measure(sink, count, ['ours', ...settings, redis.url]);
+    const after = await meter.read();
+    results.push({ pool: bare, ours, redis: (after.cpu - before.cpu) / count });
+    scripts = dearest(before, after, count, 20);
   }
+  meter.close();
   await sink.end();
   console.log(`${rounds} rounds of ${count} messages over ${connections} connections, STARTTLS and AUTH`);
   for (const side of ['pool', 'ours'] as const) {
@@ -86,6 +97,8 @@ async function compare(rounds: number, count: number, connections: number): Prom
       'CPU us a message': cpu.toFixed(0),
     });
   }
+  tell('Redis', { 'CPU us a message': median(results.map((each) => each.redis)).toFixed(0) });
+  for (const script of scripts) console.log(`    ${script}`);
   const ratio = median(results.map((each) => each.ours.rate / each.pool.rate));
   const cpuRatio = median(results.map((each) => each.ours.cpu / each.pool.cpu));
   tell('ratio', { 'delivered/s': `${ratio.toFixed(2)} (goal 0.8)`, CPU: cpuRatio.toFixed(2) });

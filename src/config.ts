@@ -1,5 +1,6 @@
 import { reader } from './environment.ts';
-import { type MailboxConfig, type MailboxLimits, readMailboxes, readPace } from './mailbox-config.ts';
+import type { MailboxConfig, MailboxLimits } from './mailbox-config.ts';
+import { readMailboxes, readPace } from './read-mailboxes.ts';
 import { StartupError } from './startup-error.ts';
 
 export interface Config {

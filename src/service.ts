@@ -118,7 +118,7 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
     mailboxes: laneSettings(config.mailboxes),
     tools,
     subscriber,
-    channels: { wake: keys.wake, changed: keys.changed },
+    channel: keys.wake,
   });
   const sweeper = startSweeper({
     messages: tools.messages,

@@ -31,7 +31,7 @@ const LIBRARIES: Record<string, string[]> = {
   ioredis: ['queue', 'store', 'service.ts', 'sandbox'],
   nodemailer: ['smtp'],
   oauth4webapi: ['smtp'],
-  zod: ['http', 'mailbox-config.ts'],
+  zod: ['http', 'mailboxes-file.ts'],
   pino: ['logger.ts', 'service.ts', 'http'],
   'pino-pretty': ['logger.ts'],
   'postal-mime': ['sandbox'],

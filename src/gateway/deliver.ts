@@ -1,9 +1,9 @@
 import { classify } from '../failure/classify.ts';
 import type { Failure, Trouble } from '../failure/failure.ts';
-import type { Envelope, MessageRecord, Priority } from '../mail/message.ts';
+import type { Envelope, Priority } from '../mail/message.ts';
 import { isFinal } from '../mail/status.ts';
 import { judge, type Outcome, type Verdict } from './judge.ts';
-import type { Permit } from './ports.ts';
+import type { Attempted, Permit } from './ports.ts';
 
 /** One claim on one message. Only the newest ticket of a message may act on it. */
 export interface Ticket {
@@ -24,7 +24,7 @@ export interface Lane<Connection> {
   /** Notes that the final dot may leave; false if this attempt no longer holds the message. */
   markDot(messageId: string, token: string): Promise<boolean>;
   /** Writes the verdict, however long the store takes; changes nothing if the message has moved on meanwhile. */
-  settle(record: MessageRecord, token: string, verdict: Verdict, outcome: Outcome): Promise<void>;
+  settle(record: Attempted, token: string, verdict: Verdict, outcome: Outcome): Promise<void>;
   /** Gives the message up; false if its time only seems to be over, because the clock jumped. */
   expire(ticket: Ticket): Promise<boolean>;
   /** Resolves after this many milliseconds; rejects with `LaneClosed` when the lane closes. */
@@ -160,12 +160,12 @@ async function tellGate(passage: Passage, verdict: Verdict, outcome: Outcome): P
   else if (passage.trial && serverJudged(outcome)) await passage.works();
 }
 
-function pendingRecipients(record: MessageRecord): string[] {
+function pendingRecipients(record: Attempted): string[] {
   return record.recipients.filter((each) => !isFinal(each.status)).map((each) => each.address);
 }
 
 /** An answer that took longer may be out of date: the process may have been asleep meanwhile, and its lane another's. */
-const FRESH_MILLISECONDS = 3_000;
+const FRESH_MILLISECONDS = 1_500;
 
 /** Written down before the dot may leave: whoever finds this message after a crash knows that it may have been sent. */
 async function leaveForTheDot<Connection>(lane: Lane<Connection>, messageId: string, token: string): Promise<void> {

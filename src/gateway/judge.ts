@@ -1,9 +1,10 @@
 import { classify } from '../failure/classify.ts';
 import type { Failure, Trouble } from '../failure/failure.ts';
 import { backoffDelay } from '../failure/plan.ts';
-import type { Attempt, MessageRecord, RecipientState } from '../mail/message.ts';
+import type { Attempt, RecipientState } from '../mail/message.ts';
 import type { Reply, Stage } from '../mail/reply.ts';
 import { isFinal, type Status } from '../mail/status.ts';
+import type { Attempted } from './ports.ts';
 
 /** What one transaction came to; what `smtp/transaction` reports, as far as it matters here. */
 export interface Outcome {
@@ -45,7 +46,7 @@ export function isMailboxWide(failure: Failure, stage: Stage): boolean {
  * - Otherwise each recipient gets its own verdict, and the message the sum of them.
  */
 export function judge(
-  record: MessageRecord,
+  record: Attempted,
   startedAt: number,
   outcome: Outcome,
   now: Date,
@@ -75,7 +76,7 @@ function abandoned({ trouble }: Outcome): boolean {
   return trouble?.via === 'client' && trouble.code === 'ABANDONED';
 }
 
-function again(record: MessageRecord, attempt: Attempt): Verdict {
+function again(record: Attempted, attempt: Attempt): Verdict {
   const { recipients, attempts } = record;
   return { to: 'queued', recipients, attempts, attempt: { ...attempt, outcome: 'interrupted' } };
 }
@@ -109,7 +110,7 @@ function statusAfter(failure: Failure, stage: Stage): Status {
 }
 
 function unconfirmed(
-  record: MessageRecord,
+  record: Attempted,
   attempt: Attempt,
   failure: Failure,
   recipients: RecipientState[],
@@ -126,7 +127,7 @@ function unconfirmed(
 
 /** Unharmed: no attempt is spent. Recipients that were accepted or refused on their own account stay so. */
 function givenBack(
-  record: MessageRecord,
+  record: Attempted,
   attempt: Attempt,
   hold: Failure,
   recipients: RecipientState[],
@@ -145,7 +146,7 @@ function givenBack(
   };
 }
 
-function summed(record: MessageRecord, attempt: Attempt, recipients: RecipientState[], random: () => number): Verdict {
+function summed(record: Attempted, attempt: Attempt, recipients: RecipientState[], random: () => number): Verdict {
   const attempts = record.attempts + 1;
   const having = (status: Status) => recipients.filter((each) => each.status === status);
   const failure = (having('deferred')[0] ?? having('failed')[0])?.failure;
@@ -158,7 +159,7 @@ function summed(record: MessageRecord, attempt: Attempt, recipients: RecipientSt
   return { ...base, to, attempt: told(to) };
 }
 
-function attemptOf(record: MessageRecord, startedAt: number, outcome: Outcome, now: Date): Attempt {
+function attemptOf(record: Attempted, startedAt: number, outcome: Outcome, now: Date): Attempt {
   const decisive = outcome.reply ?? (outcome.trouble?.via === 'smtp' ? outcome.trouble.reply : undefined);
   return {
     number: record.attempts + 1,

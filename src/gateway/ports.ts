@@ -59,8 +59,14 @@ export interface Begin {
   pace: Pace;
 }
 
+/** What an attempt needs to know of its message. */
+export type Attempted = Pick<
+  MessageRecord,
+  'id' | 'envelope' | 'recipients' | 'attempts' | 'onUnconfirmed' | 'priority'
+>;
+
 export type Permit =
-  | { kind: 'go'; record: MessageRecord; mime: Buffer; startedAt: number }
+  | { kind: 'go'; record: Attempted; mime: Buffer; startedAt: number }
   /** Every place in the window is taken; ask again after this long. */
   | { kind: 'wait'; milliseconds: number }
   /** The recipients of the last 24 hours leave no room. */
@@ -132,8 +138,11 @@ export interface MessageStore {
   sending(mailbox: string): Promise<string[]>;
   /** Gives a waiting message a new ticket if `ticket` is its present one, which voids the jobs it has. */
   reticket(id: string, ticket: number): Promise<number | undefined>;
-  /** Unfinished messages that the sweeper should look at, the longest overdue first. */
-  due(limit: number): Promise<string[]>;
+  /**
+   * Unfinished messages that the sweeper should look at, the longest overdue first. Whoever gets one has it for this
+   * long; then it is given again.
+   */
+  claimDue(limit: number, milliseconds: number): Promise<string[]>;
   /** Looks at it again at this time (milliseconds since the epoch); never brings back what is finished. */
   postpone(id: string, at: number): Promise<unknown>;
   forget(id: string): Promise<unknown>;
@@ -169,11 +178,15 @@ export interface MailboxStore {
   now(): Promise<number>;
   /** Takes or renews; undefined where another process has it. */
   takeLease(mailbox: string, id: string, milliseconds: number): Promise<'taken' | 'renewed' | undefined>;
+  /** Any number of them in one step. */
+  takeLeases(
+    wanted: { mailbox: string; id: string }[],
+    milliseconds: number,
+  ): Promise<('taken' | 'renewed' | undefined)[]>;
   releaseLease(mailbox: string, id: string): Promise<unknown>;
-  /** Frees, one window from now, the places of attempts that a dead owner left running. Only for a new owner. */
-  landOrphans(mailbox: string, windowMilliseconds: number): Promise<unknown>;
+  /** The mailboxes with messages that the engine has something to do about, and whether a process drives each. */
+  look(): Promise<{ mailbox: string; isDriven: boolean }[]>;
   /** Mailboxes with messages that the engine has something to do about. */
-  busy(): Promise<string[]>;
   isBusy(mailbox: string): Promise<boolean>;
   wake(mailbox: string): Promise<unknown>;
 }

@@ -16,20 +16,23 @@ export interface SweepTools {
 }
 
 const BATCH = 200;
+/** To be looked at again, also where the process that looks dies on the way. */
 const LATER = 60_000;
 /** A new owner of a lane recovers what the old one left; this is for what nobody else can explain. */
 const NO_ATTEMPT_LASTS_LONGER = 3_600_000;
 
 /**
  * Puts right what fell between two steps: a waiting message without a job gets it, one past its expiry is given up.
- * Looks only at messages whose time has come, never at all of them.
+ * Looks only at messages whose time has come, never at all of them; of several processes each gets others.
  *
  * @returns how many it looked at; as many as a batch holds means that there may be more
  */
 export async function sweep(tools: SweepTools): Promise<{ looked: number; more: boolean }> {
-  const ids = await tools.messages.due(BATCH);
-  const now = await tools.now();
-  for (const id of ids) await putRight(id, now, tools);
+  const ids = await tools.messages.claimDue(BATCH, LATER);
+  if (ids.length > 0) {
+    const now = await tools.now();
+    await Promise.all(ids.map((id) => putRight(id, now, tools)));
+  }
   return { looked: ids.length, more: ids.length === BATCH };
 }
 

@@ -4,9 +4,10 @@ import type { Pace } from '../gateway/ports.ts';
 import { mayMoveTo } from '../mail/status.ts';
 import { type Dialer, keepConnections } from './connections.ts';
 import { type HoldKeys, keysFrom, type LoginDigests, openGate } from './gate.ts';
+import type { HoldTeller } from './hold-teller.ts';
 import { type JobData, ticketOf, WORKER_OPTIONS } from './jobs.ts';
 import { localWindow } from './local-window.ts';
-import { expireMessage, recoverOrphans } from './recovery.ts';
+import { expireMessage, readdJobs, recoverOrphans } from './recovery.ts';
 import type { LaneTools } from './tools.ts';
 
 /** One mailbox as the engine sees it. */
@@ -38,6 +39,8 @@ export interface OpenLane {
 const LOCK_MILLISECONDS = 15_000;
 const STALLED_LOOK_MILLISECONDS = 15_000;
 const RETRY_STORE_MILLISECONDS = 500;
+/** After Redis was away, for what was under way to have settled. */
+const SETTLED_MILLISECONDS = 1_000;
 /** Time enough for BullMQ to run a retry by itself. */
 const PROMOTE_AFTER_MILLISECONDS = 2_000;
 /** A lane with more retries than this waiting is behind its pace anyway. */
@@ -51,13 +54,13 @@ export async function openLane<Connection>(
   settings: LaneSettings<Connection>,
   lease: string,
   tools: LaneTools,
+  holds: HoldTeller,
 ): Promise<OpenLane> {
   const { mailbox, pace } = settings;
   const { messages, mailboxes, jobs, clock, log } = tools;
   const closing = new AbortController();
   const connections = keepConnections(settings.dialer, settings.connections);
-  await mailboxes.landOrphans(mailbox, pace.windowMilliseconds);
-  await recoverOrphans(mailbox, tools);
+  await recoverOrphans(mailbox, pace.windowMilliseconds, tools);
   const holdKeys = keysFrom(settings.holdKeys);
   await mailboxes.describe(mailbox, holdKeys);
   const gate = await openGate({
@@ -67,25 +70,28 @@ export async function openLane<Connection>(
     digests: settings.loginDigests,
     windowMilliseconds: pace.windowMilliseconds,
     random: tools.chance.random,
-    onHold: (hold, failure, nextProbeInMilliseconds) =>
-      log.warn(
-        { mailbox, hold, failure, nextProbeInMilliseconds: Math.round(nextProbeInMilliseconds) },
-        'Mailbox held',
-      ),
-    onRelease: (hold) => log.info({ mailbox, hold }, 'Mailbox released'),
+    onHold: (hold, failure, nextProbe) => holds.held(mailbox, hold, failure, nextProbe),
+    onRelease: (hold) => holds.released(mailbox, hold),
   });
 
   const window = localWindow(pace.perWindow, pace.windowMilliseconds);
   const timers = new Set<NodeJS.Timeout>();
   /** What frees the place of a running attempt, by its token. */
   const places = new Map<string, () => void>();
+  /** What to call when the attempt of a job that BullMQ gave us has begun. */
+  const jobsInHand = new Map<Ticket, () => void>();
+  const deliveries = new Set<Promise<void>>();
+  /** Results that Redis did not take at once. */
+  let unwritten = 0;
 
   const lane: Lane<Connection> = {
     pass: gate.pass,
     connect: connections.lend,
     giveBack: connections.takeBack,
-    async begin({ messageId, number }, token, trial) {
-      const wait = window.wait();
+    async begin(ticket, token, trial) {
+      const { messageId, number } = ticket;
+      // No message is sent whose result could not be written.
+      const wait = unwritten > 0 ? RETRY_STORE_MILLISECONDS : window.wait();
       if (wait > 0) return { kind: 'wait', milliseconds: wait };
       const permit = await persistently(
         () =>
@@ -103,7 +109,10 @@ export async function openLane<Connection>(
         (error) => log.warn({ mailbox, messageId, error }, 'Could not begin yet; trying again'),
         closing.signal,
       );
-      if (permit.kind === 'go') places.set(token, window.take());
+      if (permit.kind === 'go') {
+        places.set(token, window.take());
+        jobsInHand.get(ticket)?.();
+      }
       return permit;
     },
     transact: settings.transact,
@@ -114,6 +123,7 @@ export async function openLane<Connection>(
       places.delete(token);
       const pending = record.recipients.filter(({ status }) => status !== 'sent' && status !== 'failed').length;
       const unused = verdict.to === 'unconfirmed' ? 0 : pending - outcome.accepted.length;
+      let isLate = false;
       const moved = await persistently(
         () =>
           messages.move({
@@ -129,8 +139,13 @@ export async function openLane<Connection>(
             ...(verdict.delayMilliseconds !== undefined && { delayMilliseconds: verdict.delayMilliseconds }),
             flight: { counted: true, windowMilliseconds: pace.windowMilliseconds, unusedRecipients: unused },
           }),
-        (error) => log.error({ mailbox, messageId: record.id, error }, 'Result could not be written yet; trying again'),
+        (error) => {
+          if (!isLate) unwritten += 1;
+          isLate = true;
+          log.error({ mailbox, messageId: record.id, error }, 'Result could not be written yet; trying again');
+        },
       );
+      if (isLate) unwritten -= 1;
       const fields = { messageId: record.id, mailbox, attempt: verdict.attempt.number, failure: verdict.failure };
       if (!moved.moved) return log.warn({ ...fields, status: moved.status }, 'Message had moved on; result dropped');
       log.info({ ...fields, response: verdict.attempt.reply?.response }, `Message ${verdict.to}`);
@@ -139,6 +154,8 @@ export async function openLane<Connection>(
       await jobs
         .add(mailbox, next, verdict.delayMilliseconds)
         .catch((error) => log.warn({ error }, 'Job not added yet'));
+      // The worker may have found the queue empty meanwhile, or not know of the delay.
+      tools.backends.wake(mailbox);
       if (verdict.delayMilliseconds) promoteInTime(next, verdict.delayMilliseconds);
     },
     async expire({ messageId }) {
@@ -159,15 +176,38 @@ export async function openLane<Connection>(
     timers.add(timer);
   }
 
+  /**
+   * Delivers, and resolves when the attempt has begun or there is none. Then the job is over: the message is `sending`,
+   * and what becomes of it is between its record and the lane. BullMQ finishes the job and fetches the next one while
+   * the attempt runs.
+   */
+  function untilBegun(ticket: Ticket): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let hasBegun = false;
+      jobsInHand.set(ticket, () => {
+        hasBegun = true;
+        jobsInHand.delete(ticket);
+        resolve();
+      });
+      const delivery = deliver(ticket, lane, tools.chance)
+        .then(resolve, (error) => {
+          if (!(error instanceof LaneClosed))
+            log.error({ mailbox, messageId: ticket.messageId, error }, 'Delivery stopped unexpectedly');
+          if (!hasBegun) reject(error);
+        })
+        .finally(() => {
+          jobsInHand.delete(ticket);
+          deliveries.delete(delivery);
+        });
+      deliveries.add(delivery);
+    });
+  }
+
   async function process(job: Job<JobData>, token?: string): Promise<void> {
-    const ticket = ticketOf(job.data);
     try {
-      await deliver(ticket, lane, tools.chance);
+      await untilBegun(ticketOf(job.data));
     } catch (error) {
-      if (!(error instanceof LaneClosed)) {
-        log.error({ mailbox, messageId: ticket.messageId, error }, 'Delivery stopped unexpectedly; tried again later');
-        throw error;
-      }
+      if (!(error instanceof LaneClosed)) throw error;
       await job.moveToWait(token);
       throw new WaitingError();
     }
@@ -191,6 +231,24 @@ export async function openLane<Connection>(
   );
   worker.on('error', (error) => log.warn({ mailbox, error }, 'Queue had trouble'));
 
+  /** A job that BullMQ fetched in an answer that was lost is in nobody's hands until its lock has run out. */
+  async function readdLostJobs(): Promise<void> {
+    await sleep(SETTLED_MILLISECONDS, closing.signal);
+    const active = await jobs.active(mailbox);
+    await sleep(0, closing.signal);
+    const isInHand = (ticket: Ticket) =>
+      [...jobsInHand.keys()].some((mine) => mine.messageId === ticket.messageId && mine.number === ticket.number);
+    const lost = active.filter((ticket) => !isInHand(ticket));
+    await readdJobs(mailbox, lost, tools);
+    tools.backends.wake(mailbox);
+  }
+  const reconnected = () => {
+    readdLostJobs().catch((error) => {
+      if (!(error instanceof LaneClosed)) log.warn({ mailbox, error }, 'Lost jobs not looked for');
+    });
+  };
+  tools.redis.on('ready', reconnected);
+
   return {
     mailbox,
     wake: () => tools.backends.wake(mailbox),
@@ -200,8 +258,11 @@ export async function openLane<Connection>(
     async close(graceMilliseconds) {
       closing.abort();
       gate.close();
+      connections.stop();
+      tools.redis.off('ready', reconnected);
       for (const timer of timers) clearTimeout(timer);
-      await Promise.race([worker.close(), sleep(graceMilliseconds)]);
+      const finished = worker.close().then(() => Promise.all(deliveries));
+      await Promise.race([finished, sleep(graceMilliseconds)]);
       await connections.close();
     },
   };

@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { holdTeller } from './hold-teller.ts';
 import { type LaneSettings, type OpenLane, openLane } from './lane.ts';
 import type { LaneTools } from './tools.ts';
 
@@ -14,36 +15,40 @@ export interface LanesOptions<Connection> {
   tools: LaneTools;
   /** A connection of its own: a subscriber can do nothing else. */
   subscriber: Redis;
-  channels: { wake: string; changed: string };
+  /** Where mailboxes that have something to do are named, and holds (`hold:<key>`) that changed. */
+  channel: string;
 }
 
 /** Taken over this long after its owner died; renewed three times as often. */
-const LEASE_MILLISECONDS = 6_000;
-const RENEW_MILLISECONDS = 2_000;
-/** A lost wake-up is made up for this soon. */
-const LOOK_MILLISECONDS = 1_000;
+const LEASE_MILLISECONDS = 3_000;
+const RENEW_MILLISECONDS = 1_000;
+/** A lost wake-up is made up for, and a lane without an owner seen, this soon. */
+const LOOK_MILLISECONDS = 500;
 /** An idle lane is closed, so that a thousand configured mailboxes cost what the busy ones do. */
 const IDLE_MILLISECONDS = 15_000;
 /** A message that came just as its idle lane was closing is finished first. */
 const IDLE_GRACE_MILLISECONDS = 60_000;
 /** A hold that somebody ended unheard, while the subscription was down without either end knowing, is read again. */
 const HOLDS_MILLISECONDS = 15_000;
-/** A process that drives many lanes already lets another one be first. */
+/** A process that drives or takes many lanes already lets another one be first. */
 const POLITENESS_MILLISECONDS = 15;
+const MOST_POLITENESS_MILLISECONDS = 300;
 
 interface Owned {
   lane: OpenLane;
   lease: string;
-  renewedAt: number;
   busyAt: number;
 }
 
 /** Drives, of the configured mailboxes that have something to do, those whose lease this process gets. */
 export async function driveLanes<Connection>(options: LanesOptions<Connection>): Promise<Lanes> {
-  const { owner, tools, subscriber, channels } = options;
+  const { owner, tools, subscriber, channel } = options;
   const { mailboxes: store, log } = tools;
   const settings = new Map(options.mailboxes.map((each) => [each.mailbox, each]));
   const owned = new Map<string, Owned>();
+  /** By mailbox: of open lanes, of those being opened, and of those being closed, in which something may still run. */
+  const leases = new Map<string, string>();
+  const holds = holdTeller(log);
   const taking = new Set<string>();
   let epoch = 0;
   let over = false;
@@ -53,16 +58,18 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
     if (!setting || over || owned.has(mailbox) || taking.has(mailbox)) return;
     taking.add(mailbox);
     try {
-      await pause(owned.size * POLITENESS_MILLISECONDS);
+      const others = owned.size + taking.size - 1;
+      await pause(Math.min(others * POLITENESS_MILLISECONDS, MOST_POLITENESS_MILLISECONDS));
       epoch += 1;
       const lease = `${owner}-${epoch}`;
-      const takenAt = performance.now();
       if (over || !(await store.takeLease(mailbox, lease, LEASE_MILLISECONDS))) return;
-      const lane = await openLane(setting, lease, tools).catch(async (error) => {
+      leases.set(mailbox, lease);
+      const lane = await openLane(setting, lease, tools, holds).catch(async (error) => {
+        leases.delete(mailbox);
         await store.releaseLease(mailbox, lease);
         throw error;
       });
-      owned.set(mailbox, { lane, lease, renewedAt: takenAt, busyAt: performance.now() });
+      owned.set(mailbox, { lane, lease, busyAt: performance.now() });
       log.info({ mailbox }, 'Lane opened');
     } catch (error) {
       log.warn({ mailbox, error }, 'Lane not opened; tried again soon');
@@ -74,12 +81,8 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
   async function letGo(mailbox: string, mine: Owned, graceMilliseconds: number): Promise<void> {
     owned.delete(mailbox);
     taking.add(mailbox);
-    // What still runs must stay this process's: a new owner would take it for left behind.
-    const keeping = setInterval(() => {
-      store.takeLease(mailbox, mine.lease, LEASE_MILLISECONDS).catch(() => undefined);
-    }, RENEW_MILLISECONDS);
     await mine.lane.close(graceMilliseconds).catch((error) => log.warn({ mailbox, error }, 'Lane closed badly'));
-    clearInterval(keeping);
+    leases.delete(mailbox);
     await store.releaseLease(mailbox, mine.lease).catch(() => undefined);
     // Whoever waits for it need not wait for its next look.
     await store.wake(mailbox).catch(() => undefined);
@@ -87,17 +90,21 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
     log.info({ mailbox }, 'Lane closed');
   }
 
-  async function renew(mailbox: string, mine: Owned): Promise<void> {
-    const askedAt = performance.now();
-    const answer = await store.takeLease(mailbox, mine.lease, LEASE_MILLISECONDS).catch(() => 'unknown' as const);
-    if (answer === 'renewed') mine.renewedAt = askedAt;
-    // Taken anew: it had run out, perhaps unnoticed by anybody else; the recovery of a new owner sees to what is left.
-    if (answer === 'taken' || answer === undefined) await letGo(mailbox, mine, 0);
+  /** All in one step. */
+  async function renew(): Promise<void> {
+    const wanted = [...leases].map(([mailbox, id]) => ({ mailbox, id }));
+    const answers = await store.takeLeases(wanted, LEASE_MILLISECONDS);
+    for (const [index, { mailbox, id }] of wanted.entries()) {
+      const mine = owned.get(mailbox);
+      // It had run out, and somebody else has it or had it; the recovery of a new owner sees to what is left.
+      if (answers[index] !== 'renewed' && mine?.lease === id) void letGo(mailbox, mine, 0);
+    }
   }
 
   async function look(): Promise<void> {
-    const busy = new Set(await store.busy());
-    for (const mailbox of busy) void take(mailbox);
+    const found = await store.look();
+    for (const { mailbox, isDriven } of found) if (!isDriven) void take(mailbox);
+    const busy = new Set(found.map(({ mailbox }) => mailbox));
     const now = performance.now();
     for (const [mailbox, mine] of owned) {
       if (busy.has(mailbox)) mine.busyAt = now;
@@ -109,28 +116,28 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
     lane.refreshHold(holdKey).catch((error) => log.warn({ mailbox: lane.mailbox, error }, 'Hold not read yet'));
   }
 
-  subscriber.on('message', (channel: string, payload: string) => {
-    if (channel === channels.wake) {
-      const mine = owned.get(payload);
-      if (mine) mine.lane.wake();
-      else void take(payload);
-    } else if (payload.startsWith('hold:')) {
+  subscriber.on('message', (_channel: string, payload: string) => {
+    if (payload.startsWith('hold:')) {
       for (const { lane } of owned.values()) refresh(lane, payload.slice('hold:'.length));
+      return;
     }
+    const mine = owned.get(payload);
+    if (mine) mine.lane.wake();
+    else void take(payload);
   });
   const refreshAll = () => {
     for (const { lane } of owned.values()) refresh(lane);
   };
   // What was said while the subscription was down went unheard.
   subscriber.on('ready', refreshAll);
-  await subscriber.subscribe(channels.wake, channels.changed);
+  await subscriber.subscribe(channel);
   const refreshing = setInterval(() => {
     refreshAll();
     // An unanswered ping is what makes the client notice that the other end is gone.
     subscriber.ping().catch(() => undefined);
   }, HOLDS_MILLISECONDS);
   const renewing = setInterval(() => {
-    for (const [mailbox, mine] of owned) void renew(mailbox, mine);
+    renew().catch((error) => log.warn({ error }, 'Leases not renewed yet'));
   }, RENEW_MILLISECONDS);
   const looking = setInterval(() => {
     look().catch((error) => log.warn({ error }, 'Could not look for work'));
@@ -140,8 +147,9 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
   return {
     async close(graceMilliseconds) {
       over = true;
-      for (const timer of [renewing, looking, refreshing]) clearInterval(timer);
+      for (const timer of [looking, refreshing]) clearInterval(timer);
       await Promise.all([...owned].map(([mailbox, mine]) => letGo(mailbox, mine, graceMilliseconds)));
+      clearInterval(renewing);
     },
   };
 }

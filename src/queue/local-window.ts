@@ -19,6 +19,7 @@ export function localWindow(
   let freeAt: number[] = [];
   return {
     wait() {
+      if (freeAt.length + running < perWindow) return 0;
       const now = monotonic();
       freeAt = freeAt.filter((at) => at > now);
       if (freeAt.length + running < perWindow) return 0;

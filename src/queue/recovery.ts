@@ -1,23 +1,47 @@
+import type { Ticket } from '../gateway/deliver.ts';
 import { expiredFailure, recoverSending } from '../gateway/recover.ts';
 import type { LaneTools } from './tools.ts';
 
 /** What a dead owner left: messages that were being sent, and jobs that were active. */
-export async function recoverOrphans(mailbox: string, tools: LaneTools): Promise<void> {
-  const { messages, jobs } = tools;
-  for (const id of await messages.sending(mailbox)) await recoverMessage(id, tools);
-  for (const ticket of await jobs.active(mailbox)) {
-    const number = await messages.reticket(ticket.messageId, ticket.number);
-    if (number) await jobs.add(mailbox, { ...ticket, number });
-  }
+export async function recoverOrphans(mailbox: string, windowMilliseconds: number, tools: LaneTools): Promise<void> {
+  const sending = await tools.messages.sending(mailbox);
+  await Promise.all(sending.map((id) => recoverMessage(id, tools, windowMilliseconds)));
+  await readdJobs(mailbox, await tools.jobs.active(mailbox), tools);
 }
 
-/** Takes a `sending` message out of the hands of a dead attempt. */
-export async function recoverMessage(id: string, { messages, jobs, chance, log }: LaneTools): Promise<void> {
+/** Gives the messages of jobs that nobody runs new ones at once, instead of when their locks have run out. */
+export async function readdJobs(mailbox: string, tickets: Ticket[], { messages, jobs }: LaneTools): Promise<void> {
+  await Promise.all(
+    tickets.map(async (ticket) => {
+      const number = await messages.reticket(ticket.messageId, ticket.number);
+      if (number) await jobs.add(mailbox, { ...ticket, number });
+    }),
+  );
+}
+
+/**
+ * Takes a `sending` message out of the hands of a dead attempt.
+ *
+ * @param windowMilliseconds for so long the attempt takes a place of the window, since nobody knows whether it counts
+ */
+export async function recoverMessage(
+  id: string,
+  { messages, jobs, chance, log }: LaneTools,
+  windowMilliseconds?: number,
+): Promise<void> {
   const record = await messages.find(id);
   if (record?.status !== 'sending' || !record.attemptToken) return;
   const recovery = recoverSending(record, chance.now());
   const { mailbox } = record;
-  const moved = await messages.move({ id, mailbox, from: ['sending'], token: record.attemptToken, ...recovery });
+  const flight = windowMilliseconds !== undefined && { counted: true, windowMilliseconds, unusedRecipients: 0 };
+  const moved = await messages.move({
+    id,
+    mailbox,
+    from: ['sending'],
+    token: record.attemptToken,
+    ...recovery,
+    ...(flight && { flight }),
+  });
   if (!moved.moved) return;
   log.warn({ messageId: id, mailbox, attempt: recovery.attempt.number }, `Message of a dead worker ${recovery.to}`);
   if (recovery.to === 'queued')

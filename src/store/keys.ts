@@ -6,8 +6,6 @@ export interface Keys {
   prefix: string;
   message(id: string): string;
   mime(id: string): string;
-  attempts(id: string): string;
-  events(id: string): string;
   idempotency(callerId: string, keyDigest: string): string;
   /** Sorted set: unfinished messages by the time the sweeper should look at them. */
   due: string;
@@ -15,13 +13,11 @@ export interface Keys {
   busy: string;
   /** Hash: number of messages by `status|mailbox`. */
   counts: string;
-  /** Set: ids of the messages of a mailbox that are `sending`. */
+  /** Set: ids of the messages of a mailbox that are `sending`: each takes a place of the window while it is. */
   sending(mailbox: string): string;
-  /** Sorted set: places of the sliding window that are taken, by the time they are free again. */
+  /** Sorted set: places of the sliding window that are taken after a reply, by the time they are free again. */
   permits(mailbox: string): string;
-  /** Sorted set: attempts that run now, by their start. */
-  flights(mailbox: string): string;
-  /** Hash: recipients sent to, by slice of the last 24 hours. */
+  /** Hash: recipients sent to, by slice of the last 24 hours, with their `sum` and the slice it was `summedIn`. */
   day(mailbox: string): string;
   /** Hash: what is known of a mailbox: which holds concern it, how many messages it was given and has done with. */
   mailbox(mailbox: string): string;
@@ -34,7 +30,7 @@ export interface Keys {
   owner(mailbox: string): string;
   /** Pub/Sub: ids of messages, or `hold:` and the key of a hold, that changed. */
   changed: string;
-  /** Pub/Sub: mailboxes that have something to do. */
+  /** Pub/Sub for the engine: mailboxes that have something to do, and `hold:` and the key of a hold that changed. */
   wake: string;
   /** Written to find out whether writing works. */
   probe: string;
@@ -48,15 +44,12 @@ export function keysOf(prefix: string): Keys {
     prefix,
     message: under('message'),
     mime: under('mime'),
-    attempts: under('attempts'),
-    events: under('events'),
     idempotency: (callerId, keyDigest) => `${prefix}:idempotency:${callerId}:${keyDigest}`,
     due: `${prefix}:due`,
     busy: `${prefix}:busy`,
     counts: `${prefix}:counts`,
     sending: under('sending'),
     permits: under('permits'),
-    flights: under('flights'),
     day: under('day'),
     mailbox: under('mailbox'),
     holds: `${prefix}:holds`,

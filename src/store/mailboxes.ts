@@ -6,6 +6,11 @@ import { recipientsSince } from './messages.ts';
 import type { Scripted } from './redis.ts';
 
 export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore {
+  /** Readers listen for what changes in messages; the engine, which need not hear of every message, for its own. */
+  async function tellOfHold(key: string): Promise<void> {
+    await Promise.all([redis.publish(keys.changed, `hold:${key}`), redis.publish(keys.wake, `hold:${key}`)]);
+  }
+
   return {
     async holds(holdKeys) {
       const values = await redis.hmget(keys.holds, ...holdKeys);
@@ -30,7 +35,7 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       const now = await this.now();
       const [taken, running, day] = await Promise.all([
         redis.zcount(keys.permits(mailbox), String(now), '+inf'),
-        redis.zcard(keys.flights(mailbox)),
+        redis.scard(keys.sending(mailbox)),
         redis.hgetall(keys.day(mailbox)),
       ]);
       return { inWindow: taken + running, recipientsToday: recipientsSince(day, now) };
@@ -50,30 +55,49 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
     },
     async setHold(key, hold) {
       await redis.hset(keys.holds, key, JSON.stringify(hold));
-      await redis.publish(keys.changed, `hold:${key}`);
+      await tellOfHold(key);
     },
     async clearHold(key) {
       await redis.hdel(keys.holds, key);
-      await redis.publish(keys.changed, `hold:${key}`);
+      await tellOfHold(key);
     },
     async describe(mailbox, holdKeys) {
       await redis.hset(keys.mailbox(mailbox), 'holdKeys', JSON.stringify(holdKeys));
     },
-    claimTrial: async (key, owner, milliseconds) =>
-      (await redis.takeLease(keys.trial(key), `${keys.trial(key)}:last`, owner, String(milliseconds))) !== 0,
+    async claimTrial(key, owner, milliseconds) {
+      const [taken] = await redis.takeLeases(
+        2,
+        keys.trial(key),
+        `${keys.trial(key)}:last`,
+        String(milliseconds),
+        owner,
+      );
+      return taken !== 0;
+    },
     endTrial: (key, owner) => redis.releaseLease(keys.trial(key), owner),
     async now(): Promise<number> {
       const [seconds, microseconds] = await redis.time();
       return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
     },
-    takeLease: async (mailbox: string, id: string, milliseconds: number): Promise<'taken' | 'renewed' | undefined> => {
-      const answer = await redis.takeLease(keys.lease(mailbox), keys.owner(mailbox), id, String(milliseconds));
-      return answer === 1 ? 'taken' : answer === 2 ? 'renewed' : undefined;
+    async takeLease(mailbox, id, milliseconds) {
+      const [answer] = await this.takeLeases([{ mailbox, id }], milliseconds);
+      return answer;
+    },
+    async takeLeases(wanted, milliseconds) {
+      if (wanted.length === 0) return [];
+      const names = wanted.flatMap(({ mailbox }) => [keys.lease(mailbox), keys.owner(mailbox)]);
+      const ids = wanted.map(({ id }) => id);
+      const answers = await redis.takeLeases(names.length, ...names, String(milliseconds), ...ids);
+      return answers.map((answer) => (answer === 1 ? 'taken' : answer === 2 ? 'renewed' : undefined));
     },
     releaseLease: (mailbox: string, id: string) => redis.releaseLease(keys.lease(mailbox), id),
-    landOrphans: (mailbox: string, windowMilliseconds: number) =>
-      redis.landOrphans(keys.flights(mailbox), keys.permits(mailbox), String(windowMilliseconds)),
-    busy: () => redis.zrange(keys.busy, '0', '-1'),
+    async look() {
+      const found = await redis.lookForWork(keys.busy, keys.lease(''));
+      return Array.from({ length: found.length / 2 }, (_, i) => ({
+        mailbox: String(found[2 * i]),
+        isDriven: found[2 * i + 1] === 1,
+      }));
+    },
     isBusy: async (mailbox: string) => (await redis.zscore(keys.busy, mailbox)) !== null,
     wake: (mailbox: string) => redis.publish(keys.wake, mailbox),
   };

@@ -32,41 +32,31 @@ export interface Retention {
 const FIRST_LOOK = 15_000;
 /** How long after its time the sweeper looks after a message that should have moved on by itself. */
 const NEXT_LOOK = 30_000;
-/** More than the deadline of the longest transaction. */
-const LONGEST_ATTEMPT = 3_600_000;
 /** The rolling day is counted in slices, each freed when all of it is older than 24 hours: never too early. */
 const DAY_SLICE = 600_000;
 const DAY_SLICES = 144;
 
 /** Message records, their content and every move they make. Throws what ioredis throws when Redis cannot be asked. */
 export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Retention): MessageStore {
-  const kept = { record: retention.recordMilliseconds, content: 0 };
-  const retain = {
-    sent: kept,
-    partiallySent: kept,
-    canceled: kept,
-    failed: { ...kept, content: retention.failedContentMilliseconds },
-  };
-
-  function scriptKeys(id: string, mailbox: string): string[] {
-    return [
-      keys.message(id),
-      keys.mime(id),
-      keys.attempts(id),
-      keys.events(id),
-      keys.due,
-      keys.busy,
-      keys.counts,
-      keys.sending(mailbox),
-      keys.permits(mailbox),
-      keys.flights(mailbox),
-      keys.day(mailbox),
-      keys.mailbox(mailbox),
-      keys.lease(mailbox),
-      keys.message(id),
-      keys.holds,
-    ];
-  }
+  const beginKeys = perMailbox((mailbox) => [
+    keys.counts,
+    keys.sending(mailbox),
+    keys.permits(mailbox),
+    keys.day(mailbox),
+    keys.lease(mailbox),
+    keys.holds,
+  ]);
+  const moveKeys = perMailbox((mailbox) => [
+    keys.due,
+    keys.busy,
+    keys.counts,
+    keys.sending(mailbox),
+    keys.permits(mailbox),
+    keys.day(mailbox),
+    keys.mailbox(mailbox),
+  ]);
+  const keepRecord = String(retention.recordMilliseconds);
+  const keepFailedContent = String(retention.failedContentMilliseconds);
 
   const idempotencyKeyOf = (callerId: string, key: string) =>
     keys.idempotency(callerId, createHash('sha256').update(key).digest('hex'));
@@ -120,92 +110,73 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
   }
 
   async function findWithSurroundings(id: string) {
-    const found = await redis.readMessage(keys.message(id), keys.attempts(id), keys.prefix);
+    const found = await redis.readMessage(keys.message(id), keys.prefix);
     const fields = found && pairs(found[0]);
     const record = fields ? recordOf(id, fields) : undefined;
     if (!found || !fields || !record) return undefined;
-    const [, attempts, hold, left] = found;
+    const [, hold, left] = found;
     return {
       record,
-      attempts: attempts.map((each, index) => ({ ...(JSON.parse(each) as Attempt), number: index + 1 })),
+      attempts: attemptsOf(fields),
       ahead: Math.max(0, Number(fields.place) - 1 - Number(left)),
       ...(hold && { hold: JSON.parse(hold) as Hold }),
     };
   }
 
   async function timeline(id: string) {
-    const found = await redis
-      .multi()
-      .hmget(keys.message(id), 'callerId', 'revision', 'acceptedAt')
-      .lrange(keys.events(id), 0, -1)
-      .exec();
-    const [[, about] = [], [, told] = []] = found ?? [];
-    const [callerId, revision, acceptedAt] = (about ?? []) as (string | null)[];
-    if (!callerId || !revision) return undefined;
-    const events = ((told ?? []) as string[]).map((each) => JSON.parse(each) as MoveTold);
-    // That it was accepted is written in the record alone.
-    if (events.length + 1 === Number(revision)) events.unshift({ number: 1, at: Number(acceptedAt), status: 'queued' });
-    // Each move is told once, so that the last one's number is the revision, also where the first ones are not kept.
-    const earlier = Number(revision) - events.length;
-    return { callerId, events: events.map((each, index) => ({ ...each, number: earlier + index + 1 })) };
+    const fields = await redis.hgetall(keys.message(id));
+    return fields.callerId ? { callerId: fields.callerId, events: eventsOf(fields) } : undefined;
   }
 
   async function begin(request: Begin): Promise<Permit> {
     const { id, mailbox, pace } = request;
-    const order = {
+    const answer = await redis.beginAttemptBuffer(
+      keys.message(id),
+      keys.mime(id),
+      ...beginKeys(mailbox),
       id,
       mailbox,
-      changed: keys.changed,
-      ticket: request.ticket,
-      token: request.token,
-      lease: request.lease,
-      trial: request.trial,
-      holdKeys: request.holdKeys,
-      ignoreExpiry: request.ignoreExpiry,
-      window: pace.windowMilliseconds,
-      perWindow: pace.perWindow,
-      perDay: pace.recipientsPerDay,
-      daySlice: DAY_SLICE,
-      daySlices: DAY_SLICES,
-      longestAttempt: LONGEST_ATTEMPT,
-    };
-    const answer = await redis.beginAttemptBuffer(...scriptKeys(id, mailbox), JSON.stringify(order));
+      keys.changed,
+      String(request.ticket),
+      request.token,
+      request.lease,
+      request.trial ? '1' : '0',
+      request.ignoreExpiry ? '1' : '0',
+      String(pace.windowMilliseconds),
+      String(pace.perWindow),
+      String(pace.recipientsPerDay),
+      String(DAY_SLICE),
+      String(DAY_SLICES),
+      ...request.holdKeys,
+    );
     return permitOf(id, answer);
   }
 
   async function move(request: Move): Promise<Moved> {
-    const { id, mailbox, to, flight } = request;
-    const pending = request.recipients?.filter((each) => !isFinal(each.status)).length;
-    const order = {
+    const { id, mailbox, to, flight, delayMilliseconds: delay } = request;
+    const [kind, detail] = await redis.moveMessage(
+      keys.message(id),
+      keys.mime(id),
+      ...moveKeys(mailbox),
       id,
       mailbox,
+      keys.changed,
       to,
-      changed: keys.changed,
-      from: request.from ?? mayMoveTo(to),
-      nextLook: NEXT_LOOK,
-      retain,
-      set: {
-        ...(request.recipients && { recipients: JSON.stringify(request.recipients), pending }),
-        ...(request.failure && { failure: JSON.stringify(request.failure) }),
-        ...(request.attempts !== undefined && { attempts: request.attempts }),
-        ...(request.expiresAt !== undefined && { expiresAt: request.expiresAt }),
-      },
-      clear: [
-        ...(request.clearFailure ? ['failure'] : []),
-        // An attempt that was given up as unconfirmed may still learn its outcome: it keeps its claim.
-        ...(to === 'unconfirmed' ? [] : ['attemptToken', 'slice', 'dotMayHaveLeft']),
-      ],
-      ...(request.token !== undefined && { token: request.token }),
-      ...(request.delayMilliseconds !== undefined && { delay: Math.round(request.delayMilliseconds) }),
-      ...(request.attempt && { attempt: JSON.stringify(request.attempt) }),
-      ...(request.failure && { event: { code: request.failure.code } }),
-      ...(flight && {
-        flight: { counted: flight.counted, window: flight.windowMilliseconds, unused: flight.unusedRecipients },
-      }),
-    };
-    const [kind, ticket] = await redis.moveMessage(...scriptKeys(id, mailbox), JSON.stringify(order));
-    if (kind === 'moved') return { moved: true, ticket: Number(ticket) };
-    return { moved: false, status: (ticket || undefined) as Status | undefined };
+      `|${(request.from ?? mayMoveTo(to)).join('|')}|`,
+      request.token ?? '',
+      request.failure?.code ?? '',
+      request.attempt ? JSON.stringify(request.attempt) : '',
+      delay === undefined ? '' : String(Math.round(delay)),
+      String(NEXT_LOOK),
+      keepRecord,
+      to === 'failed' ? keepFailedContent : '0',
+      flight?.counted ? String(flight.windowMilliseconds) : '',
+      flight ? String(flight.unusedRecipients) : '',
+      clearedBy(request),
+      ...fieldsOf(request),
+    );
+    if (kind === 'moved') return { moved: true, ticket: Number(detail) };
+    return { moved: false, status: (detail || undefined) as Status | undefined };
   }
 
   return {
@@ -222,11 +193,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
     async reticket(id: string, ticket: number): Promise<number | undefined> {
       return (await redis.reticket(keys.message(id), keys.due, String(ticket), id)) || undefined;
     },
-    async due(limit: number): Promise<string[]> {
-      const [seconds, microseconds] = await redis.time();
-      const now = Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
-      return redis.zrangebyscore(keys.due, '-inf', now, 'LIMIT', 0, limit);
-    },
+    claimDue: (limit: number, milliseconds: number) => redis.claimDue(keys.due, limit, milliseconds),
     postpone: (id: string, at: number) => redis.zadd(keys.due, 'XX', at, id),
     forget: (id: string) => redis.zrem(keys.due, id),
   };
@@ -325,12 +292,74 @@ function allQueued(fixed: FixedPart): RecipientState[] {
   return fixed.envelope.recipients.map((address) => ({ address, status: 'queued' }));
 }
 
-function permitOf(id: string, [kind, detail, fields, mime]: (Buffer | Buffer[])[]): Permit {
+/** The part of the keys that is the same for all messages of a mailbox, made once. */
+function perMailbox(make: (mailbox: string) => string[]): (mailbox: string) => string[] {
+  const made = new Map<string, string[]>();
+  return (mailbox) => {
+    const known = made.get(mailbox) ?? make(mailbox);
+    made.set(mailbox, known);
+    return known;
+  };
+}
+
+/** What a move replaces of the record, as field and value in turn. */
+function fieldsOf({ recipients, failure, attempts, expiresAt }: Move): string[] {
+  const fields: string[] = [];
+  if (recipients) {
+    const pending = recipients.filter((each) => !isFinal(each.status)).length;
+    fields.push('recipients', JSON.stringify(recipients), 'pending', String(pending));
+  }
+  if (failure) fields.push('failure', JSON.stringify(failure));
+  if (attempts !== undefined) fields.push('attempts', String(attempts));
+  if (expiresAt !== undefined) fields.push('expiresAt', String(expiresAt));
+  return fields;
+}
+
+function clearedBy({ to, clearFailure }: Move): string {
+  const failure = clearFailure ? 'failure ' : '';
+  // An attempt that was given up as unconfirmed may still learn its outcome: it keeps its claim.
+  return to === 'unconfirmed' ? failure : `${failure}attemptToken slice dotMayHaveLeft`;
+}
+
+/** The timeline as the record keeps it. That it was accepted need not be written: the record says when. */
+function eventsOf(fields: Record<string, string>): MoveTold[] {
+  const first = { number: 1, at: Number(fields.acceptedAt), status: 'queued' as Status };
+  const later = numbered(fields, 'e').map(([number, told]) => {
+    const [at, status, code] = told.split(' ');
+    return { number, at: Number(at), status: status as Status, ...(code && { code }) };
+  });
+  return later[0]?.number === 1 || later.length < Number(fields.revision) - 1 ? later : [first, ...later];
+}
+
+function attemptsOf(fields: Record<string, string>): Attempt[] {
+  return numbered(fields, 'a').map(([, told], index) => ({ ...(JSON.parse(told) as Attempt), number: index + 1 }));
+}
+
+/** The fields that are named so and a number, in the order of their numbers. */
+function numbered(fields: Record<string, string>, name: 'a' | 'e'): [number, string][] {
+  return Object.entries(fields)
+    .flatMap(([field, value]): [number, string][] => {
+      const number = field.startsWith(name) ? Number(field.slice(1)) : Number.NaN;
+      return Number.isInteger(number) ? [[number, value]] : [];
+    })
+    .sort(([one], [other]) => one - other);
+}
+
+function permitOf(id: string, [kind, detail, fixed, recipients, attempts, mime]: (Buffer | null)[]): Permit {
   const name = String(kind);
   if (name === 'wait' || name === 'quota') return { kind: name, milliseconds: Number(String(detail)) };
   if (name !== 'go') return { kind: name as 'void' | 'held' | 'expired' | 'lost' };
-  const record = recordOf(id, pairs(fields as Buffer[]));
-  if (!record || !Buffer.isBuffer(mime)) throw new Error(`Message ${id} has no content`);
+  if (!fixed || !mime) throw new Error(`Message ${id} has no content`);
+  const known = wholeFixed(String(fixed));
+  const { envelope, onUnconfirmed, priority } = known;
+  const record = {
+    id,
+    envelope,
+    onUnconfirmed,
+    priority,
+    attempts: attempts ? Number(String(attempts)) : 0,
+    recipients: recipients ? (JSON.parse(String(recipients)) as RecipientState[]) : allQueued(known),
+  };
   return { kind: 'go', record, mime, startedAt: Number(String(detail)) };
 }
 
@@ -343,5 +372,6 @@ function pairs(flat: (Buffer | string)[]): Record<string, string> {
 /** Recipients of the last 24 hours, by slices: counted as the permit counts them. */
 export function recipientsSince(day: Record<string, string>, now: number): number {
   const oldest = Math.floor(now / DAY_SLICE) - DAY_SLICES;
+  // Of the fields that are no slice, Number makes NaN, which is never as great.
   return Object.entries(day).reduce((sum, [slice, count]) => (Number(slice) >= oldest ? sum + Number(count) : sum), 0);
 }

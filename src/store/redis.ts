@@ -36,30 +36,29 @@ export function connectRedis(url: string, patience: Patience, onError: (error: E
 /** Our scripts as commands. Their replies are Buffers, since one of them carries a message's bytes. */
 export interface Scripted {
   acceptMessages(...args: (string | number | Buffer)[]): Promise<string[][]>;
-  beginAttemptBuffer(...args: (string | number | Buffer)[]): Promise<(Buffer | Buffer[])[]>;
-  moveMessage(...args: (string | number)[]): Promise<string[]>;
-  readMessage(
-    key: string,
-    attempts: string,
-    prefix: string,
-  ): Promise<[string[], string[], string | null, string] | null>;
+  beginAttemptBuffer(...args: string[]): Promise<(Buffer | null)[]>;
+  moveMessage(...args: string[]): Promise<string[]>;
+  readMessage(key: string, prefix: string): Promise<[string[], string | null, string] | null>;
   markDot(key: string, token: string): Promise<number>;
   reticket(key: string, due: string, ticket: string, id: string): Promise<number>;
-  landOrphans(flights: string, permits: string, window: string): Promise<number>;
-  takeLease(key: string, lastOwner: string, id: string, milliseconds: string): Promise<number>;
+  claimDue(due: string, most: number, putOff: number): Promise<string[]>;
+  /** With the number of keys first. */
+  takeLeases(keys: number, ...args: string[]): Promise<number[]>;
+  lookForWork(busy: string, leasePrefix: string): Promise<(string | number)[]>;
   releaseLease(key: string, id: string): Promise<number>;
 }
 
 export function withScripts(redis: Redis): Redis & Scripted {
   // The number of its keys, four for each message, is its first argument.
   redis.defineCommand('acceptMessages', { lua: ACCEPT });
-  redis.defineCommand('beginAttempt', { numberOfKeys: 15, lua: scripts.BEGIN });
-  redis.defineCommand('moveMessage', { numberOfKeys: 15, lua: scripts.MOVE });
-  redis.defineCommand('readMessage', { numberOfKeys: 2, lua: scripts.READ });
+  redis.defineCommand('beginAttempt', { numberOfKeys: 8, lua: scripts.BEGIN });
+  redis.defineCommand('moveMessage', { numberOfKeys: 9, lua: scripts.MOVE });
+  redis.defineCommand('readMessage', { numberOfKeys: 1, lua: scripts.READ });
   redis.defineCommand('markDot', { numberOfKeys: 1, lua: scripts.MARK_DOT });
   redis.defineCommand('reticket', { numberOfKeys: 2, lua: scripts.RETICKET });
-  redis.defineCommand('landOrphans', { numberOfKeys: 2, lua: scripts.LAND_ORPHANS });
-  redis.defineCommand('takeLease', { numberOfKeys: 2, lua: scripts.LEASE });
+  redis.defineCommand('claimDue', { numberOfKeys: 1, lua: scripts.CLAIM_DUE });
+  redis.defineCommand('takeLeases', { lua: scripts.LEASE });
+  redis.defineCommand('lookForWork', { numberOfKeys: 1, lua: scripts.LOOK });
   redis.defineCommand('releaseLease', { numberOfKeys: 1, lua: scripts.RELEASE });
   return redis as unknown as Redis & Scripted;
 }

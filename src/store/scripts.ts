@@ -1,52 +1,18 @@
 /**
  * The atomic steps, in Lua. Redis's clock is the only clock in them, so that processes need not agree on the time.
- *
- * KEYS of every script, in this order: message, mime, attempts, events, due, busy, counts, sending, permits, flights,
- * day, mailbox, lease, idempotency, holds. The names below are what the rest of the code calls them.
+ * The first line of each says its KEYS; the names are what the rest of the code calls them.
  */
-const PRELUDE = `
-local MESSAGE, MIME, ATTEMPTS, EVENTS, DUE, BUSY, COUNTS, SENDING, PERMITS, FLIGHTS, DAY, MAILBOX, LEASE, IDEMPOTENCY, HOLDS =
-  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
+/**
+ * What the steps of delivering share. They take what they need as plain arguments and touch as few keys as they can:
+ * each message pays for them, and Redis does one at a time.
+ */
+const STEPS = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local order = cjson.decode(ARGV[1])
-
--- What the engine still has something to do about; the rest waits for a person or is over.
-local ENGINE = { scheduled = 1, queued = 1, sending = 1, deferred = 1 }
-
-local function transit(from, to)
-  local mailbox = order.mailbox
-  if from then redis.call('HINCRBY', COUNTS, from .. '|' .. mailbox, -1) end
-  redis.call('HINCRBY', COUNTS, to .. '|' .. mailbox, 1)
-  local change = (ENGINE[to] or 0) - (from and ENGINE[from] or 0)
-  if change ~= 0 then
-    redis.call('ZINCRBY', BUSY, change, mailbox)
-    redis.call('ZREMRANGEBYSCORE', BUSY, '-inf', 0)
-    if from then redis.call('HINCRBY', MAILBOX, 'left', -change) end
-  end
-  if to == 'sending' then redis.call('SADD', SENDING, order.id)
-  elseif from == 'sending' then redis.call('SREM', SENDING, order.id) end
-end
-
-local function tell(status, extra)
-  local event = extra or {}
-  event.at = now
-  event.status = status
-  redis.call('RPUSH', EVENTS, cjson.encode(event))
-  redis.call('LTRIM', EVENTS, -500, -1)
-  redis.call('PUBLISH', order.changed, order.id)
-end
-
--- A finished message is kept for a while to be read; its content goes at once unless a person may want it sent again.
-local function keepOrForget(status)
-  local keep = order.retain and order.retain[status]
-  if keep then
-    for _, key in ipairs({ MESSAGE, ATTEMPTS, EVENTS }) do redis.call('PEXPIRE', key, keep.record) end
-    if keep.content > 0 then redis.call('PEXPIRE', MIME, keep.content) else redis.call('DEL', MIME) end
-    redis.call('ZREM', DUE, order.id)
-  else
-    for _, key in ipairs({ MESSAGE, ATTEMPTS, EVENTS, MIME }) do redis.call('PERSIST', key) end
-  end
+-- The timeline is kept in the record itself, as \`e<revision>\` = \`<time> <status> [<code>]\`; of a very long one, its end.
+local function told(fields, revision, event)
+  fields[#fields + 1] = 'e' .. revision
+  fields[#fields + 1] = now .. ' ' .. event
 end
 `;
 
@@ -54,65 +20,85 @@ end
  * Leave to start one attempt now, and the move to `sending`, in one step. A place in the sliding window is taken while
  * the attempt runs and for one window after its reply, since nobody outside Microsoft knows when it counts.
  */
-export const BEGIN = `${PRELUDE}
-local m = redis.call('HMGET', MESSAGE, 'status', 'ticket', 'pending', 'expiresAt', 'attemptToken', 'updatedAt')
+export const BEGIN = `${STEPS}
+local MESSAGE, MIME, COUNTS, SENDING, PERMITS, DAY, LEASE, HOLDS = unpack(KEYS)
+local id, mailbox, changed, ticket, token, lease, trial, ignoreExpiry = unpack(ARGV, 1, 8)
+local window, perWindow, perDay, daySlice, daySlices = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
+local FIRST_HOLD_KEY = 14
+
+local m = redis.call('HMGET', MESSAGE, 'status', 'ticket', 'pending', 'expiresAt', 'attemptToken', 'updatedAt',
+  'revision', 'nextAttemptAt', 'dotMayHaveLeft', 'fixed', 'recipients', 'attempts')
+local status, revision = m[1], m[7]
 -- The answer was lost on its way and the step is repeated.
-if m[1] == 'sending' and m[5] == order.token then
-  return { 'go', m[6], redis.call('HGETALL', MESSAGE), redis.call('GET', MIME) }
+if status == 'sending' and m[5] == token then
+  return { 'go', m[6], m[10], m[11], m[12], redis.call('GET', MIME) }
 end
-if not m[1] or (m[1] ~= 'queued' and m[1] ~= 'deferred') or tonumber(m[2]) ~= order.ticket then return { 'void' } end
-if redis.call('GET', LEASE) ~= order.lease then return { 'lost' } end
-if tonumber(m[4]) <= now and not order.ignoreExpiry then return { 'expired' } end
-if not order.trial then
-  for _, key in ipairs(order.holdKeys) do
-    if redis.call('HEXISTS', HOLDS, key) == 1 then return { 'held' } end
+if (status ~= 'queued' and status ~= 'deferred') or m[2] ~= ticket then return { 'void' } end
+if redis.call('GET', LEASE) ~= lease then return { 'lost' } end
+if tonumber(m[4]) <= now and ignoreExpiry == '0' then return { 'expired' } end
+if trial == '0' and ARGV[FIRST_HOLD_KEY] then
+  for _, hold in ipairs(redis.call('HMGET', HOLDS, unpack(ARGV, FIRST_HOLD_KEY))) do
+    if hold then return { 'held' } end
   end
 end
 
-local window, recipients = order.window, tonumber(m[3])
-redis.call('ZREMRANGEBYSCORE', PERMITS, '-inf', now)
--- Only a clock that was set back can leave a place taken for longer than a window: it counts from now on.
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', PERMITS, '(' .. (now + window), '+inf')) do
-  redis.call('ZADD', PERMITS, now + window, member)
-end
-local running = redis.call('ZCARD', FLIGHTS)
-if redis.call('ZCARD', PERMITS) + running >= order.perWindow then
-  local first = redis.call('ZRANGE', PERMITS, 0, 0, 'WITHSCORES')
-  -- Where every place is taken by a running attempt, the next reply frees one a window later; look again soon.
-  return { 'wait', tostring(first[2] and (first[2] - now) or math.min(window, 1000)) }
+local running = redis.call('SCARD', SENDING)
+if redis.call('ZCARD', PERMITS) + running >= perWindow then
+  redis.call('ZREMRANGEBYSCORE', PERMITS, '-inf', now)
+  -- Only a clock that was set back can leave a place taken for longer than a window: it counts from now on.
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', PERMITS, '(' .. (now + window), '+inf')) do
+    redis.call('ZADD', PERMITS, now + window, member)
+  end
+  if redis.call('ZCARD', PERMITS) + running >= perWindow then
+    local first = redis.call('ZRANGE', PERMITS, 0, 0, 'WITHSCORES')
+    -- Where every place is taken by a running attempt, the next reply frees one a window later; look again soon.
+    return { 'wait', tostring(first[2] and (first[2] - now) or math.min(window, 1000)) }
+  end
 end
 
-local slice = math.floor(now / order.daySlice)
-local oldest, used, firstUsed = slice - order.daySlices, 0, nil
-local slices = redis.call('HGETALL', DAY)
-for i = 1, #slices, 2 do
-  local number = tonumber(slices[i])
-  if number < oldest then redis.call('HDEL', DAY, slices[i])
-  else
-    if number > slice + 1 then
-      -- Only a clock that was set back can leave it there: it counts from now on.
-      redis.call('HINCRBY', DAY, slice, slices[i + 1])
-      redis.call('HDEL', DAY, slices[i])
-      number = slice
+local recipients, slice = tonumber(m[3]), math.floor(now / daySlice)
+-- Adds up the slices of the last 24 hours, and frees those that are older. @returns their sum, and the oldest of them
+local function countDay()
+  local used, first = 0, nil
+  local slices = redis.call('HGETALL', DAY)
+  for i = 1, #slices, 2 do
+    local number, count = tonumber(slices[i]), slices[i + 1]
+    if number and number < slice - daySlices then redis.call('HDEL', DAY, slices[i])
+    elseif number then
+      if number > slice + 1 then
+        -- Only a clock that was set back can leave it there: it counts from now on.
+        redis.call('HINCRBY', DAY, slice, count)
+        redis.call('HDEL', DAY, slices[i])
+        number = slice
+      end
+      used = used + tonumber(count)
+      if not first or number < first then first = number end
     end
-    used = used + tonumber(slices[i + 1])
-    if not firstUsed or number < firstUsed then firstUsed = number end
   end
+  redis.call('HSET', DAY, 'sum', used, 'summedIn', slice)
+  return used, first
 end
-if used + recipients > order.perDay then
-  local free = firstUsed and (firstUsed + order.daySlices + 1) * order.daySlice - now or order.daySlice
+-- The sum is kept, and made anew when a slice has passed.
+local day = redis.call('HMGET', DAY, 'sum', 'summedIn')
+local used = day[2] == tostring(slice) and tonumber(day[1]) or countDay()
+if used + recipients > perDay then
+  local _, first = countDay()
+  local free = first and (first + daySlices + 1) * daySlice - now or daySlice
   return { 'quota', tostring(math.max(free, 1000)) }
 end
 
-redis.call('ZADD', FLIGHTS, now, order.token)
 redis.call('HINCRBY', DAY, slice, recipients)
-redis.call('HSET', MESSAGE, 'status', 'sending', 'attemptToken', order.token, 'slice', slice, 'updatedAt', now)
-redis.call('HDEL', MESSAGE, 'dotMayHaveLeft', 'nextAttemptAt')
-redis.call('HINCRBY', MESSAGE, 'revision', 1)
-redis.call('ZADD', DUE, now + order.longestAttempt, order.id)
-transit(m[1], 'sending')
-tell('sending')
-return { 'go', tostring(now), redis.call('HGETALL', MESSAGE), redis.call('GET', MIME) }
+redis.call('HINCRBY', DAY, 'sum', recipients)
+revision = revision + 1
+local set = { 'status', 'sending', 'attemptToken', token, 'slice', slice, 'updatedAt', now, 'revision', revision }
+told(set, revision, 'sending')
+redis.call('HSET', MESSAGE, unpack(set))
+if m[8] or m[9] then redis.call('HDEL', MESSAGE, 'dotMayHaveLeft', 'nextAttemptAt') end
+redis.call('HINCRBY', COUNTS, status .. '|' .. mailbox, -1)
+redis.call('HINCRBY', COUNTS, 'sending|' .. mailbox, 1)
+redis.call('SADD', SENDING, id)
+redis.call('PUBLISH', changed, id)
+return { 'go', tostring(now), m[10], m[11], m[12], redis.call('GET', MIME) }
 `;
 
 /** Written before the final dot may leave; refused to whoever no longer holds the message. */
@@ -126,51 +112,81 @@ return 1
 `;
 
 /**
- * One checked move. Changes nothing unless the message is in one of \`order.from\` and, where a token is named, in that
- * token's hands. Gives back the places and recipients that the attempt did not use.
+ * One checked move. Changes nothing unless the message is in one of the statuses `from` and, where a token is named, in
+ * that token's hands. Gives back the recipients that the attempt did not use. What follows the fixed arguments is set.
  */
-export const MOVE = `${PRELUDE}
-local m = redis.call('HMGET', MESSAGE, 'status', 'attemptToken', 'slice', 'ticket', 'settledBy')
+export const MOVE = `${STEPS}
+local MESSAGE, MIME, DUE, BUSY, COUNTS, SENDING, PERMITS, DAY, MAILBOX = unpack(KEYS)
+local id, mailbox, changed, to, from, token, code, attempt = unpack(ARGV, 1, 8)
+local delay, nextLook, keepRecord, keepContent = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+local window, unused, cleared = tonumber(ARGV[13]), tonumber(ARGV[14]), ARGV[15]
+local FIRST_FIELD = 16
+local MOST_EVENTS, MOST_ATTEMPTS = 500, 100
+-- What the engine still has something to do about; the rest waits for a person or is over.
+local ENGINE = { scheduled = 1, queued = 1, sending = 1, deferred = 1 }
+local OVER = { sent = true, partiallySent = true, failed = true, canceled = true }
+
+local m = redis.call('HMGET', MESSAGE, 'status', 'attemptToken', 'slice', 'ticket', 'settledBy', 'revision', 'tries')
+local status = m[1]
 -- The answer was lost on its way and the step is repeated.
-if order.token and m[5] == order.token and m[1] == order.to then return { 'moved', m[4], tostring(now) } end
-if order.flight then
-  -- Also where the message has moved on, or a new owner has freed the place: the server has counted this attempt now.
-  redis.call('ZREM', FLIGHTS, order.token)
-  if order.flight.counted then
-    redis.call('ZADD', PERMITS, now + order.flight.window, order.token)
-    redis.call('PEXPIRE', PERMITS, order.flight.window + 60000)
-  end
+if token ~= '' and m[5] == token and status == to then return { 'moved', m[4] } end
+-- Also where the message has moved on: the server has counted this attempt now. A script that has written may go on
+-- when memory is full, and what was sent must be written down: ZREM, which needs none, comes first.
+if window then
+  redis.call('ZREM', PERMITS, token)
+  redis.call('ZADD', PERMITS, now + window, token)
 end
-local allowed = false
-for _, status in ipairs(order.from) do allowed = allowed or status == m[1] end
-if not allowed or (order.token and m[2] ~= order.token) then return { 'refused', m[1] or '' } end
-
-if order.flight then
-  if order.flight.unused > 0 and m[3] and redis.call('HEXISTS', DAY, m[3]) == 1 then
-    redis.call('HINCRBY', DAY, m[3], -order.flight.unused)
-  end
+if not status or not string.find(from, '|' .. status .. '|', 1, true) or (token ~= '' and m[2] ~= token) then
+  return { 'refused', status or '' }
+end
+if unused and unused > 0 and m[3] and redis.call('HEXISTS', DAY, m[3]) == 1 then
+  redis.call('HINCRBY', DAY, m[3], -unused)
+  redis.call('HINCRBY', DAY, 'sum', -unused)
 end
 
-local set = { 'status', order.to, 'updatedAt', now }
-if order.token then table.insert(set, 'settledBy') table.insert(set, order.token) end
-for field, value in pairs(order.set) do table.insert(set, field) table.insert(set, value) end
-local nextAttemptAt = order.delay and (now + order.delay)
-if nextAttemptAt then table.insert(set, 'nextAttemptAt') table.insert(set, nextAttemptAt) end
+local revision, ticket, tries = m[6] + 1, m[4] + 1, (m[7] or 0) + 1
+local set = { 'status', to, 'updatedAt', now, 'revision', revision, 'ticket', ticket, unpack(ARGV, FIRST_FIELD) }
+local function add(field, value) set[#set + 1] = field set[#set + 1] = value end
+local clear = {}
+for field in string.gmatch(cleared, '%S+') do clear[#clear + 1] = field end
+if token ~= '' then add('settledBy', token) end
+if delay then add('nextAttemptAt', now + delay) else clear[#clear + 1] = 'nextAttemptAt' end
+told(set, revision, code == '' and to or (to .. ' ' .. code))
+-- Its own and that of the step to \`sending\` before it.
+for extra = revision - MOST_EVENTS - 1, revision - MOST_EVENTS do
+  if extra > 0 then clear[#clear + 1] = 'e' .. extra end
+end
+if attempt ~= '' then
+  add('tries', tries)
+  add('a' .. tries, attempt)
+  if tries > MOST_ATTEMPTS then clear[#clear + 1] = 'a' .. (tries - MOST_ATTEMPTS) end
+end
 redis.call('HSET', MESSAGE, unpack(set))
-if not nextAttemptAt then redis.call('HDEL', MESSAGE, 'nextAttemptAt') end
-if #order.clear > 0 then redis.call('HDEL', MESSAGE, unpack(order.clear)) end
-redis.call('HINCRBY', MESSAGE, 'revision', 1)
-local ticket = redis.call('HINCRBY', MESSAGE, 'ticket', 1)
-if order.attempt then redis.call('RPUSH', ATTEMPTS, order.attempt) redis.call('LTRIM', ATTEMPTS, -100, -1) end
-transit(m[1], order.to)
-redis.call('ZADD', DUE, (nextAttemptAt or now) + order.nextLook, order.id)
-keepOrForget(order.to)
-tell(order.to, order.event)
-return { 'moved', tostring(ticket), tostring(now) }
+if #clear > 0 then redis.call('HDEL', MESSAGE, unpack(clear)) end
+
+redis.call('HINCRBY', COUNTS, status .. '|' .. mailbox, -1)
+redis.call('HINCRBY', COUNTS, to .. '|' .. mailbox, 1)
+local change = (ENGINE[to] or 0) - (ENGINE[status] or 0)
+if change ~= 0 then
+  if tonumber(redis.call('ZINCRBY', BUSY, change, mailbox)) <= 0 then redis.call('ZREM', BUSY, mailbox) end
+  redis.call('HINCRBY', MAILBOX, 'left', -change)
+end
+if status == 'sending' then redis.call('SREM', SENDING, id) elseif to == 'sending' then redis.call('SADD', SENDING, id) end
+-- A finished message is kept for a while to be read; its content goes at once unless a person may want it sent again.
+if OVER[to] then
+  redis.call('PEXPIRE', MESSAGE, keepRecord)
+  if keepContent > 0 then redis.call('PEXPIRE', MIME, keepContent) else redis.call('DEL', MIME) end
+  redis.call('ZREM', DUE, id)
+else
+  if OVER[status] then redis.call('PERSIST', MESSAGE) redis.call('PERSIST', MIME) end
+  redis.call('ZADD', DUE, now + (delay or 0) + nextLook, id)
+end
+redis.call('PUBLISH', changed, id)
+return { 'moved', tostring(ticket) }
 `;
 
 /**
- * A record with all that a reader wants to know beside it, in one step: ARGV id, prefix of all keys.
+ * A record with all that a reader wants to know beside it, in one step: ARGV prefix of all keys.
  * Which mailbox it belongs to is only known once it is read, so its keys are made here; all share one hash tag.
  */
 export const READ = `
@@ -183,7 +199,7 @@ local hold = false
 for _, key in ipairs(about[1] and cjson.decode(about[1]) or {}) do
   hold = hold or redis.call('HGET', prefix .. ':holds', key)
 end
-return { m, redis.call('LRANGE', KEYS[2], 0, -1), hold, about[2] or '0' }
+return { m, hold, about[2] or '0' }
 `;
 
 /**
@@ -199,29 +215,50 @@ return redis.call('HINCRBY', KEYS[1], 'ticket', 1)
 `;
 
 /**
- * Frees, a full window from now, the places of attempts whose owner died: KEYS flights, permits; ARGV window.
- * Only the holder of the lane's lease may call it, when it has just taken the lane over.
+ * Takes (1) or renews (2) leases; 0 where somebody else has one: KEYS lease, last owner, and again; ARGV milliseconds,
+ * then an id for each. A lease that had run out while nobody else took it counts as renewed.
  */
-export const LAND_ORPHANS = `
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local orphans = redis.call('ZRANGE', KEYS[1], 0, -1)
-for _, token in ipairs(orphans) do redis.call('ZADD', KEYS[2], now + tonumber(ARGV[1]), token) end
-redis.call('DEL', KEYS[1])
-return #orphans
+export const LEASE = `
+local answers = {}
+for i = 1, #KEYS, 2 do
+  local id = ARGV[1 + (i + 1) / 2]
+  local holder = redis.call('GET', KEYS[i])
+  if holder and holder ~= id then answers[#answers + 1] = 0
+  else
+    redis.call('SET', KEYS[i], id, 'PX', ARGV[1])
+    if redis.call('GET', KEYS[i + 1]) == id then answers[#answers + 1] = 2
+    else
+      redis.call('SET', KEYS[i + 1], id)
+      answers[#answers + 1] = 1
+    end
+  end
+end
+return answers
 `;
 
 /**
- * Takes (1) or renews (2) a lease; 0 where somebody else has it: KEYS lease, last owner; ARGV id, milliseconds.
- * A lease that had run out while nobody else took it counts as renewed.
+ * The mailboxes with work, and whether somebody drives each: KEYS busy; ARGV prefix of the leases' keys. The leases'
+ * keys are made here, where the mailboxes are known; all share one hash tag.
  */
-export const LEASE = `
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-if redis.call('GET', KEYS[2]) == ARGV[1] then return 2 end
-redis.call('SET', KEYS[2], ARGV[1])
-return 1
+export const LOOK = `
+local found = {}
+for _, mailbox in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  found[#found + 1] = mailbox
+  found[#found + 1] = redis.call('EXISTS', ARGV[1] .. mailbox)
+end
+return found
+`;
+
+/**
+ * Takes messages that the sweeper should look at, the longest overdue first, and puts off the next look at them, so that
+ * several processes share the work and what a dead one took comes again: KEYS due; ARGV most, milliseconds put off.
+ */
+export const CLAIM_DUE = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
+for _, id in ipairs(ids) do redis.call('ZADD', KEYS[1], now + ARGV[2], id) end
+return ids
 `;
 
 export const RELEASE = `

@@ -11,7 +11,7 @@ async function swept(record: MessageRecord | undefined, jumped = false): Promise
   const done: string[] = [];
   const note = (what: string) => async () => void done.push(what);
   const messages = {
-    due: async () => ['msg_1'],
+    claimDue: async () => ['msg_1'],
     find: async () => record,
     forget: note('forgotten'),
     postpone: async (_id: string, at: number) => done.push(`looked at again in ${(at - NOW) / 1_000} s`),

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { LaneClosed } from '../../src/gateway/deliver.ts';
 import { type Connections, type Dialer, keepConnections } from '../../src/queue/connections.ts';
 
 interface Line {
@@ -73,6 +74,27 @@ describe('kept connections', () => {
     serverLetsGo();
     await next;
     expect(seen.peak).toBe(3);
+  });
+
+  it('are waited for while all are lent, by whoever waits longest first; when the lane closes, nobody gets one', async () => {
+    const { dialer, seen } = lines();
+    const connections = keepConnections(dialer, 1);
+    const line = await lend(connections);
+    const order: string[] = [];
+    const second = lend(connections).then((got) => {
+      order.push('second');
+      return got;
+    });
+    const third = connections.lend().catch((error: Error) => {
+      order.push('third');
+      return error;
+    });
+    connections.takeBack(line, true);
+    expect(await second).toBe(line);
+    connections.stop();
+    expect(await third).toBeInstanceOf(LaneClosed);
+    expect(order).toEqual(['second', 'third']);
+    expect(seen.dialled).toBe(1);
   });
 
   it('where a login fails, those who waited for it fail with it instead of trying it again', async () => {

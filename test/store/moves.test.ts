@@ -55,12 +55,12 @@ describe('a move', () => {
     const message = aMessage();
     await store.messages.accept(message);
     expect(await store.mailboxes.counts('main')).toEqual({ queued: 1 });
-    expect(await store.mailboxes.busy()).toEqual(['main']);
+    expect(await store.mailboxes.look()).toEqual([{ mailbox: 'main', isDriven: true }]);
     await store.messages.begin(beginning(message.id, { token: 'a' }));
     expect(await store.messages.sending('main')).toEqual([message.id]);
     await store.messages.move({ id: message.id, mailbox: 'main', to: 'sent', token: 'a' });
     expect(await store.mailboxes.counts('main')).toEqual({ sent: 1 });
-    expect(await store.mailboxes.busy()).toEqual([]);
+    expect(await store.mailboxes.look()).toEqual([]);
     expect(await store.messages.sending('main')).toEqual([]);
     expect(await store.messages.hasContent(message.id)).toBe(false);
   });
@@ -96,5 +96,85 @@ describe('a new ticket', () => {
     expect(await store.messages.begin(beginning(message.id, { ticket: 1 }))).toEqual({ kind: 'void' });
     const lookedAt = Number(await store.redis.zscore(store.keys.due, message.id));
     expect(lookedAt).toBeLessThan(Date.now() + 120_000);
+  });
+});
+
+describe('the sweeper’s messages', () => {
+  it('are given to one process each, and again later in case that it died', async () => {
+    const ids = await Promise.all(
+      Array.from({ length: 10 }, async () => {
+        const message = aMessage();
+        await store.messages.accept(message);
+        await store.messages.postpone(message.id, 0);
+        return message.id;
+      }),
+    );
+    const claims = await Promise.all([store.messages.claimDue(6, 60_000), store.messages.claimDue(6, 60_000)]);
+    expect(claims.flat().sort()).toEqual([...ids].sort());
+    expect(await store.messages.claimDue(6, 60_000)).toEqual([]);
+    const again = Number(await store.redis.zscore(store.keys.due, ids[0] as string));
+    expect(again).toBeGreaterThan(Date.now() + 50_000);
+  });
+});
+
+describe('the timeline and the attempts', () => {
+  it('tell every move with its number, time and code, and every attempt, and outlive nothing but the record', async () => {
+    const message = aMessage();
+    await store.messages.accept(message);
+    await store.messages.begin(beginning(message.id, { token: 'a' }));
+    const attempt = { number: 1, startedAt: '2026-01-01T00:00:00.000Z', outcome: 'deferred' } as const;
+    const failure = { code: 'greylisted' } as never;
+    const { id } = message;
+    await store.messages.move({
+      id,
+      mailbox: 'main',
+      to: 'deferred',
+      token: 'a',
+      attempt,
+      failure,
+      delayMilliseconds: 0,
+    });
+    await store.messages.begin(beginning(id, { token: 'b', ticket: 2 }));
+    await store.messages.move({
+      id,
+      mailbox: 'main',
+      to: 'sent',
+      token: 'b',
+      attempt: { ...attempt, outcome: 'sent' },
+    });
+    const told = await store.messages.timeline(id);
+    expect(told?.events.map(({ number, status, code }) => [number, status, code])).toEqual([
+      [1, 'queued', undefined],
+      [2, 'sending', undefined],
+      [3, 'deferred', 'greylisted'],
+      [4, 'sending', undefined],
+      [5, 'sent', undefined],
+    ]);
+    const found = await store.messages.findWithSurroundings(id);
+    expect(found?.attempts.map(({ number, outcome }) => [number, outcome])).toEqual([
+      [1, 'deferred'],
+      [2, 'sent'],
+    ]);
+    expect((await store.redis.keys(`*${id}*`)).length).toBe(1);
+    expect(await store.redis.pttl(store.keys.message(id))).toBeGreaterThan(0);
+  });
+
+  it('of a very long story keep its end', async () => {
+    const message = aMessage();
+    await store.messages.accept(message);
+    await store.redis.hset(store.keys.message(message.id), {
+      revision: 600,
+      e101: '1 sending',
+      e102: '1 deferred',
+      e103: '1 sending',
+      tries: 150,
+      a51: '{}',
+    });
+    await store.messages.begin(beginning(message.id, { token: 'a' }));
+    const attempt = { number: 1, startedAt: '2026-01-01T00:00:00.000Z', outcome: 'sent' } as const;
+    await store.messages.move({ id: message.id, mailbox: 'main', to: 'sent', token: 'a', attempt });
+    const told = await store.messages.timeline(message.id);
+    expect(told?.events.map(({ number }) => number)).toEqual([103, 601, 602]);
+    expect(await store.redis.hexists(store.keys.message(message.id), 'a51')).toBe(0);
   });
 });

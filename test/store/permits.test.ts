@@ -25,6 +25,12 @@ function settle(id: string, token: string, unusedRecipients = 0) {
   return store.messages.move({ id, mailbox: 'main', to: 'sent', token, flight });
 }
 
+/** What a new owner does with an attempt of a dead one. */
+function recover(id: string, token: string, windowMilliseconds: number) {
+  const flight = { counted: true, windowMilliseconds, unusedRecipients: 0 };
+  return store.messages.move({ id, mailbox: 'main', to: 'queued', token, flight });
+}
+
 describe('a place in the window', () => {
   it('is taken while an attempt runs, and for one window after its reply', async () => {
     const first = await acceptAndBegin(store, { pace });
@@ -49,17 +55,15 @@ describe('a place in the window', () => {
   });
 
   it('of a dead owner’s attempt is freed by the next one, a full window later', async () => {
-    await acceptAndBegin(store, { pace });
-    await acceptAndBegin(store, { pace });
-    await store.mailboxes.landOrphans('main', pace.windowMilliseconds);
+    const orphans = [await acceptAndBegin(store, { pace }), await acceptAndBegin(store, { pace })];
+    for (const orphan of orphans) await recover(orphan.id, orphan.token, pace.windowMilliseconds);
     const { permit } = await acceptAndBegin(store, { pace });
     expect(permit.kind === 'wait' && permit.milliseconds).toBeGreaterThan(59_000);
   });
 
   it('is counted from the reply also where a new owner had freed it: the sleeper’s message has just been sent', async () => {
     const sleeper = await acceptAndBegin(store, { pace: { ...pace, perWindow: 1 } });
-    await store.mailboxes.landOrphans('main', 50);
-    await store.messages.move({ id: sleeper.id, mailbox: 'main', to: 'queued', token: sleeper.token });
+    await recover(sleeper.id, sleeper.token, 50);
     expect(await settle(sleeper.id, sleeper.token)).toMatchObject({ moved: false });
     const { permit } = await acceptAndBegin(store, { pace: { ...pace, perWindow: 1 } });
     expect(permit.kind === 'wait' && permit.milliseconds).toBeGreaterThan(59_000);
