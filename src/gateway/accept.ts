@@ -43,13 +43,19 @@ export async function accept(
   idempotency?: Idempotency,
 ): Promise<Acceptance> {
   const sender = senderFor(tools.senders, submission.from.address);
-  if (!sender) return refused('sender_not_allowed', '/from', noSender(submission.from.address));
+  if (!sender) return refused('sender_not_allowed', placeOf(submission, '/from'), noSender(submission.from.address));
   const envelope = envelopeOf(submission);
+  if (!senderFor([sender], envelope.reversePath))
+    return refused('sender_not_allowed', '/raw/envelope/from', notItsSender(envelope.reversePath, sender));
   if (envelope.recipients.length > sender.recipientsPerMessage)
-    return refused('too_many_recipients', '/to', tooManyRecipients(envelope.recipients.length, sender));
+    return refused(
+      'too_many_recipients',
+      placeOf(submission, '/to'),
+      tooManyRecipients(envelope.recipients.length, sender),
+    );
   const date = tools.now();
   const id = tools.newId(date);
-  const messageId = `<${id.replace(/^msg_/, '')}@${domainOf(submission.from.address)}>`;
+  const messageId = submission.raw?.messageId ?? `<${id.replace(/^msg_/, '')}@${domainOf(submission.from.address)}>`;
   const mime = await tools.compose(submission, { messageId, date });
   if (mime.length > sender.messageBytes)
     return { ...refused('message_too_large', '', tooLarge(mime.length, sender)), status: 413 };
@@ -105,6 +111,15 @@ function senderFor(senders: Sender[], from: string): Sender | undefined {
 
 function refused(code: string, pointer: string, message: string) {
   return { kind: 'refused' as const, code, status: 422 as const, errors: [{ pointer, message }] };
+}
+
+/** A raw message has its addresses within its content. */
+function placeOf(submission: Submission, pointer: string): string {
+  return submission.raw ? '/raw' : pointer;
+}
+
+function notItsSender(address: string, { id }: Sender): string {
+  return `Mailbox ${id}, which may send as the From of this message, may not send as ${address}. Leave envelope.from out.`;
 }
 
 function noSender(from: string): string {

@@ -4,6 +4,7 @@ import { acceptedExample, type ExampleAddresses, readExamples, sendExamples } fr
 import { problemResponses } from './problem-responses.ts';
 import { message } from './schemas/message.ts';
 import { sendMessage } from './schemas/send-message.ts';
+import { sendRaw } from './schemas/send-raw.ts';
 
 export const MAX_WAIT_SECONDS = 60;
 
@@ -35,7 +36,7 @@ export function sendMessageSchema(addresses: ExampleAddresses) {
         pattern: '^[!-~]{1,255}$',
       }),
     }),
-    body: { required: true, content: { 'application/json': { schema: sendMessage } } },
+    body: { required: true, content: { 'application/json': { schema: z.union([sendMessage, sendRaw]) } } },
     [BODY_EXAMPLES]: sendExamples(addresses),
     response: {
       202: {

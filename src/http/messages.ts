@@ -10,9 +10,8 @@ import { isMessageId } from './message-id.ts';
 import { readMessageSchema, sendMessageSchema } from './message-operations.ts';
 import { type ProblemError, sendProblem } from './problem.ts';
 import { refusalOf } from './refusal.ts';
-import { sendMessage, sendMessageFields } from './schemas/send-message.ts';
-import { wholeMessageErrors } from './schemas/whole-message.ts';
-import { bodyValidator, queryValidator, unchecked } from './validation.ts';
+import { sendBodyValidator } from './send-body.ts';
+import { queryValidator, unchecked } from './validation.ts';
 
 export interface MessageRoutes {
   api: Api;
@@ -25,10 +24,7 @@ export interface MessageRoutes {
 export function messageRoutes(scope: FastifyInstance, { api, now, example }: MessageRoutes): void {
   scope.decorateRequest('idempotency', null);
   const routes = scope.withTypeProvider<FastifyZodOpenApiTypeProvider>();
-  const checkBody = bodyValidator(sendMessage, {
-    fieldNames: sendMessageFields,
-    wholeErrors: (received) => wholeMessageErrors(received, now()),
-  });
+  const checkBody = sendBodyValidator(now);
 
   routes.post('/messages', {
     config: { permissions: ['send'] },
