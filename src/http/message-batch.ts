@@ -33,6 +33,7 @@ function batchSchema() {
         'invalid_json',
         'invalid_parameter',
         'body_too_large',
+        'overloaded',
         'unsupported_media_type',
         'invalid_fields',
         'body_too_complex',

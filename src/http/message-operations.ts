@@ -46,9 +46,11 @@ export function sendMessageSchema(addresses: ExampleAddresses) {
       },
       ...problemResponses(
         'invalid_json',
+        'invalid_multipart',
         'invalid_parameter',
         'body_too_large',
         'message_too_large',
+        'overloaded',
         'unsupported_media_type',
         'invalid_fields',
         'body_too_complex',
