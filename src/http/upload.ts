@@ -2,6 +2,7 @@ import type { Multipart, MultipartFile } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
 import { fingerprint } from './fingerprint.ts';
 import { readJson } from './json-body.ts';
+import { boundaryOf, PartCounter } from './part-counter.ts';
 import { ProblemError } from './problem.ts';
 import { MAX_ATTACHMENTS } from './schemas/attachment.ts';
 import type { Spool, SpooledFile } from './spool.ts';
@@ -50,13 +51,20 @@ async function readParts(request: FastifyRequest, spool: Spool): Promise<Upload>
     fileSize: Number.MAX_SAFE_INTEGER,
     headerPairs: MAX_PART_HEADERS,
   };
+  const boundary = boundaryOf(request.headers['content-type'] ?? '');
+  if (boundary === undefined) throw malformed('its Content-Type names no boundary of at most 70 characters');
+  const counter = new PartCounter(boundary);
+  let seen = 0;
+  request.raw.on('data', (chunk: Buffer) => counter.see(chunk));
   // Every part is a stream to us, so that nothing is gathered or parsed before we have judged its size.
   for await (const part of request.parts({ limits, preservePath: true, isPartAFile: () => true })) {
     if (!isFile(part)) continue;
+    seen++;
     if (message) files.push(await readFile(part, spool));
     else message = await readMessage(part);
     if (files.length > MAX_ATTACHMENTS) throw malformed(`there are more than ${MAX_ATTACHMENTS} files`);
   }
+  if (seen !== counter.parts) throw malformed('one of its parts has no usable name; each needs a Content-Disposition');
   if (!message) throw malformed('it has no parts; the first must be named message');
   return uploadOf(message, files);
 }
@@ -86,7 +94,7 @@ async function readFile(part: MultipartFile, spool: Spool): Promise<FilePart> {
   if (/^(?:base64|quoted-printable)$/i.test(encoding))
     throw malformed('its parts must not have a Content-Transfer-Encoding (RFC 7578 §4.7)');
   const attachment = { filename, contentType: mimetype, content: '' as const };
-  if (fieldname !== 'attachments' && !fieldname.startsWith(INLINE))
+  if (fieldname !== 'attachments' && !(fieldname as string | undefined)?.startsWith(INLINE))
     throw malformed('after message it may only have parts named attachments or inline:<contentId>');
   const file = await spool.add(part.file as AsyncIterable<Buffer>);
   if (fieldname === 'attachments') return { file, attachment: { ...attachment, disposition: 'attachment' } };
