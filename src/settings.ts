@@ -62,7 +62,7 @@ export const SETTINGS = [
     name: 'POSTROOM_BODY_MEMORY_MB',
     default: '512',
     about:
-      'Memory that the large request bodies of one process may take at a time (a JSON body takes six times its length, an upload two and a half times what is sent of it). What finds no room within 15 seconds is answered 503.',
+      'Memory that the large request bodies of one process may take at a time (a JSON body takes five times its length, an upload twice what is sent of it). What finds no room within 15 seconds is answered 503.',
   },
   {
     name: 'POSTROOM_SANDBOX_PORT',

@@ -30,6 +30,9 @@ export interface AcceptTools {
   log: { info(fields: object, sentence: string): void };
 }
 
+/** Octets; a message from this size on is written in pieces before it is accepted. */
+export const WRITTEN_AT_ONCE = 4 * 1024 * 1024;
+
 /**
  * Takes responsibility for a message: chooses its mailbox, refuses what Microsoft would refuse with certainty, makes
  * its bytes once, and puts record, bytes and idempotency entry on disk in one step. Only then is it accepted.
@@ -72,10 +75,11 @@ export async function accept(
     ...(expiresAt !== undefined && { expiresAt }),
     ...(idempotency && { idempotency }),
   });
-  // Sent along at once, so that both are on disk by the same sync. Without its message a job does nothing.
-  const enqueuing = tools
-    .enqueue(sender.id, { messageId: id, number: 1, priority: submission.priority })
-    .catch(() => undefined);
+  const ticket = { messageId: id, number: 1, priority: submission.priority };
+  const enqueue = () => tools.enqueue(sender.id, ticket).catch(() => undefined);
+  // Sent along at once, so that both are on disk by the same sync. Without its message a job does nothing, so the job
+  // of a large one, which is written in pieces, comes after it.
+  const enqueuing = mime.length < WRITTEN_AT_ONCE ? enqueue() : writing.then(enqueue, () => undefined);
   const accepted = await writing;
   await enqueuing;
   if (accepted.kind === 'accepted') tools.log.info(acceptedFields(id, sender.id, fixed), 'Message accepted');

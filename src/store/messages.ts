@@ -17,6 +17,7 @@ import type { Attempt, MessageRecord, RecipientState } from '../mail/message.ts'
 import { isFinal, mayMoveTo, type Status } from '../mail/status.ts';
 import type { Keys } from './keys.ts';
 import type { Scripted } from './redis.ts';
+import { stageContent } from './staged-content.ts';
 
 export interface Retention {
   recordMilliseconds: number;
@@ -68,6 +69,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
       callerId,
       changed: keys.changed,
       recipients: fixed.envelope.recipients.length,
+      bytes: message.mime.length,
       lifetime: retention.lifetimeMilliseconds,
       firstLook: FIRST_LOOK,
       ...(message.expiresAt !== undefined && { expiresAt: message.expiresAt }),
@@ -77,6 +79,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
       }),
     };
     const idempotencyKey = idempotency && idempotencyKeyOf(callerId, idempotency.key);
+    const mime = await stageContent(redis, keys.mime(id), message.mime);
     const [kind, first, second, third] = await redis.acceptMessageBuffer(
       keys.message(id),
       keys.mime(id),
@@ -87,7 +90,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
       idempotencyKey ?? keys.message(id),
       JSON.stringify(order),
       JSON.stringify(fixed),
-      message.mime,
+      mime,
     );
     if (String(kind) === 'accepted')
       return { kind: 'accepted', record: freshRecord(message, Number(first), Number(second), Number(third)) };

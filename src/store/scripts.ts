@@ -17,13 +17,16 @@ end
 -- An id is made for one request alone: it is there already only where the answer to this very step was lost.
 local written = redis.call('HMGET', MESSAGE, 'acceptedAt', 'expiresAt', 'aheadAtFirst')
 if written[1] then return { 'accepted', written[1], written[2], written[3] } end
+-- A large content was written before, for a while only.
+local staged = ARGV[3] == ''
+if staged and redis.call('STRLEN', MIME) ~= order.bytes then return redis.error_reply('CONTENTGONE write it again') end
 local expiresAt = order.expiresAt or (now + order.lifetime)
 local place = redis.call('HINCRBY', MAILBOX, 'accepted', 1)
 local ahead = place - 1 - tonumber(redis.call('HGET', MAILBOX, 'left') or 0)
 redis.call('HSET', MESSAGE, 'fixed', ARGV[2], 'callerId', order.callerId, 'mailbox', order.mailbox, 'status', 'queued',
   'revision', 1, 'ticket', 1, 'attempts', 0, 'pending', order.recipients,
   'acceptedAt', now, 'updatedAt', now, 'expiresAt', expiresAt, 'place', place, 'aheadAtFirst', ahead)
-redis.call('SET', MIME, ARGV[3])
+if staged then redis.call('PERSIST', MIME) else redis.call('SET', MIME, ARGV[3]) end
 if order.fingerprint then
   redis.call('HSET', IDEMPOTENCY, 'fingerprint', order.fingerprint, 'id', order.id)
   redis.call('PEXPIRE', IDEMPOTENCY, order.idempotencyLifetime)
