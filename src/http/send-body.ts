@@ -19,17 +19,28 @@ export function sendBodyValidator(now: () => number): (received: unknown) => Val
   return (received) => {
     if (!hasRaw(received)) return checkComposed(received);
     const composing = COMPOSING_FIELDS.filter((name) => Object.hasOwn(received, name));
-    return composing.length > 0 ? { error: bothWays(composing) } : checkRaw(received);
+    const checked = checkRaw(without(received, composing));
+    return composing.length > 0 ? { error: bothWays(composing, checked) } : checked;
   };
+}
+
+function without(received: object, names: readonly string[]): object {
+  if (names.length === 0) return received;
+  return Object.fromEntries(Object.entries(received).filter(([name]) => !names.includes(name)));
 }
 
 function hasRaw(received: unknown): received is { raw: unknown } {
   return typeof received === 'object' && received !== null && Object.hasOwn(received, 'raw');
 }
 
-function bothWays(names: readonly string[]) {
+/** Together with what is wrong besides. */
+function bothWays(names: readonly string[], checked: Validated) {
   const message = 'This cannot be given together with raw, which is a whole message; put it into raw.content.';
-  return invalidFields(names.map((name) => ({ pointer: `/${name}`, message })));
+  const others = 'error' in checked ? (checked.error.particulars.errors ?? []) : [];
+  return invalidFields([
+    ...names.map((name) => ({ pointer: `/${name}`, message })),
+    ...others.flatMap((each) => ('pointer' in each ? [each] : [])),
+  ]);
 }
 
 /** Names of the fields at a path of the body: what an unknown one may have meant. */

@@ -185,7 +185,7 @@ const SYNTAX_PROBLEMS: readonly (readonly [RegExp, string])[] = [
 function localPartProblem(text: string, local: string): string | undefined {
   if (local === '') return `${quote(text)} has nothing before the @; write it as in name@contoso.com`;
   if (Buffer.byteLength(local) > MAX_LOCAL_PART_OCTETS)
-    return `${quote(text)} has more than ${MAX_LOCAL_PART_OCTETS} octets before the @`;
+    return `${quote(text)} has more than ${MAX_LOCAL_PART_OCTETS} characters (octets) before the @`;
   if (/[%!]/.test(local)) return `${quote(text)} has a % or ! before the @; source routes are not supported`;
   if (local.includes('=?')) return `${quote(text)} looks like an encoded word; write the plain address`;
   if (/^\.|\.\.|\.$/.test(local)) return `${quote(text)} has a misplaced dot before the @; remove it`;
