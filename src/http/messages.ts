@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyZodOpenApiTypeProvider } from 'fastify-zod-openapi';
 import type { Acceptance, Api, Reading } from '../gateway/api.ts';
 import type { MessageView } from '../gateway/view.ts';
+import type { Submission } from '../mail/message.ts';
 import { acceptUploads } from './accept-upload.ts';
 import { callerOf } from './auth.ts';
 import type { BodyMemory } from './body-memory.ts';
@@ -84,7 +85,11 @@ function sendRoute(scope: FastifyInstance, { api, now, example, memory, messageB
       replayEarlier(api, sendReplayed),
     ],
     handler: async (request, reply) => {
-      const acceptance = await api.accept(callerOf(request), request.body, request.idempotency ?? undefined);
+      const acceptance = await api.accept(
+        callerOf(request),
+        request.body as Submission,
+        request.idempotency ?? undefined,
+      );
       return sendAcceptance(reply, acceptance);
     },
   });
