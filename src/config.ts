@@ -18,6 +18,8 @@ export interface Config {
   expiresHours: number;
   retentionDays: number;
   shutdownSeconds: number;
+  /** Memory for large request bodies; 512 if absent. */
+  bodyMemoryMegabytes?: number;
   sandboxPort?: number;
   /** Absent: start the sandbox and use its mailbox. */
   mailboxes?: MailboxConfig[];
@@ -56,6 +58,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     retentionDays: env.number('POSTROOM_RETENTION_DAYS', 30, 0.01, 3650),
     pace: readPace(env),
     shutdownSeconds: env.number('POSTROOM_SHUTDOWN_SECONDS', 25, 0, 3600),
+    bodyMemoryMegabytes: env.whole('POSTROOM_BODY_MEMORY_MB', 512, 1, 1_000_000),
     ...(redisUrl !== undefined && { redisUrl }),
     ...(apiKey !== undefined && { apiKey }),
     ...(sandboxPort !== undefined && { sandboxPort }),

@@ -10,7 +10,7 @@ import type { Ticket } from './gateway/deliver.ts';
 import { newMessageId } from './gateway/identifiers.ts';
 import { holdMailbox, listMailboxes, type OperateTools, readMailbox, releaseMailbox } from './gateway/operate.ts';
 import { readMessage, readTimeline } from './gateway/read.ts';
-import { createServer } from './http/server.ts';
+import { createServer, DEFAULT_LIMITS, type HttpLimits } from './http/server.ts';
 import type { MailboxConfig } from './mailbox-config.ts';
 import { laneSettings } from './mailboxes.ts';
 import { sharedBackends } from './queue/backend.ts';
@@ -195,6 +195,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     api,
     logger: log,
     version: VERSION,
+    limits: bodyLimits(config),
     ...(sender && { exampleFrom: sender.address }),
   });
   const url = await listen(() => app.listen({ host: config.host, port: config.port }), config);
@@ -206,6 +207,13 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
       await jobs.close();
     },
   };
+}
+
+/** Base64 in JSON is shorter than in MIME, where it has line ends; the rest of a message takes little. */
+function bodyLimits({ mailboxes, bodyMemoryMegabytes = 512 }: Settled): Partial<HttpLimits> {
+  const messageBytes = Math.max(...mailboxes.map(({ limits }) => limits.messageBytes));
+  const bodyBytes = Math.max(DEFAULT_LIMITS.bodyBytes, messageBytes + 4 * 1024 * 1024);
+  return { messageBytes, bodyBytes, bodyMemoryBytes: bodyMemoryMegabytes * 1024 * 1024 };
 }
 
 function senderOf({ id, from, limits }: MailboxConfig): Sender {

@@ -59,6 +59,12 @@ export const SETTINGS = [
     about: 'How long running transactions may take to finish after SIGTERM.',
   },
   {
+    name: 'POSTROOM_BODY_MEMORY_MB',
+    default: '512',
+    about:
+      'Memory that the large request bodies of one process may take at a time (a JSON body takes five times its length, an upload twice what is sent of it). What finds no room within 15 seconds is answered 503.',
+  },
+  {
     name: 'POSTROOM_SANDBOX_PORT',
     default: '3001, or a free port',
     about: 'Port of the sandbox’s inbox, which is started where no mailbox is configured (never in production).',

@@ -24,6 +24,7 @@ const TYPES_BOTH_WAYS = ['mail → failure'];
 /** Outside libraries stop at their folder; `.` is the wiring at the top of src. */
 const LIBRARIES: Record<string, string[]> = {
   fastify: ['http'],
+  '@fastify/multipart': ['http'],
   '@fastify/swagger': ['http'],
   '@fastify/swagger-ui': ['http'],
   'fastify-zod-openapi': ['http'],

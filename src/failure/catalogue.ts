@@ -349,6 +349,15 @@ export const JUDGEMENTS = {
     remedy: 'Ask the administrator of the side that refused which rule it was; the reply usually names it.',
     docsUrl: NDR_CODES,
   },
+  extension_not_offered: {
+    category: 'messageRefused',
+    scope: 'message',
+    plan: 'never',
+    summary:
+      'The message needs what the server does not offer: SMTPUTF8 for an address outside ASCII, or 8BITMIME for a raw message with 8-bit content; nothing was sent.',
+    remedy:
+      'Use an address in ASCII for this recipient, or encode the content of the raw message (quoted-printable, base64), and submit it anew. Exchange Online offers both: also check that no relay stands between.',
+  },
   delivery_expired: {
     category: 'undeliverable',
     scope: 'recipient',

@@ -39,6 +39,7 @@ export const CODES = [
   'message_too_large',
   'message_malformed',
   'content_rejected',
+  'extension_not_offered',
   'delivery_expired',
   'routing_failed',
   'remote_tls_failed',

@@ -14,6 +14,16 @@ export const CLIENT_ERRORS = [
     certainty: 'client',
   },
   {
+    id: 'client-extension',
+    via: 'client',
+    stage: 'mail',
+    code: 'extension_not_offered',
+    words: ['EEXTENSION'],
+    example: 'EEXTENSION MAIL FROM The server does not offer SMTPUTF8, which the message needs',
+    source: 'this gateway; RFC 6531 3.2, RFC 6152 3',
+    certainty: 'client',
+  },
+  {
     id: 'net-timeout-after-dot',
     via: 'client',
     stage: 'after-dot',

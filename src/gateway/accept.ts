@@ -30,6 +30,9 @@ export interface AcceptTools {
   log: { info(fields: object, sentence: string): void };
 }
 
+/** Octets; a message from this size on is written in pieces before it is accepted. */
+export const WRITTEN_AT_ONCE = 4 * 1024 * 1024;
+
 /**
  * Takes responsibility for a message: chooses its mailbox, refuses what Microsoft would refuse with certainty, makes
  * its bytes once, and puts record, bytes and idempotency entry on disk in one step. Only then is it accepted.
@@ -43,13 +46,19 @@ export async function accept(
   idempotency?: Idempotency,
 ): Promise<Acceptance> {
   const sender = senderFor(tools.senders, submission.from.address);
-  if (!sender) return refused('sender_not_allowed', '/from', noSender(submission.from.address));
+  if (!sender) return refused('sender_not_allowed', placeOf(submission, '/from'), noSender(submission.from.address));
   const envelope = envelopeOf(submission);
+  if (!senderFor([sender], envelope.reversePath))
+    return refused('sender_not_allowed', '/raw/envelope/from', notItsSender(envelope.reversePath, sender));
   if (envelope.recipients.length > sender.recipientsPerMessage)
-    return refused('too_many_recipients', '/to', tooManyRecipients(envelope.recipients.length, sender));
+    return refused(
+      'too_many_recipients',
+      placeOf(submission, '/to'),
+      tooManyRecipients(envelope.recipients.length, sender),
+    );
   const date = tools.now();
   const id = tools.newId(date);
-  const messageId = `<${id.replace(/^msg_/, '')}@${domainOf(submission.from.address)}>`;
+  const messageId = submission.raw?.messageId ?? `<${id.replace(/^msg_/, '')}@${domainOf(submission.from.address)}>`;
   const mime = await tools.compose(submission, { messageId, date });
   if (mime.length > sender.messageBytes)
     return { ...refused('message_too_large', '', tooLarge(mime.length, sender)), status: 413 };
@@ -66,9 +75,13 @@ export async function accept(
     ...(expiresAt !== undefined && { expiresAt }),
     ...(idempotency && { idempotency }),
   });
+  const ticket = { messageId: id, number: 1, priority: submission.priority };
+  const enqueue = () => tools.enqueue(sender.id, ticket).catch(() => undefined);
   // Sent along behind it, and not waited for: the promise is kept by the record. Without its message a job does nothing,
-  // and a message without a job is found by the sweeper.
-  tools.enqueue(sender.id, { messageId: id, number: 1, priority: submission.priority }).catch(() => undefined);
+  // so the job of a large one, which is written in pieces, comes after it; and a message without a job is found by the
+  // sweeper.
+  if (mime.length < WRITTEN_AT_ONCE) void enqueue();
+  else void writing.then(enqueue, () => undefined);
   const accepted = await writing;
   if (accepted.kind === 'accepted') tools.log.info(acceptedFields(id, sender.id, fixed), 'Message accepted');
   return acceptanceOf(accepted, tools.senders);
@@ -103,6 +116,15 @@ function senderFor(senders: Sender[], from: string): Sender | undefined {
 
 function refused(code: string, pointer: string, message: string) {
   return { kind: 'refused' as const, code, status: 422 as const, errors: [{ pointer, message }] };
+}
+
+/** A raw message has its addresses within its content. */
+function placeOf(submission: Submission, pointer: string): string {
+  return submission.raw ? '/raw' : pointer;
+}
+
+function notItsSender(address: string, { id }: Sender): string {
+  return `Mailbox ${id}, which may send as the From of this message, may not send as ${address}. Leave envelope.from out.`;
 }
 
 function noSender(from: string): string {

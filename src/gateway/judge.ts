@@ -68,7 +68,7 @@ export function judge(
  * Not even a fault; the message goes again at once on a new connection.
  */
 function staleConnection({ reused, stage, trouble }: Outcome): boolean {
-  return reused === true && stage === 'mail' && trouble?.via === 'client';
+  return reused === true && stage === 'mail' && trouble?.via === 'client' && trouble.code !== 'EEXTENSION';
 }
 
 /** Our own store did not let the dot leave: no fault of the message, which goes again when the store works. */

@@ -47,10 +47,31 @@ export function sendExamples({ from, to }: ExampleAddresses) {
     headers: { 'X-Booking': '4711' },
     onUnconfirmed: 'resend',
   };
+  const content = [
+    'BEGIN:VCALENDAR',
+    'VERSION:2.0',
+    'PRODID:-//Contoso//Booking//EN',
+    'METHOD:REQUEST',
+    'BEGIN:VEVENT',
+    'UID:booking-4711@contoso.com',
+    'DTSTAMP:20260131T093000Z',
+    'DTSTART:20260201T093000Z',
+    'DTEND:20260201T100000Z',
+    'SUMMARY:Handover',
+    `ORGANIZER:mailto:${from}`,
+    `ATTENDEE;RSVP=TRUE:mailto:${to}`,
+    'END:VEVENT',
+    'END:VCALENDAR',
+  ].join('\r\n');
+  const invite = { from, to, subject: 'Handover', text: 'See you there.', calendar: { method: 'REQUEST', content } };
+  const mime = `From: <${from}>\r\nTo: <${to}>\r\nSubject: Hello\r\n\r\nHello.\r\n`;
+  const whole = { raw: { content: Buffer.from(mime).toString('base64'), envelope: { to: [to] } } };
   return {
     invoice: { summary: 'An invoice, as text and HTML, with an attachment', value: simple },
     least: { summary: 'The least there is', value: least },
     inlineImage: { summary: 'An image in the text, and what to do when in doubt', value: full },
+    invite: { summary: 'An invitation', value: invite },
+    raw: { summary: 'A whole message in MIME', value: whole },
   };
 }
 

@@ -12,15 +12,20 @@ const MAX_DEPTH = 16;
 export function acceptOnlyJson(scope: FastifyInstance): void {
   scope.removeAllContentTypeParsers();
   scope.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
-    done(null, readJson(request, body));
+    refuseEncoding(request);
+    done(null, readJson(body));
   });
 }
 
-function readJson(request: FastifyRequest, body: Buffer): unknown {
+export function refuseEncoding(request: FastifyRequest): void {
   const encoding = request.headers['content-encoding'];
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
     throw new ProblemError('unsupported_media_type', { detail: 'Send the body without a Content-Encoding.' });
   }
+}
+
+/** @throws ProblemError for what is no JSON, or more of it than any message has */
+export function readJson(body: Buffer): unknown {
   const json = parseBoundedJson(body, { depth: MAX_DEPTH, values: MAX_VALUES });
   if (json.kind === 'parsed') return json.value;
   if (json.kind === 'invalid') throw new ProblemError('invalid_json', { detail: json.reason });

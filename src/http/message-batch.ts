@@ -8,8 +8,7 @@ import { idempotencyKeyOf, refuseKey } from './idempotency.ts';
 import { problemBody } from './problem.ts';
 import { problemResponses } from './problem-responses.ts';
 import { batchAnswer, batchEnvelope, batchRequest, MAX_BATCH } from './schemas/batch.ts';
-import { sendMessage, sendMessageFields } from './schemas/send-message.ts';
-import { wholeMessageErrors } from './schemas/whole-message.ts';
+import { sendBodyValidator } from './send-body.ts';
 import { bodyValidator, unchecked } from './validation.ts';
 
 function batchSchema() {
@@ -34,6 +33,7 @@ function batchSchema() {
         'invalid_json',
         'invalid_parameter',
         'body_too_large',
+        'overloaded',
         'unsupported_media_type',
         'invalid_fields',
         'body_too_complex',
@@ -45,10 +45,7 @@ function batchSchema() {
 /** `POST /v1/messages/batch`. */
 export function messageBatchRoutes(scope: FastifyInstance, api: Api, now: () => number): void {
   const checkBatch = bodyValidator(batchEnvelope, { fieldNames: () => ['messages'], wholeErrors: () => [] });
-  const check = bodyValidator(sendMessage, {
-    fieldNames: sendMessageFields,
-    wholeErrors: (received) => wholeMessageErrors(received, now()),
-  });
+  const check = sendBodyValidator(now);
 
   scope.withTypeProvider<FastifyZodOpenApiTypeProvider>().post('/messages/batch', {
     config: { permissions: ['send'] },

@@ -3,7 +3,9 @@ import { BODY_EXAMPLES } from './document.ts';
 import { acceptedExample, type ExampleAddresses, readExamples, sendExamples } from './examples.ts';
 import { problemResponses } from './problem-responses.ts';
 import { message } from './schemas/message.ts';
+import { sendForm } from './schemas/send-form.ts';
 import { sendMessage } from './schemas/send-message.ts';
+import { sendRaw } from './schemas/send-raw.ts';
 
 export const MAX_WAIT_SECONDS = 60;
 
@@ -27,7 +29,7 @@ export function sendMessageSchema(addresses: ExampleAddresses) {
     operationId: 'sendMessage',
     summary: 'Send a message',
     description:
-      'Accepts a message. The answer comes when it is safely on disk, not when it has been sent: poll the message, or wait for it with `?wait=`.\n\nWith an `Idempotency-Key` a request may be repeated as often as needed: the message is accepted once, and every repetition gets the same answer.',
+      'Accepts a message. The answer comes when it is safely on disk, not when it has been sent: poll the message, or wait for it with `?wait=`.\n\nWith an `Idempotency-Key` a request may be repeated as often as needed: the message is accepted once, and every repetition gets the same answer.\n\nLarge files are better sent as `multipart/form-data`: without base64, and in little memory at both ends.',
     headers: z.object({
       'Idempotency-Key': z.string().optional().meta({
         description:
@@ -35,7 +37,13 @@ export function sendMessageSchema(addresses: ExampleAddresses) {
         pattern: '^[!-~]{1,255}$',
       }),
     }),
-    body: { required: true, content: { 'application/json': { schema: sendMessage } } },
+    body: {
+      required: true,
+      content: {
+        'application/json': { schema: z.union([sendMessage, sendRaw]) },
+        'multipart/form-data': { schema: sendForm },
+      },
+    },
     [BODY_EXAMPLES]: sendExamples(addresses),
     response: {
       202: {
@@ -45,9 +53,11 @@ export function sendMessageSchema(addresses: ExampleAddresses) {
       },
       ...problemResponses(
         'invalid_json',
+        'invalid_multipart',
         'invalid_parameter',
         'body_too_large',
         'message_too_large',
+        'overloaded',
         'unsupported_media_type',
         'invalid_fields',
         'body_too_complex',

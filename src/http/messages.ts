@@ -1,8 +1,12 @@
+import multipart from '@fastify/multipart';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyZodOpenApiTypeProvider } from 'fastify-zod-openapi';
 import type { Acceptance, Api, Reading } from '../gateway/api.ts';
 import type { MessageView } from '../gateway/view.ts';
+import type { Submission } from '../mail/message.ts';
+import { acceptUploads } from './accept-upload.ts';
 import { callerOf } from './auth.ts';
+import type { BodyMemory } from './body-memory.ts';
 import { namesEtag, quotedEtag } from './etag.ts';
 import { replayEarlier, sendConflict } from './idempotency.ts';
 import { readWhenChanged } from './long-poll.ts';
@@ -10,9 +14,8 @@ import { isMessageId } from './message-id.ts';
 import { readMessageSchema, sendMessageSchema } from './message-operations.ts';
 import { type ProblemError, sendProblem } from './problem.ts';
 import { refusalOf } from './refusal.ts';
-import { sendMessage, sendMessageFields } from './schemas/send-message.ts';
-import { wholeMessageErrors } from './schemas/whole-message.ts';
-import { bodyValidator, queryValidator, unchecked } from './validation.ts';
+import { sendBodyValidator } from './send-body.ts';
+import { queryValidator, unchecked } from './validation.ts';
 
 export interface MessageRoutes {
   api: Api;
@@ -20,25 +23,21 @@ export interface MessageRoutes {
   now: () => number;
   /** Addresses for the example in the document. */
   example: { from: string; to: string };
+  /** Room for large bodies. */
+  memory: BodyMemory;
+  /** The most that any mailbox may send, after encoding. */
+  messageBytes: number;
 }
 
-export function messageRoutes(scope: FastifyInstance, { api, now, example }: MessageRoutes): void {
+export function messageRoutes(scope: FastifyInstance, options: MessageRoutes): void {
+  const { api } = options;
   scope.decorateRequest('idempotency', null);
   const routes = scope.withTypeProvider<FastifyZodOpenApiTypeProvider>();
-  const checkBody = bodyValidator(sendMessage, {
-    fieldNames: sendMessageFields,
-    wholeErrors: (received) => wholeMessageErrors(received, now()),
-  });
-
-  routes.post('/messages', {
-    config: { permissions: ['send'] },
-    schema: sendMessageSchema(example),
-    validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? checkBody : unchecked),
-    preValidation: replayEarlier(api, sendReplayed),
-    handler: async (request, reply) => {
-      const acceptance = await api.accept(callerOf(request), request.body, request.idempotency ?? undefined);
-      return sendAcceptance(reply, acceptance);
-    },
+  // A scope of its own, since no other route takes forms.
+  scope.register((sending, _options, done) => {
+    sending.register(multipart);
+    sending.after(() => sendRoute(sending, options));
+    done();
   });
 
   const checkQuery = queryValidator(readMessageSchema.querystring);
@@ -71,6 +70,27 @@ export function messageRoutes(scope: FastifyInstance, { api, now, example }: Mes
         waiting.delete(stop);
         stop.abort();
       }
+    },
+  });
+}
+
+function sendRoute(scope: FastifyInstance, { api, now, example, memory, messageBytes }: MessageRoutes): void {
+  const check = sendBodyValidator(now);
+  scope.withTypeProvider<FastifyZodOpenApiTypeProvider>().post('/messages', {
+    config: { permissions: ['send'] },
+    schema: sendMessageSchema(example),
+    validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? check : unchecked),
+    preValidation: [
+      acceptUploads({ api, check, memory, messageBytes, answer: sendAcceptance }),
+      replayEarlier(api, sendReplayed),
+    ],
+    handler: async (request, reply) => {
+      const acceptance = await api.accept(
+        callerOf(request),
+        request.body as Submission,
+        request.idempotency ?? undefined,
+      );
+      return sendAcceptance(reply, acceptance);
     },
   });
 }

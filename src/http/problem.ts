@@ -20,6 +20,12 @@ export const PROBLEMS = {
     title: 'Invalid JSON',
     description: 'The body is empty, not valid UTF-8, or not valid JSON.',
   },
+  invalid_multipart: {
+    status: 400,
+    title: 'Invalid form',
+    description:
+      'The multipart/form-data body is broken, ended early, or has other parts than message, attachments and inline:<contentId>.',
+  },
   invalid_parameter: {
     status: 400,
     title: 'Invalid parameter',
@@ -89,7 +95,8 @@ export const PROBLEMS = {
   unsupported_media_type: {
     status: 415,
     title: 'Unsupported media type',
-    description: 'Bodies must be application/json in UTF-8, without a Content-Encoding.',
+    description:
+      'Bodies must be application/json in UTF-8, or for one message multipart/form-data, without a Content-Encoding.',
   },
   invalid_fields: {
     status: 422,
@@ -136,6 +143,12 @@ export const PROBLEMS = {
     status: 503,
     title: 'Storage unavailable',
     description: 'Redis cannot be reached or cannot write. Repeat the request, best with an Idempotency-Key.',
+  },
+  overloaded: {
+    status: 503,
+    title: 'Overloaded',
+    description:
+      'This process works on as many large bodies as it has room for. Repeat the request after Retry-After seconds.',
   },
   shutting_down: {
     status: 503,

@@ -7,6 +7,7 @@ import fastify, {
 } from 'fastify';
 import type { Api } from '../gateway/api.ts';
 import { authenticate } from './auth.ts';
+import { admitBodies, bodyMemory } from './body-memory.ts';
 import { documentRoutes, serveDocument, serveSwaggerUi } from './document.ts';
 import { clientErrorHandler, errorHandler } from './error-handler.ts';
 import { explainRoutes } from './explain.ts';
@@ -29,6 +30,12 @@ import { verifyRoutes } from './verify.ts';
 export interface HttpLimits {
   /** Of a request's body; base64 makes attachments a third larger. */
   bodyBytes: number;
+  /** The most that any mailbox may send, after encoding: how much of an upload is read. */
+  messageBytes: number;
+  /** Memory that large bodies may take at a time; others wait for it. */
+  bodyMemoryBytes: number;
+  /** How long they wait, before they are answered 503. */
+  bodyWaitMilliseconds: number;
   /** From the connection, or the first byte of a later request, to the end of its headers. */
   headersMilliseconds: number;
   /** To the end of its body. */
@@ -45,6 +52,9 @@ export interface HttpLimits {
 
 export const DEFAULT_LIMITS: HttpLimits = {
   bodyBytes: 48 * 1024 * 1024,
+  messageBytes: 35_000_000,
+  bodyMemoryBytes: 512 * 1024 * 1024,
+  bodyWaitMilliseconds: 15_000,
   headersMilliseconds: 10_000,
   requestMilliseconds: 60_000,
   keepAliveMilliseconds: 65_000,
@@ -91,8 +101,10 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     (scope, _options, done) => {
       scope.decorateRequest('caller', null);
       scope.addHook('onRequest', authenticate(api));
+      const memory = bodyMemory(limits.bodyMemoryBytes, limits.bodyWaitMilliseconds);
+      scope.addHook('preParsing', admitBodies(memory, limits.bodyBytes));
       acceptOnlyJson(scope);
-      messageRoutes(scope, { api, now, example });
+      messageRoutes(scope, { api, now, example, memory, messageBytes: limits.messageBytes });
       messageBatchRoutes(scope, api, now);
       messageEventRoutes(scope, api, limits);
       messageChangeRoutes(scope, api);

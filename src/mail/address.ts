@@ -27,6 +27,13 @@ const MAX_INPUT_LENGTH = 2 * MAX_NAME_LENGTH + MAX_ADDRESS_OCTETS + 10;
 const LOCAL_PART = /^[a-z0-9#$&'*+\-/=?^_`{|}~]+(?:\.[a-z0-9#$&'*+\-/=?^_`{|}~]+)*$/i;
 /** What nearly every address looks like, and what `parseAddrSpec` leaves as it is but for the domain's case. */
 const USUAL = /^[a-z0-9_+-]{1,30}(?:\.[a-z0-9_+-]{1,30})?@(?:[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?\.){1,4}[a-z]{2,30}$/i;
+/**
+ * The same with letters, marks and digits of any script (RFC 6531 §3.3, which would allow more); such an address needs
+ * a server with SMTPUTF8. Characters that compatibility makes into others, such as full-width ones, are refused:
+ * programs that do so would read another address.
+ */
+const UTF8_LOCAL_PART =
+  /^[a-z0-9#$&'*+\-/=?^_`{|}~\p{L}\p{M}\p{Nd}]+(?:\.[a-z0-9#$&'*+\-/=?^_`{|}~\p{L}\p{M}\p{Nd}]+)*$/iu;
 /** RFC 5322 §3.2.3 specials, less the dot of `John Q. Public`: a name that has one must be quoted. */
 const NAME_SPECIALS = /[()<>[\]:;@\\,"]/;
 const ENCODED_WORD = /=\?[^?]*\?[bq]\?[^?]*\?=/i;
@@ -86,6 +93,17 @@ export function nameImpersonates(address: Address): string | undefined {
   return `The name ${quote(address.name)} shows another address than ${address.address}; leave addresses out of the name.`;
 }
 
+/**
+ * The rules for From: no Microsoft 365 mailbox has an address outside ASCII, and one that merely looks like another
+ * must not pass where a whole domain may send; and the name must not impersonate.
+ *
+ * @returns undefined if it may be a sender, else one sentence for the caller
+ */
+export function senderProblem(address: Address): string | undefined {
+  if (!/[^\0-\x7f]/.test(address.address)) return nameImpersonates(address);
+  return `${quote(address.address)} has non-ASCII characters before the @, which no Microsoft 365 mailbox can send as.`;
+}
+
 /** `String.trim` would also drop characters that do not belong there, such as U+FEFF. */
 function trimSpaces(text: string): string {
   let start = 0;
@@ -143,8 +161,9 @@ function parseAddrSpec(text: string): ParsedAddress {
   const at = text.indexOf('@');
   const parsed = parseDomain(text.slice(at + 1));
   if (!parsed.ok) return parsed;
-  const address = `${text.slice(0, at)}@${parsed.domain}`;
-  if (address.length > MAX_ADDRESS_OCTETS) return wrong(`The address is longer than ${MAX_ADDRESS_OCTETS} characters`);
+  const address = `${text.slice(0, at).normalize('NFC')}@${parsed.domain}`;
+  if (Buffer.byteLength(address) > MAX_ADDRESS_OCTETS)
+    return wrong(`The address is longer than ${MAX_ADDRESS_OCTETS} characters`);
   return { ok: true, address: { address } };
 }
 
@@ -179,14 +198,14 @@ const SYNTAX_PROBLEMS: readonly (readonly [RegExp, string])[] = [
 
 function localPartProblem(text: string, local: string): string | undefined {
   if (local === '') return `${quote(text)} has nothing before the @; write it as in name@contoso.com`;
-  if (local.length > MAX_LOCAL_PART_OCTETS)
-    return `${quote(text)} has more than ${MAX_LOCAL_PART_OCTETS} characters before the @`;
-  if (/[^\0-\x7f]/.test(local))
-    return `${quote(text)} has non-ASCII characters before the @; such addresses (SMTPUTF8) are not supported yet`;
+  if (Buffer.byteLength(local) > MAX_LOCAL_PART_OCTETS)
+    return `${quote(text)} has more than ${MAX_LOCAL_PART_OCTETS} characters (octets) before the @`;
   if (/[%!]/.test(local)) return `${quote(text)} has a % or ! before the @; source routes are not supported`;
   if (local.includes('=?')) return `${quote(text)} looks like an encoded word; write the plain address`;
   if (/^\.|\.\.|\.$/.test(local)) return `${quote(text)} has a misplaced dot before the @; remove it`;
-  return LOCAL_PART.test(local) ? undefined : `${quote(text)} has a character that an address cannot have`;
+  const isPlain =
+    LOCAL_PART.test(local) || (UTF8_LOCAL_PART.test(local) && local.normalize('NFKC') === local.normalize());
+  return isPlain ? undefined : `${quote(text)} has a character that an address cannot have`;
 }
 
 function wrong(problem: string): ParsedAddress {

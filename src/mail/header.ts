@@ -14,7 +14,7 @@ const MAX_WORD_OCTETS = 900;
 /** RFC 5322 §2.2 allows every visible character save the colon; these are the ones that every mail program takes. */
 const NAME = /^[a-z0-9._-]+$/i;
 /** RFC 5322 §3.6.4, as it is met in the wild: visible ASCII without the characters that end or hide one. */
-const MESSAGE_ID = /^<[^<>@\s()"\\,;]+@[^<>@\s()"\\,;]+>$/;
+export const MESSAGE_ID = /^<[^<>@\s()"\\,;]+@[^<>@\s()"\\,;]+>$/;
 
 /**
  * The fields a caller may set besides `X-…`, and how they are written. `text` is free text that readers decode
@@ -102,6 +102,11 @@ export function checkHeader(name: string, value: string): string | undefined {
 /** How the composer must write the field: free text may be encoded (RFC 2047), all else is sent as it stands. */
 export function isFreeText(name: string): boolean {
   return kindOf(headerKey(name)) === 'text';
+}
+
+/** Fields that only Postroom writes. */
+export function ownPrefix(key: string): boolean {
+  return key.startsWith('x-postroom-');
 }
 
 function nameProblem(name: string): string | undefined {

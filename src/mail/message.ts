@@ -1,5 +1,7 @@
 import type { Failure } from '../failure/failure.ts';
 import type { Address } from './address.ts';
+import type { Calendar } from './calendar.ts';
+import type { RawMessage } from './raw-message.ts';
 import type { Reply } from './reply.ts';
 import type { Status } from './status.ts';
 
@@ -12,6 +14,15 @@ export interface Attachment {
   /** For `cid:` references from the HTML (RFC 2392), without angle brackets. */
   contentId?: string;
   disposition: 'attachment' | 'inline';
+  /** The content of a large upload, which is not held in memory; `content` is then empty. */
+  spooled?: Spooled;
+}
+
+/** A file that waits on disk, in base64 with its line ends (RFC 2045 §6.8). */
+export interface Spooled {
+  octets: number;
+  /** Writes all of it into a buffer, from this place on. */
+  copyTo(target: Buffer, at: number): Promise<void>;
 }
 
 /** Which of a mailbox's waiting messages goes first; within one priority the oldest. */
@@ -29,6 +40,11 @@ export interface Submission {
   text?: string;
   html?: string;
   attachments: Attachment[];
+  calendar?: Calendar;
+  /** All of the message; then the fields above only tell what is in it, and nothing is composed of them. */
+  raw?: RawMessage;
+  /** Instead of what From, To, Cc and Bcc say; for a raw message. */
+  envelope?: { from?: Address | undefined; to?: Address[] | undefined };
   /** Extra header fields by name; names and values have passed `checkHeader`. */
   headers: Record<string, string>;
   tags: string[];
@@ -43,6 +59,8 @@ export interface Submission {
 export interface Envelope {
   reversePath: string;
   recipients: string[];
+  /** Extensions of the server without which the message cannot be sent (RFC 6531, RFC 6152). */
+  needs?: ('SMTPUTF8' | '8BITMIME')[];
 }
 
 export interface RecipientState {

@@ -64,6 +64,8 @@ export interface Advertised {
   mechanisms?: Mechanism[];
   /** SIZE in octets. */
   bytes?: number;
+  smtpUtf8?: boolean;
+  eightBitMime?: boolean;
 }
 
 /** How the stand-in departs from its ordinary ways; null takes a departure back. */
@@ -160,6 +162,8 @@ const ADVERTISE_FIELDS: Record<keyof Advertised, (value: unknown) => boolean> = 
   startTls: (value) => typeof value === 'boolean',
   mechanisms: (value) => Array.isArray(value) && value.every((name) => name === 'LOGIN' || name === 'XOAUTH2'),
   bytes: isCount,
+  smtpUtf8: (value) => typeof value === 'boolean',
+  eightBitMime: (value) => typeof value === 'boolean',
 };
 
 const ENTRA_FIELDS: Record<keyof EntraRule, (value: unknown) => boolean> = {

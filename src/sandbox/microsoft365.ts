@@ -132,8 +132,8 @@ function helloReply(session: Session, extended: boolean, advertised: Advertised)
     'DSN',
     'ENHANCEDSTATUSCODES',
     ...(security ? [security] : []),
-    '8BITMIME',
-    'SMTPUTF8',
+    ...(advertised.eightBitMime === false ? [] : ['8BITMIME']),
+    ...(advertised.smtpUtf8 === false ? [] : ['SMTPUTF8']),
   ];
   return lines.map((line, at) => `250${at === lines.length - 1 ? ' ' : '-'}${line}`).join('\n');
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Submission } from '../mail/message.ts';
-import { composeMime, type Fixed } from './mime.ts';
+import { composeMime, type Fixed, layMime } from './mime.ts';
+import { rawMime } from './raw-mime.ts';
 
 /**
  * The MIME octets of a message, made once; every attempt sends the same. Their length is what a server's SIZE limit
@@ -9,5 +10,10 @@ import { composeMime, type Fixed } from './mime.ts';
  * @throws if a string in the submission was not checked before (see `mail/`)
  */
 export async function composeMessage(submission: Submission, fixed: Fixed): Promise<Buffer> {
-  return composeMime(submission, fixed, randomUUID().replaceAll('-', ''));
+  if (submission.raw) return rawMime(submission.raw, fixed);
+  const seed = randomUUID().replaceAll('-', '');
+  if (!submission.attachments.some(({ spooled }) => spooled)) return composeMime(submission, fixed, seed);
+  const { mime, holes } = layMime(submission, fixed, seed);
+  for (const { at, file } of holes) await file.copyTo(mime, at);
+  return mime;
 }

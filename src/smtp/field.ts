@@ -121,7 +121,8 @@ function packed(pieces: readonly string[], room: number, sizeOf: (piece: string)
   return pack === '' ? packs : [...packs, pack];
 }
 
-function fold(name: string, tokens: readonly string[]): string {
+/** Breaks a field at the spaces between its tokens, where a line gets too long; without the last line end. */
+export function fold(name: string, tokens: readonly string[]): string {
   let lines = `${name}:`;
   let column = lines.length;
   // An empty first line is lawful but rare, so only encoded words, whose lines must be short, may make one.

@@ -1,7 +1,9 @@
 import { isComposite } from '../mail/attachment.ts';
+import type { Calendar } from '../mail/calendar.ts';
 import { isFreeText } from '../mail/header.ts';
-import type { Attachment, Submission } from '../mail/message.ts';
-import { addressList, encodedWords, field, freeText, parameter, verbatim } from './field.ts';
+import type { Attachment, Spooled, Submission } from '../mail/message.ts';
+import { addressField } from './address-field.ts';
+import { encodedWords, field, freeText, parameter, verbatim } from './field.ts';
 import { base64Length, encodeText, writeBase64 } from './transfer.ts';
 
 /** What is fixed at acceptance, so that every attempt sends the same bytes. */
@@ -12,7 +14,12 @@ export interface Fixed {
 }
 
 /** Octets as they are sent, or those of a file that is put into base64 only when the room for it is there. */
-type Chunk = string | Buffer | { file: Buffer };
+type Chunk = string | Buffer | { file: Buffer } | { spooled: Spooled };
+
+export interface Hole {
+  at: number;
+  file: Spooled;
+}
 
 /** A MIME entity (RFC 2045 §2.4): its own header fields, and the octets after the empty line without a last line end. */
 interface Entity {
@@ -27,6 +34,11 @@ interface Entity {
  *   `--` (see `encodeText`), so that no content can end its part, whoever guesses the seed.
  */
 export function composeMime(submission: Submission, fixed: Fixed, seed: string): Buffer {
+  return layMime(submission, fixed, seed).mime;
+}
+
+/** The same, with the places that files on disk are still to be copied to. */
+export function layMime(submission: Submission, fixed: Fixed, seed: string): { mime: Buffer; holes: Hole[] } {
   const { head, body } = entityOf(submission, (part) => `=_${seed}_${part}`);
   const message = [header(submission, fixed), head, '\r\n', ...body];
   return joined(endsLine(body) ? message : [...message, '\r\n']);
@@ -35,10 +47,10 @@ export function composeMime(submission: Submission, fixed: Fixed, seed: string):
 function header(submission: Submission, fixed: Fixed): string {
   const { from, to, cc, replyTo, subject, headers } = submission;
   return [
-    field('From', addressList([from])),
-    to.length > 0 ? field('To', addressList(to)) : '',
-    cc.length > 0 ? field('Cc', addressList(cc)) : '',
-    replyTo.length > 0 ? field('Reply-To', addressList(replyTo)) : '',
+    addressField('From', [from]),
+    to.length > 0 ? addressField('To', to) : '',
+    cc.length > 0 ? addressField('Cc', cc) : '',
+    replyTo.length > 0 ? addressField('Reply-To', replyTo) : '',
     subject === '' ? '' : field('Subject', freeText(subject)),
     field('Message-ID', [fixed.messageId]),
     field('Date', [fixed.date.toUTCString().replace('GMT', '+0000')]),
@@ -50,15 +62,19 @@ function header(submission: Submission, fixed: Fixed): string {
 }
 
 /**
- * mixed( alternative( text, related( html, inline parts )), attachments ), without the levels that would hold one part
- * (RFC 2046 §5.1.3–5.1.4, RFC 2387).
+ * mixed( alternative( text, related( html, inline parts ), calendar ), attachments ), without the levels that would
+ * hold one part (RFC 2046 §5.1.3–5.1.4, RFC 2387). The calendar is the last alternative, the one that a reader who
+ * knows it prefers: so Exchange and Google take it for an invitation (RFC 6047 §2.4). It is not attached as a file
+ * besides, which Exchange would show as a second one.
  */
 function entityOf(submission: Submission, boundary: (part: string) => string): Entity {
-  const { text = '', html = '', attachments } = submission;
+  const { text = '', html = '', attachments, calendar } = submission;
   const inline = attachments.filter((attachment) => html !== '' && belongsToHtml(attachment));
   const rich = html === '' ? [] : [related(textEntity('html', html), inline, boundary('related'))];
-  const plain = text === '' && (rich.length > 0 || attachments.length > 0) ? [] : [textEntity('plain', text)];
-  const body = grouped('alternative', [...plain, ...rich], boundary('alternative'));
+  const invitation = calendar ? [calendarEntity(calendar)] : [];
+  const needsNone = rich.length > 0 || (attachments.length > 0 && !calendar);
+  const plain = text === '' && needsNone ? [] : [textEntity('plain', text)];
+  const body = grouped('alternative', [...plain, ...rich, ...invitation], boundary('alternative'));
   const files = attachments.filter((attachment) => html === '' || !belongsToHtml(attachment)).map(fileEntity);
   return files.length === 0 && body ? body : multipart('mixed', [...(body ? [body] : []), ...files], boundary('mixed'));
 }
@@ -90,14 +106,21 @@ function textEntity(kind: 'plain' | 'html', text: string): Entity {
   return { head, body: [body] };
 }
 
-function fileEntity({ filename, contentType, contentId, disposition, content }: Attachment): Entity {
+/** RFC 6047 §2.4: the method must be that of the object, and the charset be named. */
+function calendarEntity({ method, content }: Calendar): Entity {
+  const { encoding, body } = encodeText(content);
+  const type = field('Content-Type', ['text/calendar;', `method=${method};`, 'charset=utf-8']);
+  return { head: `${type}Content-Transfer-Encoding: ${encoding}\r\n`, body: [body] };
+}
+
+function fileEntity({ filename, contentType, contentId, disposition, content, spooled }: Attachment): Entity {
   const head = [
     field('Content-Type', [`${mediaType(contentType)};`, ...nameParameter(filename)]),
     field('Content-Transfer-Encoding', ['base64']),
     field('Content-Disposition', [`${disposition};`, ...parameter('filename', filename)]),
     contentId === undefined ? '' : field('Content-ID', [`<${contentId.replace(/[^!-~]|[<>]/gu, '_')}>`]),
   ];
-  return { head: head.join(''), body: [{ file: content }] };
+  return { head: head.join(''), body: [spooled ? { spooled } : { file: content }] };
 }
 
 /** An attachment of a composite type must not be in base64 (RFC 2045 §6.4), and one that is no type at all would break the field. */
@@ -122,21 +145,24 @@ function endsLine(body: readonly Chunk[]): boolean {
 const CRLF = Buffer.from('\r\n');
 
 /** One allocation for the whole message. */
-function joined(chunks: readonly Chunk[]): Buffer {
-  const out = Buffer.allocUnsafe(chunks.reduce((sum, chunk) => sum + lengthOf(chunk), 0));
+function joined(chunks: readonly Chunk[]): { mime: Buffer; holes: Hole[] } {
+  const mime = Buffer.allocUnsafe(chunks.reduce((sum, chunk) => sum + lengthOf(chunk), 0));
+  const holes: Hole[] = [];
   let at = 0;
   for (const chunk of chunks) {
-    write(chunk, out, at);
+    if (typeof chunk === 'object' && 'spooled' in chunk) holes.push({ at, file: chunk.spooled });
+    else write(chunk, mime, at);
     at += lengthOf(chunk);
   }
-  return out;
+  return { mime, holes };
 }
 
 function lengthOf(chunk: Chunk): number {
-  return typeof chunk === 'string' || Buffer.isBuffer(chunk) ? chunk.length : base64Length(chunk.file.length);
+  if (typeof chunk === 'string' || Buffer.isBuffer(chunk)) return chunk.length;
+  return 'spooled' in chunk ? chunk.spooled.octets : base64Length(chunk.file.length);
 }
 
-function write(chunk: Chunk, out: Buffer, at: number): void {
+function write(chunk: Exclude<Chunk, { spooled: Spooled }>, out: Buffer, at: number): void {
   if (typeof chunk === 'string') out.write(chunk, at, 'latin1');
   else if (Buffer.isBuffer(chunk)) chunk.copy(out, at);
   else writeBase64(chunk.file, out, at);

@@ -4,6 +4,7 @@ import type { Trouble } from '../failure/failure.ts';
 import type { Envelope } from '../mail/message.ts';
 import { parseReply, type Reply, type Stage } from '../mail/reply.ts';
 import { troubleOf } from './connection.ts';
+import { missingExtension, parametersFor } from './extensions.ts';
 
 export interface Transaction {
   envelope: Envelope;
@@ -45,6 +46,8 @@ const RESET_MILLISECONDS = 5_000;
  * @returns what happened; never throws
  */
 export async function runTransaction(connection: SMTPConnection, transaction: Transaction): Promise<TransactionResult> {
+  const missing = missingExtension(connection, transaction.envelope.needs);
+  if (missing) return { stage: 'mail', accepted: [], refused: [], trouble: missing, reusable: true };
   const body = new Body(transaction.mime, transaction.beforeDot);
   const deadline = startDeadline(connection, body, transaction);
   try {
@@ -80,7 +83,8 @@ function send(connection: SMTPConnection, { envelope, mime }: Transaction, body:
     const ended = () =>
       setImmediate(() => reject(Object.assign(new Error('Connection closed unexpectedly'), { code: 'ECONNECTION' })));
     connection.once('end', ended);
-    const parts = { from: envelope.reversePath, to: envelope.recipients, size: mime.length };
+    const parameters = parametersFor(connection, envelope);
+    const parts = { from: envelope.reversePath, to: envelope.recipients, size: mime.length, ...parameters };
     connection.send(parts, body, (error, info) => {
       connection.off('end', ended);
       if (error || !info) reject(error ?? new Error('No result'));

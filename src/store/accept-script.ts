@@ -34,6 +34,9 @@ local function accept(order, fixed, mime, MESSAGE, MIME, MAILBOX, IDEMPOTENCY)
     local written = redis.call('HMGET', MESSAGE, 'acceptedAt', 'expiresAt', 'aheadAtFirst')
     return { 'accepted', written[1], written[2], written[3] }
   end
+  -- A large content was written before, for a while only.
+  local staged = mime == ''
+  if staged and redis.call('STRLEN', MIME) ~= order.bytes then return { 'gone' } end
   local lane = laneOf(order.mailbox, MAILBOX)
   lane.new = lane.new + 1
   local place = lane.accepted + lane.new
@@ -42,7 +45,7 @@ local function accept(order, fixed, mime, MESSAGE, MIME, MAILBOX, IDEMPOTENCY)
   redis.call('HSET', MESSAGE, 'fixed', fixed, 'callerId', order.callerId, 'mailbox', order.mailbox,
     'status', 'queued', 'revision', 1, 'ticket', 1, 'pending', order.recipients,
     'acceptedAt', now, 'expiresAt', expiresAt, 'place', place, 'aheadAtFirst', ahead)
-  redis.call('SET', MIME, mime)
+  if staged then redis.call('PERSIST', MIME) else redis.call('SET', MIME, mime) end
   if order.fingerprint then
     redis.call('HSET', IDEMPOTENCY, 'fingerprint', order.fingerprint, 'id', order.id)
     redis.call('PEXPIRE', IDEMPOTENCY, all.idempotencyLifetime)

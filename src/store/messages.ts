@@ -18,6 +18,7 @@ import { isFinal, mayMoveTo, type Status } from '../mail/status.ts';
 import type { Keys } from './keys.ts';
 import { inOneTurn } from './one-turn.ts';
 import type { Scripted } from './redis.ts';
+import { stageContent } from './staged-content.ts';
 
 export interface Retention {
   recordMilliseconds: number;
@@ -85,7 +86,9 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
   );
 
   async function accept(message: NewMessage): Promise<Accepted> {
-    const [kind, first = '', second, third] = await write(message);
+    const mime = await stageContent(redis, keys.mime(message.id), message.mime);
+    const [kind, first = '', second, third] = await write({ ...message, mime });
+    if (kind === 'gone') throw new Error(`The content of ${message.id} was not kept until it could be accepted`);
     if (kind === 'accepted')
       return { kind: 'accepted', record: freshRecord(message, Number(first), Number(second), Number(third)) };
     if (kind === 'conflict') return { kind: 'conflict', id: first };
@@ -208,6 +211,7 @@ function orderOf({ id, mailbox, callerId, fixed, expiresAt, idempotency }: NewMe
     recipients: fixed.envelope.recipients.length,
     expiresAt,
     fingerprint: idempotency?.fingerprint,
+    bytes: fixed.bytes,
   });
 }
 
@@ -217,7 +221,7 @@ const USUAL = { to: [], cc: [], bcc: [], tags: [], metadata: {}, onUnconfirmed: 
 /** Without what is as usual, and without an envelope that the addresses tell: a third is left. */
 function compactFixed(fixed: FixedPart): string {
   const { envelope, from, to } = fixed;
-  const isTold = envelope.reversePath === from && areSame(envelope.recipients, to);
+  const isTold = !envelope.needs && envelope.reversePath === from && areSame(envelope.recipients, to);
   const kept: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(fixed)) {
     if (name === 'envelope' ? isTold : name in USUAL && isUsual(value, USUAL[name as keyof typeof USUAL])) continue;

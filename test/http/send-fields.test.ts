@@ -42,7 +42,7 @@ const WRONG: [string, Record<string, unknown>, string, RegExp][] = [
   ['a long subject', { subject: 'x'.repeat(256) }, '/subject', /255 characters/],
   ['a subject of two lines', { subject: 'a\r\nBcc: x@y.example' }, '/subject', /line break/],
   ['a subject with NUL', { subject: 'a\0b' }, '/subject', /U\+0000/],
-  ['no content at all', { text: undefined }, '/text', /at least one of text, html and attachments/],
+  ['no content at all', { text: undefined }, '/text', /at least one of text, html, attachments and calendar/],
   ['an empty list of attachments as the only content', { text: undefined, attachments: [] }, '/text', /at least one/],
   ['text that is not a string', { text: { path: '/etc/passwd' } }, '/text', /must be a string/],
   ['text with NUL', { text: 'a\0b' }, '/text', /U\+0000/],

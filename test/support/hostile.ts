@@ -2,6 +2,8 @@
 export interface Received {
   /** The RCPT TO addresses, all of them. */
   recipients: string[];
+  /** The MAIL FROM address, where the body has no `from`. */
+  reversePath?: string;
   subject?: string;
   /** The decoded display name of From. */
   fromName?: string;
@@ -18,6 +20,21 @@ export type HostileSubmission = { title: string; body: unknown } & (
   | { /** RFC 6901: `errors[]` must have this pointer or one below it. */ refusedAt: string }
   | { accepted: Received }
 );
+
+const INVITE = [
+  'BEGIN:VCALENDAR',
+  'VERSION:2.0',
+  'PRODID:-//Contoso//Test//EN',
+  'METHOD:REQUEST',
+  'BEGIN:VEVENT',
+  'UID:1@contoso.com',
+  'DTSTAMP:20260131T093000Z',
+  'DTSTART:20260201T093000Z',
+  'ORGANIZER:mailto:sender@postroom.example',
+  'ATTENDEE:mailto:ada@fabrikam.com',
+  'END:VEVENT',
+  'END:VCALENDAR',
+].join('\n');
 
 /** Nothing may ever be sent to or from this domain, and no header may name it save where the title says so. */
 export const EVIL_DOMAIN = 'evil.example';
@@ -152,8 +169,9 @@ export function hostileSubmissions(from: string, to: string): HostileSubmission[
       'a@\u212a.example',
     ],
     ...[
-      `а@${domain}`,
-      `ä@${domain}`,
+      `ａ@${domain}`,
+      `a＠${domain}`,
+      `😀@${domain}`,
       `a\u200b@${domain}`,
       `a\u00ad@${domain}`,
       `a\u202e@${domain}`,
@@ -519,7 +537,193 @@ export function hostileSubmissions(from: string, to: string): HostileSubmission[
     accepted('an empty subject', { subject: '' }),
   ];
 
+  const calendar = (change: (lines: string[]) => string[], method?: string) => ({
+    calendar: { content: change(INVITE.split('\n')).join('\r\n'), ...(method !== undefined && { method }) },
+  });
+  const without = (start: string) => (lines: string[]) => lines.filter((line) => !line.startsWith(start));
+  const calendars = [
+    ...['\r\nBcc: x@evil.example', 'REQUEST; x=y', 'request', '', 'REQUEST\0'].map((method) =>
+      refused(
+        `a calendar method of ${shown(method)}`,
+        '/calendar/method',
+        calendar((lines) => lines, method),
+      ),
+    ),
+    refused(
+      'a calendar method other than the content’s',
+      '/calendar/method',
+      calendar((lines) => lines, 'CANCEL'),
+    ),
+    ...['METHOD', 'VERSION', 'PRODID', 'UID', 'DTSTAMP', 'DTSTART', 'ORGANIZER', 'ATTENDEE', 'BEGIN', 'END'].map(
+      (name) => refused(`a calendar without ${name}`, '/calendar/content', calendar(without(name))),
+    ),
+    refused(
+      'a calendar with NUL',
+      '/calendar/content',
+      calendar((lines) => lines.map((line) => `${line}\0`)),
+    ),
+    refused('a calendar that is no calendar', '/calendar/content', { calendar: { content: `a\r\nBcc: ${EVIL}` } }),
+    refused(
+      'a calendar with a header in it',
+      '/calendar/content',
+      calendar((lines) => ['', `Bcc ${EVIL}`, ...lines]),
+    ),
+    refused('a deep calendar', '/calendar/content', {
+      calendar: { content: `BEGIN:VCALENDAR\n${'BEGIN:VEVENT\n'.repeat(10_000)}` },
+    }),
+    refused('a calendar of two megabytes', '/calendar/content', { calendar: { content: 'x'.repeat(2_000_000) } }),
+    refused('a calendar as a string', '/calendar', { calendar: INVITE }),
+    refused('a calendar with a file name', '/calendar/filename', { calendar: { content: INVITE, filename: 'a.ics' } }),
+  ];
+
+  const raw = (message: string | Buffer, parts: object = {}) => ({
+    raw: { content: Buffer.from(message).toString('base64'), ...parts },
+  });
+  const rawRefused = (
+    title: string,
+    message: string | Buffer,
+    parts: object = {},
+    pointer = '/raw',
+  ): HostileSubmission => ({
+    title: `raw: ${title}`,
+    body: raw(message, parts),
+    refusedAt: pointer,
+  });
+  const rawAccepted = (
+    title: string,
+    message: string | Buffer,
+    received: Partial<Received> = {},
+    parts: object = {},
+  ): HostileSubmission => ({
+    title: `raw: ${title}`,
+    body: raw(message, parts),
+    accepted: { reversePath: from, recipients: [to], ...received },
+  });
+  const header = `From: <${from}>\r\nTo: <${to}>\r\nSubject: Hello\r\n`;
+  const raws = [
+    ...['from', 'to', 'cc', 'bcc', 'replyTo', 'subject', 'text', 'html', 'attachments', 'calendar', 'headers'].map(
+      (name): HostileSubmission => ({
+        title: `raw beside ${name}`,
+        body: { ...raw(`${header}\r\nHello`), [name]: 'x' },
+        refusedAt: `/${name}`,
+      }),
+    ),
+    rawRefused('nothing', ''),
+    rawRefused('no header', '\r\nHello'),
+    rawRefused('no empty line', header),
+    rawRefused('no From', `To: <${to}>\r\n\r\nHello`),
+    rawRefused('no recipient', `From: <${from}>\r\n\r\nHello`),
+    rawRefused('an empty group alone', `From: <${from}>\r\nTo: undisclosed-recipients:;\r\n\r\nHello`),
+    ...[
+      `From: <${from}>\r\nFrom: <${EVIL}>\r\n`,
+      `From: <${from}>, <${EVIL}>\r\n`,
+      `From: g: <${from}>, <${EVIL}>;\r\n`,
+      `From: <${from}> (c) <${EVIL}>\r\n`,
+      `From: "ceo@corp.example" <${from}>\r\n`,
+      `From: =?utf-8?q?ceo=40corp=2Eexample?= <${from}>\r\n`,
+      `From: <${from}>\r\nSender: <${EVIL}>\r\n`,
+      `From: <${EVIL}>\r\n`,
+      `From : <${from}>\r\n`,
+      `From:\r\n <${from}>\r\n \r\n x\r\n`,
+    ].map((fields) => rawRefused(`a sender of ${shown(fields)}`, `${fields}To: <${to}>\r\n\r\nHello`)),
+    ...[
+      `Subject: again\r\n`,
+      `Message-ID: <a@b.example>\r\nMessage-ID: <c@d.example>\r\n`,
+      `Message-ID: x\r\n`,
+      `Date: yesterday\r\n`,
+      `Date: Fri, 02 Jan 2026 03:04:05 +0000\r\nDate: Fri, 02 Jan 2026 03:04:05 +0000\r\n`,
+      `Resent-Bcc: <${EVIL}>\r\n`,
+      `Resent-From: <${EVIL}>\r\n`,
+      `no colon\r\n`,
+      `X-A: \u0000\r\n`,
+      `X-A: \u001b[31m\r\n`,
+      `Cc: ${to}> RCPT TO:<${EVIL}\r\n`,
+      `Cc: @${EVIL_DOMAIN}:${to}\r\n`,
+      `Cc: <@${EVIL_DOMAIN},@b.example:${to}>\r\n`,
+      `Cc: "${to}\r\n`,
+      `X-A: ${'v'.repeat(999)}\r\n`,
+      Array.from({ length: 501 }, (_, n) => `X-${n}: a\r\n`).join(''),
+      `X-A: ${'v'.repeat(900)}\r\n`.repeat(300),
+    ].map((fields) => rawRefused(`a header with ${shown(fields)}`, `${header}${fields}\r\nHello`)),
+    rawRefused(
+      'a header that is not UTF-8',
+      Buffer.concat([Buffer.from(header), Buffer.from([0x58, 0x3a, 0xff, 0x0d, 0x0a]), Buffer.from('\r\nHello')]),
+    ),
+    rawRefused('a body with NUL', `${header}\r\na\0b`),
+    rawRefused('a line of 999 octets', `${header}\r\n${'a'.repeat(999)}`),
+    rawRefused(
+      'another sender in the envelope',
+      `${header}\r\nHello`,
+      { envelope: { from: EVIL } },
+      '/raw/envelope/from',
+    ),
+    rawRefused('nobody in the envelope', `${header}\r\nHello`, { envelope: { to: [] } }, '/raw/envelope/to'),
+    rawRefused(
+      'a wrong envelope',
+      `${header}\r\nHello`,
+      { envelope: { to: [`${to}\r\nRCPT TO:<${EVIL}>`] } },
+      '/raw/envelope/to/0',
+    ),
+    rawRefused('an unknown field', `${header}\r\nHello`, { path: '/etc/passwd' }, '/raw/path'),
+    { title: 'raw: a string', body: { raw: `${header}\r\nHello` }, refusedAt: '/raw' } satisfies HostileSubmission,
+    {
+      title: 'raw: no base64',
+      body: { raw: { content: 'a b' } },
+      refusedAt: '/raw/content',
+    } satisfies HostileSubmission,
+    rawAccepted('plain', `${header}\r\nHello`, { subject: 'Hello', text: 'Hello' }),
+    rawAccepted('bare line ends', `${header.replaceAll('\r\n', '\n')}\na\nb\rc\r\nd`, {
+      text: 'a\nb\nc\nd',
+    }),
+    ...[
+      '.',
+      '..',
+      '.\r\n',
+      '\n.\n',
+      '\r.\r',
+      '\r\n.\r\nMAIL FROM:<x@evil.example>\r\nRCPT TO:<x@evil.example>\r\nDATA\r\n',
+      '\n.\r\nQUIT',
+    ].map((body) => rawAccepted(`a body of ${shown(body)}`, `${header}\r\nstart\r\n${body}\r\nend`)),
+    rawAccepted(
+      'a Bcc, which nobody sees',
+      `${header}Bcc: <blind@${domain}>\r\nbcc : x\r\n\r\nHello`.replace('bcc : x\r\n', ''),
+      {
+        recipients: [to, `blind@${domain}`],
+      },
+    ),
+    rawAccepted('a folded Bcc', `${header}BCC:\r\n <blind@${domain}>,\r\n\t"B" <blind2@${domain}>\r\n\r\nHello`, {
+      recipients: [to, `blind@${domain}`, `blind2@${domain}`],
+    }),
+    rawAccepted(
+      'its own envelope',
+      `${header}\r\nHello`,
+      { recipients: [`other@${domain}`] },
+      { envelope: { to: `other@${domain}` } },
+    ),
+    rawAccepted(
+      'fields for servers alone',
+      `Return-Path: <${EVIL}>\r\nDelivered-To: ${EVIL}\r\nX-MS-Exchange-Organization-SCL: -1\r\nX-Postroom-Id: 1\r\n${header}\r\nHello`,
+    ),
+    rawAccepted(
+      'a body of 8-bit octets',
+      `${header}Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGrüße 東京`,
+      {
+        text: 'Grüße 東京',
+      },
+    ),
+  ];
+
+  const international = [
+    accepted('a recipient outside ASCII', { cc: `jürgen@${domain}` }, { recipients: [to, `jürgen@${domain}`] }),
+    accepted('a recipient that looks like another', { bcc: `аda@${domain}` }, { recipients: [to, `аda@${domain}`] }),
+    refused('a sender outside ASCII', '/from', { from: `ä${from}` }),
+    refused('a sender that looks like another', '/from', { from: from.replace('e', 'е') }),
+  ];
+
   return [
+    ...calendars,
+    ...raws,
+    ...international,
     ...lineBreaks,
     ...addresses,
     ...senders,

@@ -19,9 +19,9 @@ const ONCE = ['from', 'to', 'cc', 'reply-to', 'subject', 'message-id', 'date', '
 
 /** What is wrong with a mail that came of an accepted hostile submission; nothing, if all is well. */
 export async function faultsOfReceived(received: Received, body: unknown, mail: SeenMail): Promise<string[]> {
-  const { from, headers = {} } = body as { from: string | { address: string }; headers?: Record<string, string> };
+  const { from, headers = {} } = body as { from?: string | { address: string }; headers?: Record<string, string> };
   const raw = mail.raw.toString('latin1');
-  const sender = typeof from === 'string' ? from.replace(/^.*<|>.*$/g, '') : from.address;
+  const sender = typeof from === 'string' ? from.replace(/^.*<|>.*$/g, '') : (from?.address ?? received.reversePath);
   return [
     ...differs('the reverse path', mail.reversePath, sender),
     ...differs('the recipients', mail.recipients.toSorted(), received.recipients.toSorted()),

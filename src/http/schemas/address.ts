@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Address, type AddressInput, nameImpersonates, parseAddress } from '../../mail/address.ts';
+import { type Address, type AddressInput, nameImpersonates, parseAddress, senderProblem } from '../../mail/address.ts';
 
 /** More entries than this are refused here; the mailbox's own limit is the gateway's to check. */
 export const MAX_RECIPIENTS = 1_000;
@@ -32,7 +32,7 @@ export const senderAddress = addressInput.transform((input, context): Address =>
   const known = typeof input === 'string' ? recentSenders.get(input) : undefined;
   if (known) return known;
   const parsed = parseAddress(input);
-  const problem = parsed.ok ? nameImpersonates(parsed.address) : asSentence(parsed.problem);
+  const problem = parsed.ok ? senderProblem(parsed.address) : asSentence(parsed.problem);
   if (parsed.ok && problem === undefined) return remembered(input, parsed.address);
   context.addIssue({ code: 'custom', path: parsed.ok ? [] : faultyPart(input), message: problem ?? '' });
   return z.NEVER;
@@ -44,6 +44,9 @@ function remembered(input: AddressInput, address: Address): Address {
   recentSenders.set(input, Object.freeze(address));
   return address;
 }
+
+/** Who bounces go to. */
+export const envelopeSender = oneAddress;
 
 const oneOrSeveral = z
   .union([oneAddress, z.array(oneAddress).max(MAX_RECIPIENTS)])

@@ -8,17 +8,16 @@ export const MAX_ATTACHMENTS = 100;
 /** RFC 4648 §4, padded, without line breaks; `Buffer.from` alone would skip whatever it does not know. */
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
-const content = z
-  .string()
-  .refine((text) => text.length % 4 === 0 && BASE64.test(text), {
-    error:
-      'This must be base64 with padding and the characters A-Z a-z 0-9 + / only (RFC 4648 §4): no line breaks, no URL-safe form, no data: prefix.',
-  })
-  .meta({
-    description: 'The file in base64 (RFC 4648 §4), padded, without line breaks.',
-    contentEncoding: 'base64',
-    example: 'SGVsbG8sIEFkYSEK',
-  });
+export const base64 = z.string().refine((text) => text.length % 4 === 0 && BASE64.test(text), {
+  error:
+    'This must be base64 with padding and the characters A-Z a-z 0-9 + / only (RFC 4648 §4): no line breaks, no URL-safe form, no data: prefix.',
+});
+
+const content = base64.meta({
+  description: 'The file in base64 (RFC 4648 §4), padded, without line breaks.',
+  contentEncoding: 'base64',
+  example: 'SGVsbG8sIEFkYSEK',
+});
 
 const fields = z.strictObject({
   filename: z

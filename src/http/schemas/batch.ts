@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { message } from './message.ts';
 import { problem } from './problem.ts';
 import { batchMessage } from './send-message.ts';
+import { batchRaw } from './send-raw.ts';
 
 export const MAX_BATCH = 100;
 
@@ -18,7 +19,12 @@ export const ownKey = z.looseObject({ idempotencyKey: idempotencyKey.optional() 
 
 /** The body of `POST /v1/messages/batch`, as the document shows it. */
 export const batchRequest = z
-  .strictObject({ messages: z.array(batchMessage).min(1).max(MAX_BATCH) })
+  .strictObject({
+    messages: z
+      .array(z.union([batchMessage, batchRaw]))
+      .min(1)
+      .max(MAX_BATCH),
+  })
   .meta({ id: 'Batch', description: `1 to ${MAX_BATCH} messages.` });
 
 const index = z.int().meta({ description: 'Place in the batch, from 0.' });

@@ -2,8 +2,9 @@ import { z } from 'zod';
 import { characterUnfitForLine, quote } from '../../mail/characters.ts';
 import { checkHeader, headerKey } from '../../mail/header.ts';
 import { PRIORITIES, type Submission } from '../../mail/message.ts';
-import { ADDRESS_FIELDS, addressList, replyAddressList, senderAddress } from './address.ts';
-import { ATTACHMENT_FIELDS, attachments } from './attachment.ts';
+import { addressList, replyAddressList, senderAddress } from './address.ts';
+import { attachments } from './attachment.ts';
+import { calendar } from './calendar.ts';
 import { checkedBy } from './checked-by.ts';
 import { withoutPattern } from './time.ts';
 import { MAX_LIFETIME_DAYS } from './whole-message.ts';
@@ -52,7 +53,8 @@ const expiresAt = z.iso.datetime({
 
 const ADDRESSES = 'At most 1,000 addresses in `to`, `cc` and `bcc` together.';
 
-const fields = z.strictObject({
+/** What both a composed message and one in `raw` are told with, and what the former is composed of. */
+export const messageFields = z.strictObject({
   from: senderAddress.meta({ description: 'Who sends: an address that a mailbox of this service may send from.' }),
   to: addressList.optional().meta({ description: ADDRESSES }),
   cc: addressList.optional().meta({ description: ADDRESSES }),
@@ -62,6 +64,7 @@ const fields = z.strictObject({
   text: text.optional().meta({ description: 'The body as plain text.' }),
   html: text.optional().meta({ description: 'The body as HTML. With `text`, readers choose.' }),
   attachments: attachments.optional().meta({ description: 'At most 100 files.' }),
+  calendar: calendar.optional().meta({ description: 'An invitation.' }),
   headers: headers.optional().meta({
     maxProperties: MAX_HEADERS,
     description: `At most ${MAX_HEADERS} further header fields: \`X-…\`, \`In-Reply-To\`, \`References\`, \`List-…\` and a few more. Those that Postroom or the servers write are refused.`,
@@ -90,32 +93,32 @@ const fields = z.strictObject({
   }),
 });
 
+/** Fields that a message is composed of, which a whole one in `raw` has within itself. */
+export const COMPOSING_FIELDS = [
+  ...(['from', 'to', 'cc', 'bcc', 'replyTo', 'subject', 'text', 'html'] as const),
+  ...(['attachments', 'calendar', 'headers'] as const),
+];
+
 /** The body of `POST /v1/messages` as callers write it, and a `Submission` once parsed. */
-export const sendMessage = fields.transform(asSubmission).meta({
+export const sendMessage = messageFields.transform(asSubmission).meta({
   id: 'SendMessage',
   description:
-    'A message to send. At least one recipient in `to`, `cc` or `bcc`, and at least one of `text`, `html` and `attachments`.',
+    'A message to send. At least one recipient in `to`, `cc` or `bcc`, and at least one of `text`, `html`, `attachments` and `calendar`.',
 });
 
+export const batchKey = z
+  .string()
+  .regex(/^[!-~]{1,255}$/)
+  .optional()
+  .meta({ description: 'As the header `Idempotency-Key`, for this message alone.' });
+
 /** The same with a key of its own, as a batch holds it. */
-export const batchMessage = fields
-  .extend({
-    idempotencyKey: z
-      .string()
-      .regex(/^[!-~]{1,255}$/)
-      .optional()
-      .meta({ description: 'As the header `Idempotency-Key`, for this message alone.' }),
-  })
+export const batchMessage = messageFields
+  .extend({ idempotencyKey: batchKey })
   .meta({ id: 'BatchMessage', description: 'A message to send; see SendMessage.' });
 
-/** Names of the fields at a path of the body: what an unknown one may have meant. */
-export function sendMessageFields(path: readonly PropertyKey[]): readonly string[] {
-  if (path.length === 0) return Object.keys(fields.shape);
-  return path[0] === 'attachments' ? ATTACHMENT_FIELDS : ADDRESS_FIELDS;
-}
-
 /** Assigned one by one: on the way of every message, spreading optional fields showed in the profile. */
-function asSubmission(given: z.output<typeof fields>): Submission {
+export function asSubmission(given: z.output<typeof messageFields>): Submission {
   const { from, to = [], cc = [], bcc = [], replyTo = [], subject, onUnconfirmed, priority } = given;
   const { attachments = [], headers = {}, tags = [], metadata = {} } = given;
   const submission: Submission = {
@@ -134,6 +137,7 @@ function asSubmission(given: z.output<typeof fields>): Submission {
   };
   if (given.text !== undefined) submission.text = given.text;
   if (given.html !== undefined) submission.html = given.html;
+  if (given.calendar !== undefined) submission.calendar = given.calendar;
   if (given.expiresAt !== undefined) submission.expiresAt = Date.parse(given.expiresAt);
   return submission;
 }

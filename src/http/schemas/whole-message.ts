@@ -15,11 +15,19 @@ export function wholeMessageErrors(received: unknown, now: number): FieldError[]
   const given = received as Record<string, unknown>;
   return [
     ...recipientErrors(lengthOf(given.to) + lengthOf(given.cc) + lengthOf(given.bcc)),
-    ...(hasContent(given) ? [] : [{ pointer: '/text', message: 'Give at least one of text, html and attachments.' }]),
+    ...(hasContent(given)
+      ? []
+      : [{ pointer: '/text', message: 'Give at least one of text, html, attachments and calendar.' }]),
     ...expiryErrors(given.expiresAt, now),
     ...hiddenNameErrors(given.headers, '/headers'),
     ...hiddenNameErrors(given.metadata, '/metadata'),
   ];
+}
+
+/** The same for a message in `raw`. */
+export function rawMessageErrors(received: unknown, now: number): FieldError[] {
+  const { expiresAt, metadata } = received as Record<string, unknown>;
+  return [...expiryErrors(expiresAt, now), ...hiddenNameErrors(metadata, '/metadata')];
 }
 
 function recipientErrors(recipients: number): FieldError[] {
@@ -30,7 +38,8 @@ function recipientErrors(recipients: number): FieldError[] {
 }
 
 function hasContent(given: Record<string, unknown>): boolean {
-  return given.text !== undefined || given.html !== undefined || lengthOf(given.attachments) > 0;
+  const { text, html, calendar, attachments } = given;
+  return text !== undefined || html !== undefined || calendar !== undefined || lengthOf(attachments) > 0;
 }
 
 function expiryErrors(expiresAt: unknown, now: number): FieldError[] {

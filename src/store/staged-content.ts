@@ -1,0 +1,24 @@
+import type { Redis } from 'ioredis';
+import { WRITTEN_AT_ONCE } from '../gateway/accept.ts';
+
+const PIECE = 1024 * 1024;
+/** A message that is not accepted after all leaves nothing behind for longer. */
+const KEPT_MILLISECONDS = 600_000;
+const ELSEWHERE = Buffer.alloc(0);
+
+/**
+ * Writes a large content to its key piece by piece, since whole it would hold up all else that is said over the
+ * connection. There it stays only if the accepting script finds it and keeps it.
+ * Each piece has the usual time for an answer, others get their turn between two, and the driver copies no more than
+ * one piece. SETRANGE, since a piece that is sent again after a lost answer must not be there twice.
+ *
+ * @returns what is to be written with the rest: the content if it is small, else nothing
+ */
+export async function stageContent(redis: Redis, key: string, content: Buffer): Promise<Buffer> {
+  if (content.length < WRITTEN_AT_ONCE) return content;
+  for (let at = 0; at < content.length; at += PIECE) {
+    await redis.setrange(key, at, content.subarray(at, at + PIECE));
+    if (at === 0) await redis.pexpire(key, KEPT_MILLISECONDS);
+  }
+  return ELSEWHERE;
+}
