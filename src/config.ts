@@ -1,4 +1,6 @@
 import { reader } from './environment.ts';
+import type { Rate } from './gateway/api.ts';
+import { usualBurst } from './gateway/rate.ts';
 import { type MailboxConfig, type MailboxLimits, readMailboxes, readPace } from './mailbox-config.ts';
 import { StartupError } from './startup-error.ts';
 
@@ -14,6 +16,8 @@ export interface Config {
   dataDir: string;
   /** Absent: make one and keep it in `dataDir`. */
   apiKey?: string;
+  /** Of callers whose key has none of its own. */
+  defaultRate?: Rate;
   expiresHours: number;
   retentionDays: number;
   shutdownSeconds: number;
@@ -42,6 +46,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
   const redisUrl = env.text('REDIS_URL');
   const apiKey = env.text('POSTROOM_API_KEY');
   const sandboxPort = env.optionalWhole('POSTROOM_SANDBOX_PORT', 0, 65_535);
+  const perMinute = env.optionalWhole('POSTROOM_RATE_PER_MINUTE', 1, 1_000_000);
   const mailboxes = readMailboxes(env, role, faults);
   const config: Config = {
     production,
@@ -57,6 +62,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     shutdownSeconds: env.number('POSTROOM_SHUTDOWN_SECONDS', 25, 0, 3600),
     ...(redisUrl !== undefined && { redisUrl }),
     ...(apiKey !== undefined && { apiKey }),
+    ...(perMinute !== undefined && { defaultRate: { perMinute, burst: usualBurst(perMinute) } }),
     ...(sandboxPort !== undefined && { sandboxPort }),
     ...(mailboxes && { mailboxes }),
   };

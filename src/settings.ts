@@ -31,6 +31,12 @@ export const SETTINGS = [
       'A first API key with every scope: 32 or more visible characters without spaces. Outside production one is made and kept in POSTROOM_DATA_DIR.',
   },
   {
+    name: 'POSTROOM_RATE_PER_MINUTE',
+    default: 'no limit',
+    about:
+      'Requests a minute of every caller whose key has no rate of its own; a batch counts as many as it has messages. See docs/keys.md.',
+  },
+  {
     name: 'REDIS_URL',
     secret: true,
     about:

@@ -4,6 +4,7 @@ import type { Submission } from '../mail/message.ts';
 import type { Acceptance, Caller, Idempotency, Replayed } from './api.ts';
 import type { Ticket } from './deliver.ts';
 import { estimateSendAt, type SendingPace } from './estimate.ts';
+import { mayUseFrom } from './from-rule.ts';
 import type { Accepted, FixedPart, MessageStore } from './ports.ts';
 import { asAccepted, viewOf } from './view.ts';
 
@@ -42,6 +43,8 @@ export async function accept(
   submission: Submission,
   idempotency?: Idempotency,
 ): Promise<Acceptance> {
+  if (caller.from && !mayUseFrom(caller.from, submission.from.address))
+    return { ...refused('from_not_allowed', '/from', notForKey(submission.from.address, caller.from)), status: 403 };
   const sender = senderFor(tools.senders, submission.from.address);
   if (!sender) return refused('sender_not_allowed', '/from', noSender(submission.from.address));
   const envelope = envelopeOf(submission);
@@ -109,6 +112,10 @@ function refused(code: string, pointer: string, message: string) {
 
 function noSender(from: string): string {
   return `No mailbox of this gateway may send as ${from}. Use another from, or ask the operator to add it to a mailbox's from list.`;
+}
+
+function notForKey(from: string, rules: readonly string[]): string {
+  return `This API key may not send as ${from}, only as ${rules.slice(0, 5).join(', ')}${rules.length > 5 ? ', …' : ''}. Use another from, or ask an operator to add it to the key's from list.`;
 }
 
 function tooManyRecipients(count: number, sender: Sender): string {

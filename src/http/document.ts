@@ -34,6 +34,7 @@ export async function documentRoutes(app: FastifyInstance, version: string): Pro
       tags: [
         { name: 'Messages', description: 'Sending, and what became of it.' },
         { name: 'Mailboxes', description: 'For operators: what each mailbox does, and a hand on it.' },
+        { name: 'Keys', description: 'For operators: who may call, and what they may do.' },
         { name: 'Health', description: 'For load balancers and orchestrators.' },
         { name: 'Reference', description: 'What the words of the API mean.' },
       ],

@@ -7,6 +7,7 @@ import { acceptBatch, type BatchResult } from './batch.ts';
 import { idempotencyKeyOf, refuseKey } from './idempotency.ts';
 import { problemBody } from './problem.ts';
 import { problemResponses } from './problem-responses.ts';
+import { chargeFurther } from './rate-limit.ts';
 import { batchAnswer, batchEnvelope, batchRequest, MAX_BATCH } from './schemas/batch.ts';
 import { sendMessage, sendMessageFields } from './schemas/send-message.ts';
 import { wholeMessageErrors } from './schemas/whole-message.ts';
@@ -58,6 +59,7 @@ export function messageBatchRoutes(scope: FastifyInstance, api: Api, now: () => 
       const key = idempotencyKeyOf(request);
       if (key === 'refused') return refuseKey(reply);
       const { messages } = request.body as { messages: unknown[] };
+      if (!(await chargeFurther(api, request, reply, messages.length - 1))) return reply;
       const results = await acceptBatch(messages, {
         api,
         caller: callerOf(request),
