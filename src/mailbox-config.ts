@@ -198,9 +198,9 @@ function heloName(name: string, value: string, faults: string[]): string {
   return value;
 }
 
-function authorityUrl(name: string, value: string, faults: string[]): string {
+export function authorityUrl(name: string, value: string, faults: string[]): string {
   const url = URL.canParse(value) ? new URL(value) : undefined;
-  // Anywhere else the client secret would cross a network in clear text.
+  // Anywhere else the client secret, or the keys that prove tokens, would cross a network in clear text.
   const local = url && ['127.0.0.1', 'localhost', '[::1]'].includes(url.hostname);
   if (!url || !(url.protocol === 'https:' || (url.protocol === 'http:' && local)))
     faults.push(`${name} must be an https URL such as ${USUAL_AUTHORITY}, not "${shown(value)}".`);

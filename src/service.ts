@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import { firstCaller } from './credentials.ts';
+import { entraTokens } from './entra-tokens.ts';
 import { type AcceptTools, accept, replay, type Sender } from './gateway/accept.ts';
 import { type Api, IdentityUnavailable, type KeysApi, StoreUnavailable } from './gateway/api.ts';
 import { authenticate } from './gateway/authenticate.ts';
@@ -172,7 +173,12 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     log,
   };
   const isSender = (id: string) => tools.senders.some((each) => each.id === id);
-  const callers = { first: firstCaller(config.apiKey), keys: knownKeys, defaultRate: config.defaultRate };
+  const callers = {
+    first: firstCaller(config.apiKey),
+    keys: knownKeys,
+    tokens: config.entra && entraTokens(config.entra, Date.now),
+    defaultRate: config.defaultRate,
+  };
   let closing = false;
   const api: Api = {
     authenticate: (credential) => asked(() => authenticate(callers, credential)),
@@ -204,6 +210,10 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     api,
     logger: log,
     version: VERSION,
+    limits: {
+      ...(config.callerRequests !== undefined && { callerRequests: config.callerRequests }),
+      ...(config.callerWaiting !== undefined && { callerWaiting: config.callerWaiting }),
+    },
     ...(sender && { exampleFrom: sender.address }),
   });
   const url = await listen(() => app.listen({ host: config.host, port: config.port }), config);

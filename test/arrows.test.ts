@@ -29,6 +29,7 @@ const LIBRARIES: Record<string, string[]> = {
   'fastify-zod-openapi': ['http'],
   bullmq: ['queue'],
   ioredis: ['queue', 'store', 'service.ts', 'sandbox'],
+  jose: ['entra-tokens.ts'],
   nodemailer: ['smtp'],
   oauth4webapi: ['smtp'],
   zod: ['http', 'mailbox-config.ts'],

@@ -84,7 +84,7 @@ export interface Caller {
   test?: true;
 }
 
-/** A token of an identity provider that does not let its bearer in, and why in one sentence without quotes. */
+/** A token of an identity provider that does not let its bearer in, and why: one sentence in ASCII without quotes. */
 export interface RefusedToken {
   refused: string;
 }

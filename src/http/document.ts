@@ -30,7 +30,7 @@ export async function documentRoutes(app: FastifyInstance, version: string): Pro
         license: { name: 'MIT', identifier: 'MIT' },
       },
       servers: [{ url: '/' }],
-      security: [{ apiKey: [] }],
+      security: [{ apiKey: [] }, { entraToken: [] }],
       tags: [
         { name: 'Messages', description: 'Sending, and what became of it.' },
         { name: 'Mailboxes', description: 'For operators: what each mailbox does, and a hand on it.' },
@@ -41,6 +41,13 @@ export async function documentRoutes(app: FastifyInstance, version: string): Pro
       components: {
         securitySchemes: {
           apiKey: { type: 'http', scheme: 'bearer', description: 'An API key, as `Authorization: Bearer <key>`.' },
+          entraToken: {
+            type: 'http',
+            scheme: 'bearer',
+            bearerFormat: 'JWT',
+            description:
+              'Where it is configured: an access token that Entra ID gave an application (client credentials), with the app roles `Messages.Send`, `Messages.Read` or `Postroom.Operate` for the scopes `send`, `read` and `operate`.',
+          },
         },
       },
     },
