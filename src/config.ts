@@ -3,7 +3,8 @@ import type { EntraConfig } from './entra-tokens.ts';
 import { reader } from './environment.ts';
 import type { Rate } from './gateway/api.ts';
 import { usualBurst } from './gateway/rate.ts';
-import { type MailboxConfig, type MailboxLimits, readMailboxes, readPace } from './mailbox-config.ts';
+import type { MailboxConfig, MailboxLimits } from './mailbox-config.ts';
+import { readMailboxes, readPace } from './read-mailboxes.ts';
 import { StartupError } from './startup-error.ts';
 
 export interface Config {

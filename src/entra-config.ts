@@ -1,6 +1,6 @@
 import type { EntraConfig } from './entra-tokens.ts';
 import { type Reader, shown } from './environment.ts';
-import { authorityUrl } from './mailbox-config.ts';
+import { authorityUrl } from './mailbox-fields.ts';
 
 const GUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 

@@ -1,13 +1,11 @@
 import { parseArgs } from 'node:util';
+import { askRedis } from './ask-redis.ts';
 import { type Config, readConfig } from './config.ts';
 import { examine } from './doctor/examine.ts';
-import type { DoctorTools } from './doctor/tools.ts';
 import { doctorTools, patientOf } from './doctor-tools.ts';
 import { type Examination, examinationOf, type Step } from './gateway/examination.ts';
 import type { MailboxConfig } from './mailbox-config.ts';
 import { StartupError } from './startup-error.ts';
-import { connectRedis } from './store/redis.ts';
-import { redisFacts } from './store/redis-facts.ts';
 import { examinationTeller } from './tell-examination.ts';
 import { printable, type Terminal } from './terminal.ts';
 
@@ -88,7 +86,7 @@ async function visit(
   const teller = json ? undefined : examinationTeller(terminal);
   teller?.head(mailbox);
   const patient = patientOf(mailbox, config.mailboxes ?? []);
-  const redis = askRedis(config);
+  const redis = askRedis(config.redisUrl);
   const tools = doctorTools(mailbox, redis && { redis });
   const steps: Step[] = [];
   for await (const step of examine(patient, tools, { send, ...(teller && { begins: teller.begins }) })) {
@@ -99,28 +97,4 @@ async function visit(
   if (teller) teller.summary(examination);
   else terminal.write(`${JSON.stringify(examination)}\n`);
   return examination;
-}
-
-/** How long a connection may take to come about. */
-const REDIS_WAIT = 5_000;
-
-/** A connection of its own for one look. */
-function askRedis({ redisUrl }: Config): DoctorTools['redis'] {
-  if (redisUrl === undefined) return undefined;
-  return async () => {
-    let last: Error | undefined;
-    const redis = connectRedis(redisUrl, 'patient', (error) => {
-      last = error;
-    });
-    let timer: NodeJS.Timeout | undefined;
-    try {
-      const late = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(new Error(last?.message ?? 'no answer in time')), REDIS_WAIT);
-      });
-      return await Promise.race([redisFacts(redis), late]);
-    } finally {
-      clearTimeout(timer);
-      redis.disconnect();
-    }
-  };
 }

@@ -32,7 +32,7 @@ const LIBRARIES: Record<string, string[]> = {
   jose: ['entra-tokens.ts'],
   nodemailer: ['smtp'],
   oauth4webapi: ['smtp'],
-  zod: ['http', 'mailbox-config.ts'],
+  zod: ['http', 'mailboxes-file.ts'],
   pino: ['logger.ts', 'service.ts', 'http'],
   'pino-pretty': ['logger.ts'],
   'postal-mime': ['sandbox'],

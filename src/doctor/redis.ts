@@ -28,11 +28,26 @@ async function lookAt({ tools }: Visit): Promise<RedisFacts | Verdict> {
   try {
     return await tools.redis();
   } catch (error) {
-    return fail(
-      `Redis does not answer: ${(error as Error).message}`,
-      'Check REDIS_URL, and that this host may reach it. Until then the API answers 503 and nothing is sent.',
-    );
+    return unanswered((error as Error).message);
   }
+}
+
+/** Redis's own first words (redis.io/docs, "ACL" and "Redis serialization protocol", read 2026-11). */
+function unanswered(said: string): Verdict {
+  if (/^(WRONGPASS|NOAUTH|ERR AUTH|ERR Client sent AUTH)/.test(said))
+    return fail(
+      `Redis does not let us in: ${said}`,
+      'Correct user and password in REDIS_URL (redis://user:password@host:port).',
+    );
+  if (said.startsWith('NOPERM'))
+    return fail(
+      `Redis forbids its user too much: ${said}`,
+      'Allow the user of REDIS_URL what Postroom needs: +@all on the keys and channels of its prefix.',
+    );
+  return fail(
+    `Redis does not answer: ${said}`,
+    'Check REDIS_URL, and that this host may reach it. Until then the API answers 503 and nothing is sent.',
+  );
 }
 
 /** The oldest with all that the scripts and BullMQ use. */

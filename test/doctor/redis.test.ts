@@ -1,8 +1,10 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { askRedis } from '../../src/ask-redis.ts';
 import { type Sandbox, startSandbox } from '../../src/sandbox/sandbox.ts';
 import { connectRedis } from '../../src/store/redis.ts';
 import { redisFacts } from '../../src/store/redis-facts.ts';
+import { freePort } from '../support/process.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
 import { examineSandbox } from './patient.ts';
 
@@ -51,6 +53,23 @@ test('a Redis that does not answer is found, and the rest is examined all the sa
   expect(troubles).toEqual(['redis fail']);
   expect(step('redisMemory').status).toBe('skipped');
   expect(step('auth').status).toBe('ok');
+});
+
+test.each([
+  ['NOAUTH', 'redis://127.0.0.1', /does not let us in: NOAUTH/],
+  ['WRONGPASS', 'redis://default:another@127.0.0.1', /does not let us in: WRONGPASS/],
+])('a Redis that answers %s is told from one that is away', async (_, origin, words) => {
+  const port = await freePort();
+  await client.config('SET', 'port', port);
+  await client.config('SET', 'requirepass', 'one');
+  try {
+    const redis = askRedis(`${origin}:${port}`);
+    const { step } = await examineSandbox(sandbox, {}, redis && { redis });
+    expect(step('redis').finding).toMatch(words);
+    expect(step('redis').remedy).toMatch(/REDIS_URL/);
+  } finally {
+    await client.config('SET', 'requirepass', '');
+  }
 });
 
 test.each([
