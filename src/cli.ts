@@ -10,6 +10,7 @@ const USAGE = `Usage: postroom <command>
              without a Redis or a mailbox, and not in production, it brings its own
   doctor     find out why a mailbox does not send, from DNS to Send As
   explain    say what an SMTP reply or an error means
+  keys       create, list, rotate and revoke API keys
   sandbox    run only the stand-in for Microsoft 365
   openapi    print the OpenAPI document
 
@@ -21,6 +22,10 @@ const TOOLS: Record<string, (words: string[]) => Promise<number>> = {
   doctor: async (words) => {
     const [{ runDoctor }, { standardOutput }] = await Promise.all([import('./run-doctor.ts'), import('./terminal.ts')]);
     return runDoctor(words, process.env, standardOutput(process.env), complain);
+  },
+  keys: async (words) => {
+    const [{ runKeys }, { standardOutput }] = await Promise.all([import('./run-keys.ts'), import('./terminal.ts')]);
+    return runKeys(words, process.env, standardOutput(process.env), complain);
   },
   explain: async (words) => {
     const [{ runExplain }, { standardOutput }] = await Promise.all([

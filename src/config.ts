@@ -1,4 +1,8 @@
+import { readEntra } from './entra-config.ts';
+import type { EntraConfig } from './entra-tokens.ts';
 import { reader } from './environment.ts';
+import type { Rate } from './gateway/api.ts';
+import { usualBurst } from './gateway/rate.ts';
 import type { MailboxConfig, MailboxLimits } from './mailbox-config.ts';
 import { readMailboxes, readPace } from './read-mailboxes.ts';
 import { StartupError } from './startup-error.ts';
@@ -15,6 +19,13 @@ export interface Config {
   dataDir: string;
   /** Absent: make one and keep it in `dataDir`. */
   apiKey?: string;
+  /** Of callers whose key has none of its own. */
+  defaultRate?: Rate;
+  /** Requests of one caller in work at a time, and its long polls and streams, in this process. */
+  callerRequests?: number;
+  callerWaiting?: number;
+  /** Callers' tokens. */
+  entra?: EntraConfig;
   expiresHours: number;
   retentionDays: number;
   shutdownSeconds: number;
@@ -45,6 +56,10 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
   const redisUrl = env.text('REDIS_URL');
   const apiKey = env.text('POSTROOM_API_KEY');
   const sandboxPort = env.optionalWhole('POSTROOM_SANDBOX_PORT', 0, 65_535);
+  const perMinute = env.optionalWhole('POSTROOM_RATE_PER_MINUTE', 1, 1_000_000);
+  const callerRequests = env.optionalWhole('POSTROOM_REQUESTS_PER_CALLER', 1, 100_000);
+  const callerWaiting = env.optionalWhole('POSTROOM_WAITING_PER_CALLER', 1, 1_000_000);
+  const entra = readEntra(env, faults);
   const mailboxes = readMailboxes(env, role, faults);
   const config: Config = {
     production,
@@ -61,6 +76,10 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     bodyMemoryMegabytes: env.whole('POSTROOM_BODY_MEMORY_MB', 512, 1, 1_000_000),
     ...(redisUrl !== undefined && { redisUrl }),
     ...(apiKey !== undefined && { apiKey }),
+    ...(perMinute !== undefined && { defaultRate: { perMinute, burst: usualBurst(perMinute) } }),
+    ...(callerRequests !== undefined && { callerRequests }),
+    ...(callerWaiting !== undefined && { callerWaiting }),
+    ...(entra && { entra }),
     ...(sandboxPort !== undefined && { sandboxPort }),
     ...(mailboxes && { mailboxes }),
   };

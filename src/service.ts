@@ -2,12 +2,16 @@ import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
-import { keyring } from './credentials.ts';
+import { firstCaller } from './credentials.ts';
+import { entraTokens } from './entra-tokens.ts';
 import { type AcceptTools, accept, replay, type Sender } from './gateway/accept.ts';
-import { type Api, StoreUnavailable } from './gateway/api.ts';
+import { type Api, IdentityUnavailable, type KeysApi, StoreUnavailable } from './gateway/api.ts';
+import { authenticate } from './gateway/authenticate.ts';
 import { type ChangeTools, cancelMessage, resolveMessage, retryMessage } from './gateway/change.ts';
 import type { Ticket } from './gateway/deliver.ts';
 import { newMessageId } from './gateway/identifiers.ts';
+import { keyCache } from './gateway/key-cache.ts';
+import { changeKey, createKey, type KeyTools, listKeys, readKey, revokeKey, rotateKey } from './gateway/keys.ts';
 import { holdMailbox, listMailboxes, type OperateTools, readMailbox, releaseMailbox } from './gateway/operate.ts';
 import { readMessage, readTimeline } from './gateway/read.ts';
 import { createServer, DEFAULT_LIMITS, type HttpLimits } from './http/server.ts';
@@ -22,11 +26,13 @@ import { startSweeper } from './queue/sweeper.ts';
 import type { LaneTools } from './queue/tools.ts';
 import { composeMessage } from './smtp/compose.ts';
 import { StartupError } from './startup-error.ts';
+import { keyStore, watchKeys } from './store/api-keys.ts';
 import { watchChanges } from './store/changes.ts';
 import { redisChecks } from './store/health.ts';
 import { keysOf } from './store/keys.ts';
 import { mailboxStore } from './store/mailboxes.ts';
 import { messageStore } from './store/messages.ts';
+import { rates } from './store/rates.ts';
 import { connectRedis, type Patience, withScripts } from './store/redis.ts';
 import { redisFacts } from './store/redis-facts.ts';
 import { verifier } from './verify.ts';
@@ -150,7 +156,12 @@ function enqueuer(jobs: Jobs, wake: (mailbox: string) => Promise<unknown>) {
 
 async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger) {
   const redis = withScripts(connect('prompt'));
-  const changes = watchChanges(connect('patient'), keys);
+  const subscriber = connect('patient');
+  const changes = watchChanges(subscriber, keys);
+  const apiKeys = keyStore(redis, keys);
+  const knownKeys = keyCache(apiKeys, Date.now);
+  watchKeys(subscriber, keys, knownKeys);
+  const charge = rates(redis, keys);
   const messages = messageStore(redis, keys, retentionOf(config));
   const mailboxes = mailboxStore(redis, keys);
   const jobs = jobQueues(redis, keys.bull, sharedBackends(redis));
@@ -166,9 +177,17 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     log,
   };
   const isSender = (id: string) => tools.senders.some((each) => each.id === id);
+  const callers = {
+    first: firstCaller(config.apiKey),
+    keys: knownKeys,
+    tokens: config.entra && entraTokens(config.entra, Date.now),
+    defaultRate: config.defaultRate,
+  };
   let closing = false;
   const api: Api = {
-    authenticate: keyring(config.apiKey),
+    authenticate: (credential) => asked(() => authenticate(callers, credential)),
+    charge: ({ id, rate }, cost) => rate && asked(() => charge(id, rate, cost)),
+    keys: keysApi({ keys: apiKeys, now: tools.now, log }),
     replay: (caller, idempotency) => asked(() => replay(tools, caller, idempotency)),
     accept: (caller, submission, idempotency) => asked(() => accept(tools, caller, submission, idempotency)),
     read: (caller, id) => asked(() => readMessage(messages, tools.senders, caller, id)),
@@ -195,7 +214,11 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     api,
     logger: log,
     version: VERSION,
-    limits: bodyLimits(config),
+    limits: {
+      ...bodyLimits(config),
+      ...(config.callerRequests !== undefined && { callerRequests: config.callerRequests }),
+      ...(config.callerWaiting !== undefined && { callerWaiting: config.callerWaiting }),
+    },
     ...(sender && { exampleFrom: sender.address }),
   });
   const url = await listen(() => app.listen({ host: config.host, port: config.port }), config);
@@ -237,11 +260,23 @@ async function listen(start: () => Promise<string>, { host, port }: Settled): Pr
   }
 }
 
+function keysApi(tools: KeyTools): KeysApi {
+  return {
+    create: (wish, by) => asked(() => createKey(tools, wish, by)),
+    list: () => asked(() => listKeys(tools)),
+    read: (id) => asked(() => readKey(tools, id)),
+    change: (id, change, by) => asked(() => changeKey(tools, id, change, by)),
+    rotate: (id, graceMilliseconds, by) => asked(() => rotateKey(tools, id, graceMilliseconds, by)),
+    revoke: (id, by) => asked(() => revokeKey(tools, id, by)),
+  };
+}
+
 /** Whatever the store throws means the same to a caller: not now. */
 async function asked<T>(ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (cause) {
+    if (cause instanceof IdentityUnavailable) throw cause;
     throw new StoreUnavailable('The store could not be asked', { cause });
   }
 }

@@ -31,6 +31,37 @@ export const SETTINGS = [
       'A first API key with every scope: 32 or more visible characters without spaces. Outside production one is made and kept in POSTROOM_DATA_DIR.',
   },
   {
+    name: 'POSTROOM_RATE_PER_MINUTE',
+    default: 'no limit',
+    about:
+      'Requests a minute of every caller whose key has no rate of its own; a batch counts as many as it has messages. See docs/keys.md.',
+  },
+  {
+    name: 'POSTROOM_REQUESTS_PER_CALLER',
+    default: '64',
+    about:
+      'Requests of one caller that one process works on at a time; a body counts one more for each MiB. Its others wait, so that its flood does not slow other callers.',
+  },
+  {
+    name: 'POSTROOM_WAITING_PER_CALLER',
+    default: '2000',
+    about: 'Long polls and streams that one caller may have open in one process.',
+  },
+  {
+    name: 'POSTROOM_ENTRA_TENANT',
+    about:
+      'Entra tenant id whose applications may call with access tokens instead of API keys; with POSTROOM_ENTRA_AUDIENCE. See docs/keys.md.',
+  },
+  {
+    name: 'POSTROOM_ENTRA_AUDIENCE',
+    about: 'Application id, or application id URI, for which such a token must be; several with commas.',
+  },
+  {
+    name: 'POSTROOM_ENTRA_AUTHORITY',
+    default: 'https://login.microsoftonline.com',
+    about: 'Where the keys that prove such tokens come from; another one for national clouds.',
+  },
+  {
     name: 'REDIS_URL',
     secret: true,
     about:

@@ -30,6 +30,7 @@ const LIBRARIES: Record<string, string[]> = {
   'fastify-zod-openapi': ['http'],
   bullmq: ['queue'],
   ioredis: ['queue', 'store', 'service.ts', 'sandbox'],
+  jose: ['entra-tokens.ts'],
   nodemailer: ['smtp'],
   oauth4webapi: ['smtp'],
   zod: ['http', 'mailboxes-file.ts'],

@@ -4,6 +4,7 @@ import type { Submission } from '../mail/message.ts';
 import type { Acceptance, Caller, Idempotency, Replayed } from './api.ts';
 import type { Ticket } from './deliver.ts';
 import { estimateSendAt, type SendingPace } from './estimate.ts';
+import { mayUseFrom } from './from-rule.ts';
 import type { Accepted, FixedPart, MessageStore } from './ports.ts';
 import { asAccepted, viewOf } from './view.ts';
 
@@ -45,9 +46,13 @@ export async function accept(
   submission: Submission,
   idempotency?: Idempotency,
 ): Promise<Acceptance> {
+  if (caller.from && !mayUseFrom(caller.from, submission.from.address))
+    return forbidden(placeOf(submission, '/from'), submission.from.address, caller.from);
   const sender = senderFor(tools.senders, submission.from.address);
   if (!sender) return refused('sender_not_allowed', placeOf(submission, '/from'), noSender(submission.from.address));
   const envelope = envelopeOf(submission);
+  if (caller.from && !mayUseFrom(caller.from, envelope.reversePath))
+    return forbidden('/raw/envelope/from', envelope.reversePath, caller.from);
   if (!senderFor([sender], envelope.reversePath))
     return refused('sender_not_allowed', '/raw/envelope/from', notItsSender(envelope.reversePath, sender));
   if (envelope.recipients.length > sender.recipientsPerMessage)
@@ -127,8 +132,16 @@ function notItsSender(address: string, { id }: Sender): string {
   return `Mailbox ${id}, which may send as the From of this message, may not send as ${address}. Leave envelope.from out.`;
 }
 
+function forbidden(pointer: string, from: string, allowed: readonly string[]) {
+  return { ...refused('from_not_allowed', pointer, notForKey(from, allowed)), status: 403 as const };
+}
+
 function noSender(from: string): string {
   return `No mailbox of this gateway may send as ${from}. Use another from, or ask the operator to add it to a mailbox's from list.`;
+}
+
+function notForKey(from: string, rules: readonly string[]): string {
+  return `This API key may not send as ${from}, only as ${rules.slice(0, 5).join(', ')}${rules.length > 5 ? ', …' : ''}. Use another from, or ask an operator to add it to the key's from list.`;
 }
 
 function tooManyRecipients(count: number, sender: Sender): string {

@@ -1,13 +1,18 @@
 import type { Failure } from '../failure/failure.ts';
 import type { Submission } from '../mail/message.ts';
 import type { Status } from '../mail/status.ts';
+import type { KeyView } from './api-key.ts';
 import type { Examination } from './examination.ts';
+import type { KeyChange, KeyOutcome, NewKey, ShownKey } from './keys.ts';
 import type { MessageView } from './view.ts';
 
 /** What the HTTP layer may ask of the gateway. `service` hands it over. */
 export interface Api {
-  /** Whose key this is; undefined if it is nobody's. Constant-time. */
-  authenticate(key: string): Promise<Caller | undefined>;
+  /** Whose key or token this is; undefined if it is nobody's. Constant-time. */
+  authenticate(credential: string): Promise<Caller | RefusedToken | undefined>;
+  /** Charges a caller that has a rate; undefined for one that has none, which costs nothing. */
+  charge(caller: Caller, cost: Cost): Promise<Charge> | undefined;
+  keys: KeysApi;
   /** The answer given before to the same idempotency key, if there is one. Asked before the body is judged. */
   replay(caller: Caller, idempotency: Idempotency): Promise<Replayed | undefined>;
   accept(caller: Caller, submission: Submission, idempotency?: Idempotency): Promise<Acceptance>;
@@ -72,6 +77,48 @@ export type Permission = 'send' | 'read' | 'operate';
 export interface Caller {
   id: string;
   permissions: readonly Permission[];
+  /** What it may send as, further to what the mailboxes allow: addresses in lower case, or `*@domain`. */
+  from?: readonly string[];
+  rate?: Rate;
+  /** Its messages never reach Microsoft. */
+  test?: true;
+}
+
+/** A token of an identity provider that does not let its bearer in, and why: one sentence in ASCII without quotes. */
+export interface RefusedToken {
+  refused: string;
+}
+
+/** So many at once after a pause, and so many a minute in the long run. */
+export interface Rate {
+  perMinute: number;
+  burst: number;
+}
+
+export interface Cost {
+  units: number;
+  /** The request has paid one unit already; what is charged now is for more of what it holds. */
+  further?: true;
+}
+
+export interface Charge {
+  admitted: boolean;
+  /** Units that could be used at once. */
+  left: number;
+  /** Until nothing is used any more. */
+  resetMilliseconds: number;
+  /** Until what was refused can be asked again. */
+  retryMilliseconds: number;
+}
+
+/** What operators do with keys. `by` is the caller's id, for the log. */
+export interface KeysApi {
+  create(wish: NewKey, by: string): Promise<ShownKey>;
+  list(): Promise<KeyView[]>;
+  read(id: string): Promise<KeyView | undefined>;
+  change(id: string, change: KeyChange, by: string): Promise<KeyOutcome<KeyView>>;
+  rotate(id: string, graceMilliseconds: number, by: string): Promise<KeyOutcome<ShownKey>>;
+  revoke(id: string, by: string): Promise<KeyOutcome<KeyView>>;
 }
 
 /** The `Idempotency-Key` header and a digest of the request it came with. */
@@ -97,7 +144,7 @@ export type Acceptance =
   | { kind: 'accepted'; message: MessageView }
   | Replayed
   /** What Microsoft would refuse with certainty, or no mailbox may send. */
-  | { kind: 'refused'; code: string; status: 413 | 422; errors: FieldError[] };
+  | { kind: 'refused'; code: string; status: 403 | 413 | 422; errors: FieldError[] };
 
 export interface Reading {
   message: MessageView;
@@ -119,6 +166,11 @@ export interface TimelineEvent {
 export interface Readiness {
   ready: boolean;
   checks: Record<string, { status: 'ok' | 'warn' | 'fail'; detail: string }>;
+}
+
+/** The keys of the identity provider cannot be fetched, so that nobody can say whether a token is good. */
+export class IdentityUnavailable extends Error {
+  override name = 'IdentityUnavailable';
 }
 
 /** Redis cannot be asked, or cannot write: the caller may repeat the request, best with an Idempotency-Key. */

@@ -12,6 +12,11 @@ export function newMessageId(now: Date): string {
   return `msg_${timePart(now.getTime())}${chancePart()}`;
 }
 
+/** The same for an API key. */
+export function newKeyId(now: Date): string {
+  return `key_${timePart(now.getTime())}${chancePart()}`;
+}
+
 function timePart(milliseconds: number): string {
   let rest = milliseconds;
   let text = '';

@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Api, Caller, Permission } from '../gateway/api.ts';
+import type { Api, Caller, Permission, RefusedToken } from '../gateway/api.ts';
 import { sendProblem } from './problem.ts';
 
 declare module 'fastify' {
@@ -13,8 +13,8 @@ declare module 'fastify' {
   }
 }
 
-/** RFC 9110 §11.4: the scheme in any case; then the key, any 1 to 512 visible ASCII characters. */
-const BEARER = /^bearer +([\x21-\x7e]{1,512})$/i;
+/** RFC 9110 §11.4: the scheme in any case; then the key or token in visible ASCII characters. */
+const BEARER = /^bearer +([\x21-\x7e]{1,8192})$/i;
 const CHALLENGE = 'Bearer realm="postroom"';
 
 /** An `onRequest` hook, so that a stranger's body is never read. The key is accepted nowhere but in the header. */
@@ -26,6 +26,7 @@ export function authenticate(api: Pick<Api, 'authenticate'>) {
     const key = keyOf(request);
     const caller = key === undefined ? undefined : await api.authenticate(key);
     if (!caller) return refuseKey(reply);
+    if ('refused' in caller) return refuseToken(reply, caller);
     request.caller = caller;
     return mayPass(request, caller) ? undefined : refuseCaller(request, reply);
   };
@@ -64,10 +65,18 @@ function refuseKey(reply: FastifyReply): FastifyReply {
   });
 }
 
+/** RFC 6750 §3: what is wrong with the token, for its bearer. */
+function refuseToken(reply: FastifyReply, { refused }: RefusedToken): FastifyReply {
+  return sendProblem(reply, 'invalid_credentials', {
+    detail: refused,
+    headers: { 'www-authenticate': `${CHALLENGE}, error="invalid_token", error_description="${refused}"` },
+  });
+}
+
 function refuseCaller(request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const scopes = neededFor(request);
   return sendProblem(reply, 'insufficient_scope', {
-    detail: `This needs an API key with the scope ${scopes.join(' or ')}.`,
+    detail: `This needs an API key or token with the scope ${scopes.join(' or ')}.`,
     headers: { 'www-authenticate': `${CHALLENGE}, error="insufficient_scope", scope="${scopes.join(' ')}"` },
   });
 }

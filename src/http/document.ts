@@ -30,16 +30,24 @@ export async function documentRoutes(app: FastifyInstance, version: string): Pro
         license: { name: 'MIT', identifier: 'MIT' },
       },
       servers: [{ url: '/' }],
-      security: [{ apiKey: [] }],
+      security: [{ apiKey: [] }, { entraToken: [] }],
       tags: [
         { name: 'Messages', description: 'Sending, and what became of it.' },
         { name: 'Mailboxes', description: 'For operators: what each mailbox does, and a hand on it.' },
+        { name: 'Keys', description: 'For operators: who may call, and what they may do.' },
         { name: 'Health', description: 'For load balancers and orchestrators.' },
         { name: 'Reference', description: 'What the words of the API mean.' },
       ],
       components: {
         securitySchemes: {
           apiKey: { type: 'http', scheme: 'bearer', description: 'An API key, as `Authorization: Bearer <key>`.' },
+          entraToken: {
+            type: 'http',
+            scheme: 'bearer',
+            bearerFormat: 'JWT',
+            description:
+              'Where it is configured: an access token that Entra ID gave an application (client credentials), with the app roles `Messages.Send`, `Messages.Read` or `Postroom.Operate` for the scopes `send`, `read` and `operate`.',
+          },
         },
       },
     },

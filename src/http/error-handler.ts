@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { StoreUnavailable } from '../gateway/api.ts';
+import { IdentityUnavailable, StoreUnavailable } from '../gateway/api.ts';
 import { type Particulars, type ProblemCode, ProblemError, problemBody, sendProblem } from './problem.ts';
 
 /** Seconds. Long enough for a Redis that restarts, short enough for a caller who waits. */
@@ -26,6 +26,10 @@ export function errorHandler(bodyBytes: number) {
       request.log.warn({ requestId: request.id, reason: reasonOf(error) }, 'could not reach the store');
       return sendProblem(reply, 'store_unavailable', { headers: { 'retry-after': RETRY_AFTER } });
     }
+    if (error instanceof IdentityUnavailable) {
+      request.log.warn({ requestId: request.id, reason: reasonOf(error) }, 'could not fetch the keys of tokens');
+      return sendProblem(reply, 'identity_unavailable', { headers: { 'retry-after': RETRY_AFTER } });
+    }
     const known = FASTIFY_CODES[codeOf(error)] ?? (endedEarly(request) ? 'malformed_request' : undefined);
     if (known) return sendProblem(reply, known, particularsOf(known, bodyBytes));
     request.log.error({ requestId: request.id, err: error }, 'failed to answer a request');
@@ -34,7 +38,7 @@ export function errorHandler(bodyBytes: number) {
 }
 
 /** Of the driver, whose stack says nothing about us; while Redis is away this is said for every request. */
-function reasonOf({ cause, message }: StoreUnavailable): string {
+function reasonOf({ cause, message }: Error): string {
   return cause instanceof Error ? cause.message : message;
 }
 

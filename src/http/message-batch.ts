@@ -7,6 +7,7 @@ import { acceptBatch, type BatchResult } from './batch.ts';
 import { idempotencyKeyOf, refuseKey } from './idempotency.ts';
 import { problemBody } from './problem.ts';
 import { problemResponses } from './problem-responses.ts';
+import { chargeFurther } from './rate-limit.ts';
 import { batchAnswer, batchEnvelope, batchRequest, MAX_BATCH } from './schemas/batch.ts';
 import { sendBodyValidator } from './send-body.ts';
 import { bodyValidator, unchecked } from './validation.ts';
@@ -55,6 +56,7 @@ export function messageBatchRoutes(scope: FastifyInstance, api: Api, now: () => 
       const key = idempotencyKeyOf(request);
       if (key === 'refused') return refuseKey(reply);
       const { messages } = request.body as { messages: unknown[] };
+      if (!(await chargeFurther(api, request, reply, messages.length - 1))) return reply;
       const results = await acceptBatch(messages, {
         api,
         caller: callerOf(request),

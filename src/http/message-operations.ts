@@ -63,6 +63,7 @@ export function sendMessageSchema(addresses: ExampleAddresses) {
         'body_too_complex',
         'idempotency_key_reused',
         'sender_not_allowed',
+        'from_not_allowed',
         'too_many_recipients',
         'message_refused',
       ),

@@ -15,7 +15,10 @@ const BEHIND_A_KEY: readonly ProblemCode[] = [
   'missing_credentials',
   'invalid_credentials',
   'insufficient_scope',
+  'rate_limited',
+  'too_many_requests',
   'store_unavailable',
+  'identity_unavailable',
   'shutting_down',
 ];
 

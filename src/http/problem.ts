@@ -34,17 +34,22 @@ export const PROBLEMS = {
   missing_credentials: {
     status: 401,
     title: 'Missing credentials',
-    description: 'There is no API key. Send it as Authorization: Bearer <key>.',
+    description: 'There is no API key or token. Send it as Authorization: Bearer <key>.',
   },
   invalid_credentials: {
     status: 401,
     title: 'Invalid credentials',
-    description: 'The Authorization header does not hold exactly one API key that is known and still valid.',
+    description: 'The Authorization header does not hold exactly one API key or token that is known and still valid.',
   },
   insufficient_scope: {
     status: 403,
     title: 'Insufficient scope',
-    description: 'The API key is valid, but may not do this; use a key with the scope that detail names.',
+    description: 'The API key or token is valid, but may not do this; use one with the scope that detail names.',
+  },
+  from_not_allowed: {
+    status: 403,
+    title: 'From not allowed',
+    description: 'This API key may not use this From address; errors says which ones it may use.',
   },
   not_found: { status: 404, title: 'Not found', description: 'There is nothing at this path.' },
   message_not_found: {
@@ -61,6 +66,16 @@ export const PROBLEMS = {
     status: 404,
     title: 'Mailbox not found',
     description: 'No mailbox of this service has this id.',
+  },
+  key_not_found: {
+    status: 404,
+    title: 'Key not found',
+    description: 'There is no API key with this id, or it ended so long ago that it has been forgotten.',
+  },
+  key_revoked: {
+    status: 409,
+    title: 'Key revoked',
+    description: 'This API key has been revoked, and stays so. Create another one.',
   },
   too_late: {
     status: 409,
@@ -117,7 +132,7 @@ export const PROBLEMS = {
   sender_not_allowed: {
     status: 422,
     title: 'Sender not allowed',
-    description: 'No mailbox of this service may send from this address, or this API key may not use it.',
+    description: 'No mailbox of this service may send from this address.',
   },
   too_many_recipients: {
     status: 422,
@@ -128,6 +143,18 @@ export const PROBLEMS = {
     status: 422,
     title: 'Message refused',
     description: 'The message would certainly be refused by Microsoft 365; errors says why.',
+  },
+  rate_limited: {
+    status: 429,
+    title: 'Rate limited',
+    description:
+      'The rate of this API key is used up for the moment. Repeat the request after Retry-After seconds; nothing was accepted.',
+  },
+  too_many_requests: {
+    status: 429,
+    title: 'Too many requests at once',
+    description:
+      'This caller has so many requests open that another one is not even queued. Repeat it after Retry-After seconds, and keep fewer open.',
   },
   headers_too_large: {
     status: 431,
@@ -149,6 +176,12 @@ export const PROBLEMS = {
     title: 'Overloaded',
     description:
       'This process works on as many large bodies as it has room for. Repeat the request after Retry-After seconds.',
+  },
+  identity_unavailable: {
+    status: 503,
+    title: 'Identity provider unavailable',
+    description:
+      'The keys that prove the token cannot be fetched at the moment, so that nobody can say whether it is good. Repeat the request.',
   },
   shutting_down: {
     status: 503,

@@ -11,8 +11,10 @@ import { admitBodies, bodyMemory } from './body-memory.ts';
 import { documentRoutes, serveDocument, serveSwaggerUi } from './document.ts';
 import { clientErrorHandler, errorHandler } from './error-handler.ts';
 import { explainRoutes } from './explain.ts';
+import { shareFairly } from './fair-share.ts';
 import { healthRoutes } from './health.ts';
 import { acceptOnlyJson } from './json-body.ts';
+import { keyRoutes } from './keys.ts';
 import { rememberPaths } from './known-paths.ts';
 import { mailboxRoutes } from './mailboxes.ts';
 import { messageBatchRoutes } from './message-batch.ts';
@@ -21,6 +23,7 @@ import { messageEventRoutes } from './message-events.ts';
 import { messageRoutes } from './messages.ts';
 import { metricsRoute } from './metrics.ts';
 import { sendProblem } from './problem.ts';
+import { chargeRequests } from './rate-limit.ts';
 import { referenceRoutes } from './reference.ts';
 import { requestIdOf } from './request-id.ts';
 import { SECURITY_HEADERS } from './security-headers.ts';
@@ -48,6 +51,12 @@ export interface HttpLimits {
   heartbeatMilliseconds: number;
   /** No stream of events is longer; its reader comes back and goes on where it was. */
   streamMilliseconds: number;
+  /** Requests of one caller in work at a time; a large body counts as several. */
+  callerRequests: number;
+  /** Requests of one caller that may wait for those, their bodies unread. */
+  callerQueue: number;
+  /** Long polls and streams of one caller. */
+  callerWaiting: number;
 }
 
 export const DEFAULT_LIMITS: HttpLimits = {
@@ -61,6 +70,9 @@ export const DEFAULT_LIMITS: HttpLimits = {
   checkMilliseconds: 2_000,
   heartbeatMilliseconds: 15_000,
   streamMilliseconds: 3_600_000,
+  callerRequests: 64,
+  callerQueue: 1_000,
+  callerWaiting: 2_000,
 };
 
 export interface ServerOptions {
@@ -101,6 +113,8 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     (scope, _options, done) => {
       scope.decorateRequest('caller', null);
       scope.addHook('onRequest', authenticate(api));
+      scope.addHook('onRequest', chargeRequests(api));
+      shareFairly(scope, limits);
       const memory = bodyMemory(limits.bodyMemoryBytes, limits.bodyWaitMilliseconds);
       scope.addHook('preParsing', admitBodies(memory, limits.bodyBytes));
       acceptOnlyJson(scope);
@@ -110,6 +124,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
       messageChangeRoutes(scope, api);
       mailboxRoutes(scope, api);
       verifyRoutes(scope, api);
+      keyRoutes(scope, api.keys, now);
       explainRoutes(scope, now);
       done();
     },

@@ -28,7 +28,15 @@ export interface Keys {
   lease(mailbox: string): string;
   /** Who held the lease last. */
   owner(mailbox: string): string;
-  /** Pub/Sub: ids of messages, or `hold:` and the key of a hold, that changed. */
+  /** Hash: API keys as JSON by their id. */
+  apiKeys: string;
+  /** Hash: ids of API keys by the digest of their secret. */
+  apiKeyDigests: string;
+  /** Hash: when an API key was used last, by its id. */
+  apiKeyUses: string;
+  /** Of a caller's rate: when it will have used nothing. */
+  rate(callerId: string): string;
+  /** Pub/Sub: ids of messages, or `hold:` and the key of a hold, or `key:` and the id of an API key, that changed. */
   changed: string;
   /** Pub/Sub for the engine: mailboxes that have something to do, and `hold:` and the key of a hold that changed. */
   wake: string;
@@ -56,6 +64,10 @@ export function keysOf(prefix: string): Keys {
     trial: under('trial'),
     lease: under('lease'),
     owner: under('owner'),
+    apiKeys: `${prefix}:apiKeys`,
+    apiKeyDigests: `${prefix}:apiKeyDigests`,
+    apiKeyUses: `${prefix}:apiKeyUses`,
+    rate: under('rate'),
     changed: `${prefix}:changed`,
     wake: `${prefix}:wake`,
     probe: `${prefix}:probe`,

@@ -96,6 +96,15 @@ export function fakeApi() {
         .catch(() => false)
         .finally(() => clearTimeout(timer));
     },
+    charge: () => undefined,
+    keys: {
+      create: async () => Promise.reject(new Error('There are no keys here.')),
+      list: async () => [],
+      read: async () => undefined,
+      change: async () => ({ kind: 'unknown' }),
+      rotate: async () => ({ kind: 'unknown' }),
+      revoke: async () => ({ kind: 'unknown' }),
+    },
     readiness: async () => ({ ready: true, checks: { store: { status: 'ok', detail: 'All is in memory.' } } }),
     cancel: async () => ({ kind: 'unknown' }),
     retry: async () => ({ kind: 'unknown' }),

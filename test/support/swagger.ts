@@ -27,8 +27,8 @@ async function authorize(page: Page, key: string): Promise<void> {
   await page.locator('button.authorize').first().click();
   const dialog = page.locator('.dialog-ux');
   await dialog.locator('input[type="text"], input[type="password"]').first().fill(key);
-  await dialog.locator('button[type="submit"]').click();
-  await dialog.locator('button.btn-done').click();
+  await dialog.locator('button[type="submit"]').first().click();
+  await dialog.locator('button.btn-done').first().click();
 }
 
 async function openOperation(page: Page, operationId: string): Promise<Locator> {

@@ -1,0 +1,118 @@
+import { createHash } from 'node:crypto';
+import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify } from 'jose';
+import { type Caller, IdentityUnavailable, type Permission, type RefusedToken } from './gateway/api.ts';
+
+/** Whose tokens are let in. */
+export interface EntraConfig {
+  /** Directory (tenant) id. */
+  tenantId: string;
+  /** Any one of these: the application id, or its application id URI. */
+  audiences: string[];
+  /** Where its keys are, without a slash at the end; another one for national clouds. */
+  authority: string;
+}
+
+/** App roles of the application that stands for Postroom. */
+export const APP_ROLES: Readonly<Record<string, Permission>> = {
+  'Messages.Send': 'send',
+  'Messages.Read': 'read',
+  'Postroom.Operate': 'operate',
+};
+
+/** RFC 7515 §3.1: three parts of base64url. One of alg none has an empty third, and is to be told so. */
+const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
+const CLOCK_TOLERANCE_SECONDS = 60;
+const KEYS_FRESH_MILLISECONDS = 3_600_000;
+const KEYS_TIMEOUT_MILLISECONDS = 3_000;
+/** A token that was good a moment ago is not computed anew for every request. */
+const REMEMBERED_MILLISECONDS = 60_000;
+const MOST_REMEMBERED = 5_000;
+
+type Verdict = Caller | RefusedToken;
+
+/**
+ * Judges access tokens that Entra ID gave applications for themselves (client credentials), v1.0 and v2.0 ones.
+ * Microsoft, "Access tokens in the Microsoft identity platform", read 2026-11: signature, issuer, audience, lifetime,
+ * tenant and roles are to be validated by whoever the token is for.
+ *
+ * @returns undefined for what is no token; rejects with IdentityUnavailable while the keys cannot be fetched
+ */
+export function entraTokens(config: EntraConfig, now: () => number) {
+  const keys = createRemoteJWKSet(new URL(`${config.authority}/${config.tenantId}/discovery/v2.0/keys`), {
+    cacheMaxAge: KEYS_FRESH_MILLISECONDS,
+    timeoutDuration: KEYS_TIMEOUT_MILLISECONDS,
+  });
+  const remembered = new Map<string, { caller: Caller; until: number }>();
+
+  async function judge(token: string): Promise<{ verdict: Verdict; expiresAt: number }> {
+    try {
+      const { payload } = await jwtVerify(token, keys, {
+        issuer: issuersOf(config),
+        audience: config.audiences,
+        algorithms: ['RS256'],
+        clockTolerance: CLOCK_TOLERANCE_SECONDS,
+        requiredClaims: ['exp', 'iat'],
+        currentDate: new Date(now()),
+      });
+      return { verdict: verdictOn(payload, config.tenantId), expiresAt: (payload.exp ?? 0) * 1000 };
+    } catch (error) {
+      return { verdict: { refused: complaintAbout(error) }, expiresAt: 0 };
+    }
+  }
+
+  async function callerOf(token: string): Promise<Verdict> {
+    const digest = createHash('sha256').update(token).digest('base64');
+    const found = remembered.get(digest);
+    if (found && found.until > now()) return found.caller;
+    const { verdict, expiresAt } = await judge(token);
+    if ('refused' in verdict) return verdict;
+    if (remembered.size >= MOST_REMEMBERED) remembered.clear();
+    remembered.set(digest, { caller: verdict, until: Math.min(expiresAt, now() + REMEMBERED_MILLISECONDS) });
+    return verdict;
+  }
+
+  return (credential: string) => (COMPACT.test(credential) ? callerOf(credential) : undefined);
+}
+
+/** Of v2.0 and of v1.0 tokens; which of them a client gets is decided by the registration of the application. */
+function issuersOf({ authority, tenantId }: EntraConfig): string[] {
+  const v1 = authority.endsWith('.partner.microsoftonline.cn') ? 'sts.chinacloudapi.cn' : 'sts.windows.net';
+  return [`${authority}/${tenantId}/v2.0`, `https://${v1}/${tenantId}/`];
+}
+
+/** `azp` in v2.0 and `appid` in v1.0 tokens is the client; `oid` is what it is in this tenant. */
+function verdictOn(payload: JWTPayload, tenantId: string): Verdict {
+  const { tid, oid, azp, appid, scp, roles } = payload;
+  const client = azp ?? appid;
+  if (tid !== tenantId) return { refused: 'The token is of another tenant.' };
+  if (scp !== undefined)
+    return { refused: 'The token was given to a user; get one for the application itself (client credentials).' };
+  if (!isId(client) || !isId(oid)) return { refused: 'This is no access token of an application.' };
+  const named: unknown[] = Array.isArray(roles) ? roles : [];
+  const permissions = Object.keys(APP_ROLES).flatMap((role) => (named.includes(role) ? (APP_ROLES[role] ?? []) : []));
+  return { id: `entra:${client}:${oid}`, permissions };
+}
+
+function isId(claim: unknown): claim is string {
+  return typeof claim === 'string' && /^[\w-]{1,64}$/.test(claim);
+}
+
+const CLAIMS: Readonly<Record<string, string>> = {
+  aud: 'The token is for another audience.',
+  iss: 'The token is of another issuer.',
+  nbf: 'The token is not valid yet.',
+};
+
+/** @throws IdentityUnavailable where it is not the token's fault */
+function complaintAbout(error: unknown): string {
+  if (error instanceof errors.JWTExpired) return 'The token has expired.';
+  if (error instanceof errors.JWTClaimValidationFailed)
+    return CLAIMS[error.claim] ?? 'A claim of the token is missing or wrong.';
+  if (error instanceof errors.JOSEAlgNotAllowed) return 'The token is not signed with RS256.';
+  if (error instanceof errors.JWKSNoMatchingKey) return 'The token is signed with a key that the tenant does not have.';
+  if (error instanceof errors.JWSSignatureVerificationFailed) return 'The signature of the token is wrong.';
+  if (error instanceof errors.JWSInvalid || error instanceof errors.JWTInvalid) return 'This is no valid token.';
+  if (error instanceof errors.JOSENotSupported || error instanceof errors.JWKSMultipleMatchingKeys)
+    return 'The token does not say which key it is signed with.';
+  throw new IdentityUnavailable('The keys of the tenant cannot be fetched', { cause: error });
+}

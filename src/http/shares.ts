@@ -1,0 +1,65 @@
+/** A caller's place among those in work, or in its queue. */
+export interface Place {
+  /** True until it is this request's turn. */
+  isQueued(): boolean;
+  /** Gives the place back, to whoever of the same caller is next. */
+  leave(): void;
+}
+
+export interface Shares {
+  /**
+   * Takes a place. If it is queued, `begin` is called when its turn has come.
+   *
+   * @param weight how many ordinary requests it counts as
+   * @returns undefined if the queue is full
+   */
+  take(callerId: string, weight: number, begin: () => void): Place | undefined;
+}
+
+interface Waiting {
+  weight: number;
+  begin(): void;
+}
+
+interface Share {
+  used: number;
+  queue: Set<Waiting>;
+}
+
+/** Each caller has a share of its own, and a queue of its own before it; no caller waits in another one's. */
+export function callerShares(limit: number, mostQueued: number): Shares {
+  const shares = new Map<string, Share>();
+
+  function advance(callerId: string, share: Share): void {
+    for (const next of share.queue) {
+      if (share.used > 0 && share.used + next.weight > limit) break;
+      share.queue.delete(next);
+      share.used += next.weight;
+      next.begin();
+    }
+    if (share.used === 0 && share.queue.size === 0) shares.delete(callerId);
+  }
+
+  return {
+    take(callerId, asked, begin) {
+      const weight = Math.min(asked, limit);
+      const share = shares.get(callerId) ?? { used: 0, queue: new Set<Waiting>() };
+      shares.set(callerId, share);
+      if (share.queue.size >= mostQueued && share.used + weight > limit) return undefined;
+      const waiting: Waiting = { weight, begin: () => undefined };
+      let left = false;
+      share.queue.add(waiting);
+      advance(callerId, share);
+      waiting.begin = begin;
+      return {
+        isQueued: () => share.queue.has(waiting),
+        leave() {
+          if (left) return;
+          left = true;
+          if (!share.queue.delete(waiting)) share.used -= waiting.weight;
+          advance(callerId, share);
+        },
+      };
+    },
+  };
+}
