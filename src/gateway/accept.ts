@@ -4,7 +4,10 @@ import type { Submission } from '../mail/message.ts';
 import type { Acceptance, Caller, Idempotency, Replayed } from './api.ts';
 import type { Ticket } from './deliver.ts';
 import { estimateSendAt, type SendingPace } from './estimate.ts';
-import type { Accepted, FixedPart, MessageStore } from './ports.ts';
+import type { Headroom } from './headroom.ts';
+import type { Accepted, FixedPart, MessageStore, NewMessage } from './ports.ts';
+import { dateField, type ScheduleStore } from './schedule.ts';
+import { sendersFor } from './senders.ts';
 import { asAccepted, viewOf } from './view.ts';
 
 /** What accepting must know of a mailbox. */
@@ -16,12 +19,17 @@ export interface Sender {
   recipientsPerDay: number;
   /** Limit of the MIME's size in octets. */
   messageBytes: number;
+  connections: number;
   pace: SendingPace;
 }
 
 export interface AcceptTools {
   senders: Sender[];
   messages: MessageStore;
+  schedule: Pick<ScheduleStore, 'accept'>;
+  headroom: Headroom;
+  /** Milliseconds since the epoch, by a clock that a jump of the machine's does not move. */
+  steadyNow(): number;
   compose(submission: Submission, fixed: { messageId: string; date: Date }): Promise<Buffer> | Buffer;
   /** Adds the job and wakes the lane. May fail: the sweeper finds a message without a job. */
   enqueue(mailbox: string, ticket: Ticket): Promise<void>;
@@ -42,38 +50,56 @@ export async function accept(
   submission: Submission,
   idempotency?: Idempotency,
 ): Promise<Acceptance> {
-  const sender = senderFor(tools.senders, submission.from.address);
-  if (!sender) return refused('sender_not_allowed', '/from', noSender(submission.from.address));
+  const allowed = sendersFor(tools.senders, submission);
+  if (!allowed.ok) return refused(allowed.code, allowed.pointer, allowed.message);
   const envelope = envelopeOf(submission);
-  if (envelope.recipients.length > sender.recipientsPerMessage)
-    return refused('too_many_recipients', '/to', tooManyRecipients(envelope.recipients.length, sender));
-  const date = tools.now();
-  const id = tools.newId(date);
+  const count = envelope.recipients.length;
+  const able = allowed.senders.filter(({ recipientsPerMessage }) => count <= recipientsPerMessage);
+  if (able.length === 0) return refused('too_many_recipients', '/to', tooManyRecipients(count, allowed.senders));
+  const now = tools.now();
+  const id = tools.newId(now);
   const messageId = `<${id.replace(/^msg_/, '')}@${domainOf(submission.from.address)}>`;
-  const mime = await tools.compose(submission, { messageId, date });
-  if (mime.length > sender.messageBytes)
-    return { ...refused('message_too_large', '', tooLarge(mime.length, sender)), status: 413 };
+  const sendAt = laterThan(tools.steadyNow, submission.sendAt);
+  const mime = await tools.compose(submission, { messageId, date: sendAt === undefined ? now : new Date(sendAt) });
+  const roomy = able.filter(({ messageBytes }) => mime.length <= messageBytes);
+  if (roomy.length === 0) return { ...refused('message_too_large', '', tooLarge(mime.length, able)), status: 413 };
+  const sender = roomy.length === 1 ? (roomy[0] as Sender) : await tools.headroom.choose(roomy, count);
 
-  const { messages } = tools;
   const fixed = fixedPart(submission, envelope, messageId, mime.length);
-  const { expiresAt } = submission;
-  const writing = messages.accept({
+  const { expiresAt, lifetimeMilliseconds } = submission;
+  const message: NewMessage = {
     id,
     callerId: caller.id,
     mailbox: sender.id,
     fixed,
     mime,
     ...(expiresAt !== undefined && { expiresAt }),
+    ...(lifetimeMilliseconds !== undefined && { lifetimeMilliseconds }),
     ...(idempotency && { idempotency }),
-  });
-  // Sent along at once, so that both are on disk by the same sync. Without its message a job does nothing.
-  const enqueuing = tools
-    .enqueue(sender.id, { messageId: id, number: 1, priority: submission.priority })
-    .catch(() => undefined);
-  const accepted = await writing;
-  await enqueuing;
+  };
+  const accepted = await (sendAt === undefined
+    ? acceptNow(tools, message)
+    : tools.schedule.accept({ ...message, sendAt, date: dateField(sendAt) }));
   if (accepted.kind === 'accepted') tools.log.info(acceptedFields(id, sender.id, fixed), 'Message accepted');
   return acceptanceOf(accepted, tools.senders);
+}
+
+async function acceptNow({ messages, enqueue }: AcceptTools, message: NewMessage): Promise<Accepted> {
+  const writing = messages.accept(message);
+  // Sent along at once, so that both are on disk by the same sync. Without its message a job does nothing.
+  const enqueuing = enqueue(message.mailbox, {
+    messageId: message.id,
+    number: 1,
+    priority: message.fixed.priority,
+  }).catch(() => undefined);
+  const accepted = await writing;
+  await enqueuing;
+  return accepted;
+}
+
+/** A time that has passed means now. */
+function laterThan(now: () => number, sendAt: number | undefined): number | undefined {
+  return sendAt !== undefined && sendAt > now() ? sendAt : undefined;
 }
 
 /** The answer that an idempotency key was given before, if it was. */
@@ -94,28 +120,17 @@ function acceptanceOf(accepted: Accepted, senders: Sender[]): Acceptance {
   return { kind: accepted.kind, message: viewOf(record, { attempts: [], estimatedSendAt }) };
 }
 
-function senderFor(senders: Sender[], from: string): Sender | undefined {
-  const address = from.toLowerCase();
-  const anyAtDomain = `*@${domainOf(address)}`;
-  return (
-    senders.find((sender) => sender.from.includes(address)) ??
-    senders.find((sender) => sender.from.includes(anyAtDomain))
-  );
-}
-
 function refused(code: string, pointer: string, message: string) {
   return { kind: 'refused' as const, code, status: 422 as const, errors: [{ pointer, message }] };
 }
 
-function noSender(from: string): string {
-  return `No mailbox of this gateway may send as ${from}. Use another from, or ask the operator to add it to a mailbox's from list.`;
-}
-
-function tooManyRecipients(count: number, sender: Sender): string {
+function tooManyRecipients(count: number, senders: Sender[]): string {
+  const sender = senders.reduce((a, b) => (b.recipientsPerMessage > a.recipientsPerMessage ? b : a));
   return `The message has ${count} recipients; mailbox ${sender.id} takes ${sender.recipientsPerMessage} a message. Split it into several messages.`;
 }
 
-function tooLarge(bytes: number, sender: Sender): string {
+function tooLarge(bytes: number, senders: Sender[]): string {
+  const sender = senders.reduce((a, b) => (b.messageBytes > a.messageBytes ? b : a));
   return `After encoding the message has ${bytes} bytes; mailbox ${sender.id} takes ${sender.messageBytes}. Send fewer or smaller attachments, or a link to them.`;
 }
 

@@ -21,6 +21,10 @@ export interface Api {
   cancel(caller: Caller, id: string): Promise<Change>;
   retry(caller: Caller, id: string): Promise<Change>;
   resolve(caller: Caller, id: string, outcome: 'sent' | 'failed'): Promise<Change>;
+  /** Another time for a scheduled message, in milliseconds since the epoch; null or a past one means now. */
+  reschedule(caller: Caller, id: string, sendAt: number | null): Promise<Change>;
+  /** Lets a waiting message go before the others of its mailbox. */
+  expedite(caller: Caller, id: string): Promise<Change>;
   mailboxes(): Promise<MailboxView[]>;
   /** Undefined where there is no such mailbox; the same for the two below. */
   mailbox(id: string): Promise<MailboxView | undefined>;
@@ -42,6 +46,8 @@ export type Change =
   /** No such message, or not this caller's. */
   | { kind: 'unknown' }
   | { kind: 'tooLate'; status: Status }
+  /** What was wished for does not fit this message. */
+  | { kind: 'unfit'; errors: FieldError[] }
   /** The bytes of a finished message are not kept for ever. */
   | { kind: 'contentGone' };
 
@@ -114,6 +120,10 @@ export interface TimelineEvent {
   status: Status;
   /** Code of the failure that led to it. */
   code?: string;
+  /** RFC 3339 UTC; until when it waits since. */
+  sendAt?: string;
+  /** Somebody wanted it to go first. */
+  expedited?: true;
 }
 
 export interface Readiness {

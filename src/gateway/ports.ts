@@ -28,6 +28,8 @@ export interface NewMessage {
   fixed: FixedPart;
   mime: Buffer;
   expiresAt?: number;
+  /** How long it is tried, from when it may go; instead of `expiresAt`. */
+  lifetimeMilliseconds?: number;
   idempotency?: { key: string; fingerprint: string };
 }
 
@@ -111,6 +113,10 @@ export interface MoveTold {
   status: Status;
   /** Code of the failure that led to it. */
   code?: string;
+  /** Until when it waits since, for `scheduled`; milliseconds since the epoch. */
+  sendAt?: number;
+  /** Somebody wanted it to go first. */
+  expedited?: true;
 }
 
 /** Message records, their content and every move they make. Rejects with what the store throws when it cannot be asked. */

@@ -1,22 +1,21 @@
 import { type ConnectionOptions, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Ticket } from '../gateway/deliver.ts';
-import type { Priority } from '../mail/message.ts';
 import type { Backends } from './backend.ts';
 
 /** A job carries ids only: the record is the truth, and the job is the engine's way to it. */
 export interface JobData {
   messageId: string;
   ticket: number;
-  priority: Priority;
+  priority: Ticket['priority'];
 }
 
 export function ticketOf({ messageId, ticket, priority }: JobData): Ticket {
   return { messageId, number: ticket, priority };
 }
 
-/** BullMQ runs jobs without a priority before all others, so every job has one; lower goes first. */
-const RANK = { high: 1, normal: 2, low: 3 } as const satisfies Record<Priority, number>;
+/** Lower goes first. BullMQ runs jobs of rank 0 before all others, in the order in which they came. */
+const RANK = { first: 0, high: 1, normal: 2, low: 3 } as const satisfies Record<Ticket['priority'], number>;
 
 export interface Jobs {
   /** Adds the ticket's job; adding it twice is harmless. */

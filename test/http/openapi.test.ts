@@ -58,6 +58,7 @@ test('every operation has an id of its own', () => {
   );
   expect(ids.toSorted()).toEqual([
     'cancelMessage',
+    'expediteMessage',
     'explain',
     'getLiveness',
     'getMailbox',
@@ -68,6 +69,7 @@ test('every operation has an id of its own', () => {
     'listMailboxes',
     'listMessageEvents',
     'releaseMailbox',
+    'rescheduleMessage',
     'resolveMessage',
     'retryMessage',
     'sendBatch',
@@ -125,7 +127,16 @@ describe('the examples are true', () => {
       expect((value as { status: string }).status).toBe(name);
     }
     const names = examplesOf(read).map(([name]) => name);
-    expect(names.toSorted()).toEqual(['deferred', 'failed', 'held', 'partiallySent', 'queued', 'sent', 'unconfirmed']);
+    expect(names.toSorted()).toEqual([
+      'deferred',
+      'failed',
+      'held',
+      'partiallySent',
+      'queued',
+      'scheduled',
+      'sent',
+      'unconfirmed',
+    ]);
   });
 
   test('every problem code has one, under its status', () => {
