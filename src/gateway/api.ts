@@ -59,10 +59,14 @@ export interface MailboxView {
   hold?: { failure: Failure; since: string; nextProbeAt?: string; probes: number; byOperator: boolean };
   /** Number of messages by status. */
   messages: Partial<Record<Status, number>>;
-  /** The sliding window: how many messages it takes and how many could go now. */
-  window: { seconds: number; limit: number; left: number };
+  /** Messages that wait for their turn, and about when the last of them should go; scheduled ones are not among them. */
+  waiting: { count: number; estimatedLastSendAt?: string };
+  /** The sliding window: how many messages it takes, how many could go now, and when the next place is free if none is. */
+  window: { seconds: number; limit: number; left: number; nextFreeAt?: string };
   /** Recipients in any 24 hours. */
   day: { limit: number; left: number };
+  /** Its other limits, as configured. */
+  limits: { connections: number; recipientsPerMessage: number; messageBytes: number };
 }
 
 /** Counted as things happen: nothing is scanned to tell them. */

@@ -170,8 +170,10 @@ export interface MailboxStore {
   holdsOf(mailbox: string): Promise<Map<string, StoredHold>>;
   /** How many of its messages have each status. */
   counts(mailbox: string): Promise<Partial<Record<Status, number>>>;
-  /** Places of the window that are taken, and recipients of the last 24 hours. */
-  usage(mailbox: string): Promise<{ inWindow: number; recipientsToday: number }>;
+  /** Places of the window that are taken, when the first of them is free again, and recipients of the last 24 hours. */
+  usage(
+    mailbox: string,
+  ): Promise<{ now: number; inWindow: number; nextFreeAt: number | undefined; recipientsToday: number }>;
   metrics(): Promise<Metrics>;
   setHold(key: string, hold: StoredHold): Promise<void>;
   clearHold(key: string): Promise<void>;

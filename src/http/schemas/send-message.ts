@@ -46,6 +46,15 @@ const metadata = z.record(z.string(), z.string()).superRefine((entries, context)
 
 const ADDRESSES = 'At most 1,000 addresses in `to`, `cc` and `bcc` together.';
 
+const MAILBOX_ID = `The id of a mailbox has 1 to ${MAX_MAILBOX_ID} characters.`;
+const mailboxId = z.string().min(1, { error: MAILBOX_ID }).max(MAX_MAILBOX_ID, { error: MAILBOX_ID });
+
+const LIFETIME = `This must be a whole number of seconds from 1 to ${MAX_LIFETIME_SECONDS} (${MAX_LIFETIME_DAYS} days).`;
+const lifetimeSeconds = z
+  .int({ error: LIFETIME })
+  .min(1, { error: LIFETIME })
+  .max(MAX_LIFETIME_SECONDS, { error: LIFETIME });
+
 const fields = z.strictObject({
   from: senderAddress.meta({ description: 'Who sends: an address that a mailbox of this service may send from.' }),
   to: addressList.optional().meta({ description: ADDRESSES }),
@@ -71,7 +80,7 @@ const fields = z.strictObject({
     additionalProperties: { type: 'string', maxLength: MAX_METADATA_VALUE },
     description: `At most ${MAX_METADATA} strings under names of at most 64 characters; returned, never sent.`,
   }),
-  mailbox: z.string().min(1).max(MAX_MAILBOX_ID).optional().meta({
+  mailbox: mailboxId.optional().meta({
     description:
       'Id of the mailbox that is to send it; it must be one that may use this `from`. If absent, of those that may, one is chosen that is not held and should send it soonest.',
   }),
@@ -83,7 +92,7 @@ const fields = z.strictObject({
     override: withoutPattern,
     description: `Give up if it could not be sent by then; in the future and after \`sendAt\`, at most ${MAX_LIFETIME_DAYS} days after either. 48 hours after either if absent.`,
   }),
-  expiresInSeconds: z.int().min(1).max(MAX_LIFETIME_SECONDS).optional().meta({
+  expiresInSeconds: lifetimeSeconds.optional().meta({
     description: 'The same as a number of seconds, counted from `sendAt`, or else from now; give one of the two.',
   }),
   priority: z.enum(PRIORITIES).default('normal').meta({
