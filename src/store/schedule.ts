@@ -10,7 +10,7 @@ import type { Scripted } from './redis.ts';
 const FIRST_LOOK = 5_000;
 /** So many messages at a time, of so many mailboxes: a step that holds nobody else up for long. */
 const MAILBOXES = 20;
-const MESSAGES = 200;
+const MESSAGES = 100;
 
 /** Scheduled messages: a set of them by time for each mailbox, and an index of the mailboxes. */
 export function scheduleStore(
