@@ -9,11 +9,13 @@ import { type Api, IdentityUnavailable, type KeysApi, StoreUnavailable } from '.
 import { authenticate } from './gateway/authenticate.ts';
 import { type ChangeTools, cancelMessage, resolveMessage, retryMessage } from './gateway/change.ts';
 import type { Ticket } from './gateway/deliver.ts';
+import { headroom } from './gateway/headroom.ts';
 import { newMessageId } from './gateway/identifiers.ts';
 import { keyCache } from './gateway/key-cache.ts';
 import { changeKey, createKey, type KeyTools, listKeys, readKey, revokeKey, rotateKey } from './gateway/keys.ts';
 import { holdMailbox, listMailboxes, type OperateTools, readMailbox, releaseMailbox } from './gateway/operate.ts';
 import { readMessage, readTimeline } from './gateway/read.ts';
+import { expediteMessage, rescheduleMessage, type ScheduleTools } from './gateway/schedule.ts';
 import { createServer, DEFAULT_LIMITS, type HttpLimits } from './http/server.ts';
 import type { MailboxConfig } from './mailbox-config.ts';
 import { laneSettings } from './mailboxes.ts';
@@ -22,12 +24,15 @@ import { steadyClock } from './queue/clock.ts';
 import { type Jobs, jobQueues } from './queue/jobs.ts';
 import { driveLanes } from './queue/lanes.ts';
 import { expireMessage, recoverMessage } from './queue/recovery.ts';
+import { startReleaser } from './queue/releaser.ts';
+import { steadyTime } from './queue/steady-time.ts';
 import { startSweeper } from './queue/sweeper.ts';
 import type { LaneTools } from './queue/tools.ts';
 import { composeMessage } from './smtp/compose.ts';
 import { StartupError } from './startup-error.ts';
 import { keyStore, watchKeys } from './store/api-keys.ts';
 import { watchChanges } from './store/changes.ts';
+import { readLoads } from './store/headroom.ts';
 import { redisChecks } from './store/health.ts';
 import { keysOf } from './store/keys.ts';
 import { mailboxStore } from './store/mailboxes.ts';
@@ -35,6 +40,7 @@ import { messageStore } from './store/messages.ts';
 import { rates } from './store/rates.ts';
 import { connectRedis, type Patience, withScripts } from './store/redis.ts';
 import { redisFacts } from './store/redis-facts.ts';
+import { scheduleStore } from './store/schedule.ts';
 import { verifier } from './verify.ts';
 import { VERSION } from './version.ts';
 
@@ -135,8 +141,15 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
     jumped: tools.clock.jumped,
     log,
   });
+  const releaser = startReleaser({
+    schedule: scheduleStore(redis, keys, retentionOf(config), tools.messages),
+    addJob: jobs.add,
+    wake: mailboxes.wake,
+    log,
+  });
   return async () => {
     sweeper.stop();
+    await releaser.stop();
     await lanes.close(config.shutdownSeconds * 1000);
     await jobs.close();
   };
@@ -165,9 +178,12 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
   const messages = messageStore(redis, keys, retentionOf(config));
   const mailboxes = mailboxStore(redis, keys);
   const jobs = jobQueues(redis, keys.bull, sharedBackends(redis));
-  const tools: AcceptTools & ChangeTools & OperateTools = {
+  const tools: AcceptTools & ChangeTools & ScheduleTools & OperateTools = {
     senders: config.mailboxes.map(senderOf),
     messages,
+    schedule: scheduleStore(redis, keys, retentionOf(config), messages),
+    headroom: headroom((ids) => readLoads(redis, keys, ids)),
+    steadyNow: steadyWallClock(),
     compose: composeMessage,
     mailboxes,
     enqueue: enqueuer(jobs, mailboxes.wake),
@@ -196,6 +212,8 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     cancel: (caller, id) => asked(() => cancelMessage(tools, caller, id)),
     retry: (caller, id) => asked(() => retryMessage(tools, caller, id)),
     resolve: (caller, id, outcome) => asked(() => resolveMessage(tools, caller, id, outcome)),
+    reschedule: (caller, id, sendAt) => asked(() => rescheduleMessage(tools, caller, id, sendAt)),
+    expedite: (caller, id) => asked(() => expediteMessage(tools, caller, id)),
     mailboxes: () => asked(() => listMailboxes(tools)),
     mailbox: (id) => asked(() => readMailbox(tools, id)),
     hold: (id, reason) => asked(async () => (isSender(id) ? holdMailbox(tools, id, reason) : undefined)),
@@ -240,9 +258,10 @@ function bodyLimits({ mailboxes, bodyMemoryMegabytes = 512 }: Settled): Partial<
 }
 
 function senderOf({ id, from, limits }: MailboxConfig): Sender {
-  const { recipientsPerMessage, recipientsPerDay, messageBytes, messagesPerMinute, windowSeconds } = limits;
+  const { recipientsPerMessage, recipientsPerDay, messageBytes, connections, messagesPerMinute, windowSeconds } =
+    limits;
   const pace = { perWindow: messagesPerMinute, windowMilliseconds: windowSeconds * 1000 };
-  return { id, from, recipientsPerMessage, recipientsPerDay, messageBytes, pace };
+  return { id, from, recipientsPerMessage, recipientsPerDay, messageBytes, connections, pace };
 }
 
 async function listen(start: () => Promise<string>, { host, port }: Settled): Promise<string> {
@@ -268,6 +287,15 @@ function keysApi(tools: KeyTools): KeysApi {
     change: (id, change, by) => asked(() => changeKey(tools, id, change, by)),
     rotate: (id, graceMilliseconds, by) => asked(() => rotateKey(tools, id, graceMilliseconds, by)),
     revoke: (id, by) => asked(() => revokeKey(tools, id, by)),
+  };
+}
+
+/** What is to go later must not go at once because this machine's clock was set ahead. */
+function steadyWallClock(): () => number {
+  const time = steadyTime();
+  return () => {
+    time.learn(Date.now());
+    return time.now() ?? Date.now();
   };
 }
 

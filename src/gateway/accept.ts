@@ -5,7 +5,10 @@ import type { Acceptance, Caller, Idempotency, Replayed } from './api.ts';
 import type { Ticket } from './deliver.ts';
 import { estimateSendAt, type SendingPace } from './estimate.ts';
 import { mayUseFrom } from './from-rule.ts';
-import type { Accepted, FixedPart, MessageStore } from './ports.ts';
+import type { Headroom } from './headroom.ts';
+import type { Accepted, FixedPart, MessageStore, NewMessage } from './ports.ts';
+import { dateField, type ScheduleStore } from './schedule.ts';
+import { maySendAs, sendersFor } from './senders.ts';
 import { asAccepted, viewOf } from './view.ts';
 
 /** What accepting must know of a mailbox. */
@@ -17,12 +20,17 @@ export interface Sender {
   recipientsPerDay: number;
   /** Limit of the MIME's size in octets. */
   messageBytes: number;
+  connections: number;
   pace: SendingPace;
 }
 
 export interface AcceptTools {
   senders: Sender[];
   messages: MessageStore;
+  schedule: Pick<ScheduleStore, 'accept'>;
+  headroom: Headroom;
+  /** Milliseconds since the epoch, by a clock that a jump of the machine's does not move. */
+  steadyNow(): number;
   compose(submission: Submission, fixed: { messageId: string; date: Date }): Promise<Buffer> | Buffer;
   /** Adds the job and wakes the lane. May fail: the sweeper finds a message without a job. */
   enqueue(mailbox: string, ticket: Ticket): Promise<void>;
@@ -48,48 +56,66 @@ export async function accept(
 ): Promise<Acceptance> {
   if (caller.from && !mayUseFrom(caller.from, submission.from.address))
     return forbidden(placeOf(submission, '/from'), submission.from.address, caller.from);
-  const sender = senderFor(tools.senders, submission.from.address);
-  if (!sender) return refused('sender_not_allowed', placeOf(submission, '/from'), noSender(submission.from.address));
+  const allowed = sendersFor(tools.senders, submission);
+  if (!allowed.ok) {
+    const pointer = allowed.pointer === '/from' ? placeOf(submission, '/from') : allowed.pointer;
+    return refused(allowed.code, pointer, allowed.message);
+  }
   const envelope = envelopeOf(submission);
   if (caller.from && !mayUseFrom(caller.from, envelope.reversePath))
     return forbidden('/raw/envelope/from', envelope.reversePath, caller.from);
-  if (!senderFor([sender], envelope.reversePath))
-    return refused('sender_not_allowed', '/raw/envelope/from', notItsSender(envelope.reversePath, sender));
-  if (envelope.recipients.length > sender.recipientsPerMessage)
-    return refused(
-      'too_many_recipients',
-      placeOf(submission, '/to'),
-      tooManyRecipients(envelope.recipients.length, sender),
-    );
-  const date = tools.now();
-  const id = tools.newId(date);
+  const willing = allowed.senders.filter((sender) => maySendAs(sender, envelope.reversePath));
+  if (willing.length === 0)
+    return refused('sender_not_allowed', '/raw/envelope/from', notItsSender(envelope.reversePath));
+  const count = envelope.recipients.length;
+  const able = willing.filter(({ recipientsPerMessage }) => count <= recipientsPerMessage);
+  if (able.length === 0)
+    return refused('too_many_recipients', placeOf(submission, '/to'), tooManyRecipients(count, willing));
+  const now = tools.now();
+  const id = tools.newId(now);
   const messageId = submission.raw?.messageId ?? `<${id.replace(/^msg_/, '')}@${domainOf(submission.from.address)}>`;
-  const mime = await tools.compose(submission, { messageId, date });
-  if (mime.length > sender.messageBytes)
-    return { ...refused('message_too_large', '', tooLarge(mime.length, sender)), status: 413 };
+  const sendAt = laterThan(tools.steadyNow, submission.sendAt);
+  const mime = await tools.compose(submission, { messageId, date: sendAt === undefined ? now : new Date(sendAt) });
+  const roomy = able.filter(({ messageBytes }) => mime.length <= messageBytes);
+  if (roomy.length === 0) return { ...refused('message_too_large', '', tooLarge(mime.length, able)), status: 413 };
+  const sender = roomy.length === 1 ? (roomy[0] as Sender) : await tools.headroom.choose(roomy, count);
 
-  const { messages } = tools;
   const fixed = fixedPart(submission, envelope, messageId, mime.length);
-  const { expiresAt } = submission;
-  const writing = messages.accept({
+  const { expiresAt, lifetimeMilliseconds } = submission;
+  const message: NewMessage = {
     id,
     callerId: caller.id,
     mailbox: sender.id,
     fixed,
     mime,
     ...(expiresAt !== undefined && { expiresAt }),
+    ...(lifetimeMilliseconds !== undefined && { lifetimeMilliseconds }),
     ...(idempotency && { idempotency }),
-  });
-  const ticket = { messageId: id, number: 1, priority: submission.priority };
-  const enqueue = () => tools.enqueue(sender.id, ticket).catch(() => undefined);
-  // Sent along behind it, and not waited for: the promise is kept by the record. Without its message a job does nothing,
-  // so the job of a large one, which is written in pieces, comes after it; and a message without a job is found by the
-  // sweeper.
-  if (mime.length < WRITTEN_AT_ONCE) void enqueue();
-  else void writing.then(enqueue, () => undefined);
-  const accepted = await writing;
+  };
+  const accepted = await (sendAt === undefined
+    ? acceptNow(tools, message)
+    : tools.schedule.accept({ ...message, sendAt, date: dateField(sendAt) }));
   if (accepted.kind === 'accepted') tools.log.info(acceptedFields(id, sender.id, fixed), 'Message accepted');
   return acceptanceOf(accepted, tools.senders);
+}
+
+/**
+ * The job is sent along behind it, and not waited for: the promise is kept by the record. Without its message a job does
+ * nothing, so that of a large one, which is written in pieces, comes after it; and a message without a job is found by
+ * the sweeper.
+ */
+async function acceptNow({ messages, enqueue }: AcceptTools, message: NewMessage): Promise<Accepted> {
+  const { id, mailbox, mime, fixed } = message;
+  const addJob = () => enqueue(mailbox, { messageId: id, number: 1, priority: fixed.priority }).catch(() => undefined);
+  const writing = messages.accept(message);
+  if (mime.length < WRITTEN_AT_ONCE) void addJob();
+  else void writing.then(addJob, () => undefined);
+  return writing;
+}
+
+/** A time that has passed means now. */
+function laterThan(now: () => number, sendAt: number | undefined): number | undefined {
+  return sendAt !== undefined && sendAt > now() ? sendAt : undefined;
 }
 
 /** The answer that an idempotency key was given before, if it was. */
@@ -110,15 +136,6 @@ function acceptanceOf(accepted: Accepted, senders: Sender[]): Acceptance {
   return { kind: accepted.kind, message: viewOf(record, { attempts: [], estimatedSendAt }) };
 }
 
-function senderFor(senders: Sender[], from: string): Sender | undefined {
-  const address = from.toLowerCase();
-  const anyAtDomain = `*@${domainOf(address)}`;
-  return (
-    senders.find((sender) => sender.from.includes(address)) ??
-    senders.find((sender) => sender.from.includes(anyAtDomain))
-  );
-}
-
 function refused(code: string, pointer: string, message: string) {
   return { kind: 'refused' as const, code, status: 422 as const, errors: [{ pointer, message }] };
 }
@@ -128,27 +145,25 @@ function placeOf(submission: Submission, pointer: string): string {
   return submission.raw ? '/raw' : pointer;
 }
 
-function notItsSender(address: string, { id }: Sender): string {
-  return `Mailbox ${id}, which may send as the From of this message, may not send as ${address}. Leave envelope.from out.`;
+function notItsSender(address: string): string {
+  return `No mailbox that may send as the From of this message may send as ${address}. Leave envelope.from out.`;
 }
 
 function forbidden(pointer: string, from: string, allowed: readonly string[]) {
   return { ...refused('from_not_allowed', pointer, notForKey(from, allowed)), status: 403 as const };
 }
 
-function noSender(from: string): string {
-  return `No mailbox of this gateway may send as ${from}. Use another from, or ask the operator to add it to a mailbox's from list.`;
-}
-
 function notForKey(from: string, rules: readonly string[]): string {
   return `This API key may not send as ${from}, only as ${rules.slice(0, 5).join(', ')}${rules.length > 5 ? ', …' : ''}. Use another from, or ask an operator to add it to the key's from list.`;
 }
 
-function tooManyRecipients(count: number, sender: Sender): string {
+function tooManyRecipients(count: number, senders: Sender[]): string {
+  const sender = senders.reduce((a, b) => (b.recipientsPerMessage > a.recipientsPerMessage ? b : a));
   return `The message has ${count} recipients; mailbox ${sender.id} takes ${sender.recipientsPerMessage} a message. Split it into several messages.`;
 }
 
-function tooLarge(bytes: number, sender: Sender): string {
+function tooLarge(bytes: number, senders: Sender[]): string {
+  const sender = senders.reduce((a, b) => (b.messageBytes > a.messageBytes ? b : a));
   return `After encoding the message has ${bytes} bytes; mailbox ${sender.id} takes ${sender.messageBytes}. Send fewer or smaller attachments, or a link to them.`;
 }
 

@@ -26,6 +26,10 @@ export interface Api {
   cancel(caller: Caller, id: string): Promise<Change>;
   retry(caller: Caller, id: string): Promise<Change>;
   resolve(caller: Caller, id: string, outcome: 'sent' | 'failed'): Promise<Change>;
+  /** Another time for a scheduled message, in milliseconds since the epoch; null or a past one means now. */
+  reschedule(caller: Caller, id: string, sendAt: number | null): Promise<Change>;
+  /** Lets a waiting message go before the others of its mailbox. */
+  expedite(caller: Caller, id: string): Promise<Change>;
   mailboxes(): Promise<MailboxView[]>;
   /** Undefined where there is no such mailbox; the same for the two below. */
   mailbox(id: string): Promise<MailboxView | undefined>;
@@ -47,6 +51,8 @@ export type Change =
   /** No such message, or not this caller's. */
   | { kind: 'unknown' }
   | { kind: 'tooLate'; status: Status }
+  /** What was wished for does not fit this message. */
+  | { kind: 'unfit'; errors: FieldError[] }
   /** The bytes of a finished message are not kept for ever. */
   | { kind: 'contentGone' };
 
@@ -58,10 +64,14 @@ export interface MailboxView {
   hold?: { failure: Failure; since: string; nextProbeAt?: string; probes: number; byOperator: boolean };
   /** Number of messages by status. */
   messages: Partial<Record<Status, number>>;
-  /** The sliding window: how many messages it takes and how many could go now. */
-  window: { seconds: number; limit: number; left: number };
+  /** Messages that wait for their turn, and about when the last of them should go; scheduled ones are not among them. */
+  waiting: { count: number; estimatedLastSendAt?: string };
+  /** The sliding window: how many messages it takes, how many could go now, and when the next place is free if none is. */
+  window: { seconds: number; limit: number; left: number; nextFreeAt?: string };
   /** Recipients in any 24 hours. */
   day: { limit: number; left: number };
+  /** Its other limits, as configured. */
+  limits: { connections: number; recipientsPerMessage: number; messageBytes: number };
 }
 
 /** Counted as things happen: nothing is scanned to tell them. */
@@ -161,6 +171,10 @@ export interface TimelineEvent {
   status: Status;
   /** Code of the failure that led to it. */
   code?: string;
+  /** RFC 3339 UTC; until when it waits since. */
+  sendAt?: string;
+  /** Somebody wanted it to go first. */
+  expedited?: true;
 }
 
 export interface Readiness {

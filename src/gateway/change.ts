@@ -62,7 +62,10 @@ export function resolveMessage(
   });
 }
 
-async function change(tools: ChangeTools, caller: Caller, id: string, wish: Wish): Promise<Change> {
+/** A message may move on just then, to where the wish can still be granted. */
+const TRIES = 5;
+
+async function change(tools: ChangeTools, caller: Caller, id: string, wish: Wish, triesLeft = TRIES): Promise<Change> {
   const { messages } = tools;
   const record = await messages.find(id);
   if (!record || !mayRead(caller, record)) return { kind: 'unknown' };
@@ -70,6 +73,8 @@ async function change(tools: ChangeTools, caller: Caller, id: string, wish: Wish
   const move = wish.move(record);
   if (move.to === 'queued' && !(await messages.hasContent(id))) return { kind: 'contentGone' };
   const moved = await messages.move({ ...move, id, mailbox: record.mailbox, from: [record.status] });
+  if (!moved.moved && moved.status && wish.from.includes(moved.status) && triesLeft > 1)
+    return change(tools, caller, id, wish, triesLeft - 1);
   if (!moved.moved) return moved.status ? { kind: 'tooLate', status: moved.status } : { kind: 'unknown' };
   if (move.to === 'queued')
     await tools

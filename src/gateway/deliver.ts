@@ -9,7 +9,8 @@ import type { Attempted, Permit } from './ports.ts';
 export interface Ticket {
   messageId: string;
   number: number;
-  priority: Priority;
+  /** `first` goes before all others: somebody wanted it so. */
+  priority: Priority | 'first';
 }
 
 /** What delivering needs of the lane it happens in. `queue` provides it. */

@@ -1,6 +1,7 @@
 import type { Failure } from '../failure/failure.ts';
 import type { Sender } from './accept.ts';
 import type { MailboxView } from './api.ts';
+import { estimateSendAt } from './estimate.ts';
 import type { MailboxStore, StoredHold } from './ports.ts';
 import { rfc3339 } from './view.ts';
 
@@ -53,19 +54,36 @@ async function viewMailbox({ mailboxes }: OperateTools, sender: Sender): Promise
     mailboxes.usage(sender.id),
   ]);
   const [hold] = holds.values();
+  const { pace, connections, recipientsPerMessage, messageBytes } = sender;
+  const count = (counts.queued ?? 0) + (counts.deferred ?? 0);
+  const left = Math.max(0, pace.perWindow - usage.inWindow);
   return {
     id: sender.id,
     from: sender.from,
     state: hold ? 'held' : 'open',
     ...(hold && { hold: viewHold(hold) }),
-    messages: counts,
+    messages: hold ? asHeld(counts) : counts,
+    waiting: { count, ...(!hold && count > 0 && { estimatedLastSendAt: lastSendAt(count, left, pace, usage.now) }) },
     window: {
-      seconds: sender.pace.windowMilliseconds / 1000,
-      limit: sender.pace.perWindow,
-      left: Math.max(0, sender.pace.perWindow - usage.inWindow),
+      seconds: pace.windowMilliseconds / 1000,
+      limit: pace.perWindow,
+      left,
+      ...(left === 0 && usage.nextFreeAt !== undefined && { nextFreeAt: rfc3339(usage.nextFreeAt) }),
     },
     day: { limit: sender.recipientsPerDay, left: Math.max(0, sender.recipientsPerDay - usage.recipientsToday) },
+    limits: { connections, recipientsPerMessage, messageBytes },
   };
+}
+
+/** What waits in a held mailbox reads as `held`. */
+function asHeld({ queued = 0, deferred = 0, ...others }: MailboxView['messages']): MailboxView['messages'] {
+  return queued + deferred > 0 ? { ...others, held: queued + deferred } : others;
+}
+
+function lastSendAt(count: number, left: number, pace: Sender['pace'], now: number): string {
+  const behindThisWindow = count - left;
+  if (behindThisWindow <= 0) return rfc3339(now);
+  return rfc3339(estimateSendAt(behindThisWindow - 1 + pace.perWindow, pace, now));
 }
 
 function viewHold({ failure, since, nextProbeAt, probes, byOperator }: StoredHold): NonNullable<MailboxView['hold']> {

@@ -28,6 +28,8 @@ export interface NewMessage {
   fixed: FixedPart;
   mime: Buffer;
   expiresAt?: number;
+  /** How long it is tried, from when it may go; instead of `expiresAt`. */
+  lifetimeMilliseconds?: number;
   idempotency?: { key: string; fingerprint: string };
 }
 
@@ -111,6 +113,10 @@ export interface MoveTold {
   status: Status;
   /** Code of the failure that led to it. */
   code?: string;
+  /** Until when it waits since, for `scheduled`; milliseconds since the epoch. */
+  sendAt?: number;
+  /** Somebody wanted it to go first. */
+  expedited?: true;
 }
 
 /** Message records, their content and every move they make. Rejects with what the store throws when it cannot be asked. */
@@ -164,8 +170,10 @@ export interface MailboxStore {
   holdsOf(mailbox: string): Promise<Map<string, StoredHold>>;
   /** How many of its messages have each status. */
   counts(mailbox: string): Promise<Partial<Record<Status, number>>>;
-  /** Places of the window that are taken, and recipients of the last 24 hours. */
-  usage(mailbox: string): Promise<{ inWindow: number; recipientsToday: number }>;
+  /** Places of the window that are taken, when the first of them is free again, and recipients of the last 24 hours. */
+  usage(
+    mailbox: string,
+  ): Promise<{ now: number; inWindow: number; nextFreeAt: number | undefined; recipientsToday: number }>;
   metrics(): Promise<Metrics>;
   setHold(key: string, hold: StoredHold): Promise<void>;
   clearHold(key: string): Promise<void>;

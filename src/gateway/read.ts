@@ -29,11 +29,13 @@ export async function readTimeline(
 ): Promise<TimelineEvent[] | undefined> {
   const found = await messages.timeline(id);
   if (!found || !mayRead(caller, found)) return undefined;
-  return found.events.map(({ number, at, status, code }) => ({
+  return found.events.map(({ number, at, status, code, sendAt, expedited }) => ({
     number,
     at: rfc3339(at),
     status,
     ...(code !== undefined && { code }),
+    ...(sendAt !== undefined && { sendAt: rfc3339(sendAt) }),
+    ...(expedited && { expedited }),
   }));
 }
 

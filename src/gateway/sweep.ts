@@ -45,7 +45,8 @@ async function putRight(id: string, now: number, tools: SweepTools): Promise<voi
     return void (await messages.postpone(id, now + LATER));
   }
   if (record.expiresAt <= now && !tools.jumped()) return tools.expire(id);
-  await tools.enqueue(record.mailbox, { messageId: id, number: record.ticket, priority: record.priority });
+  const priority = record.firstTicket === record.ticket ? 'first' : record.priority;
+  await tools.enqueue(record.mailbox, { messageId: id, number: record.ticket, priority });
   await messages.postpone(id, nextLook(record, now));
 }
 

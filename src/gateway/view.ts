@@ -29,6 +29,7 @@ export interface MessageView {
   priority: Priority;
   createdAt: string;
   updatedAt: string;
+  sendAt?: string;
   expiresAt: string;
   nextAttemptAt?: string;
   estimatedSendAt?: string;
@@ -70,6 +71,7 @@ export function viewOf(record: MessageRecord, around: Surroundings): MessageView
     priority: record.priority,
     createdAt: rfc3339(record.acceptedAt),
     updatedAt: rfc3339(record.updatedAt),
+    ...(record.sendAt !== undefined && { sendAt: rfc3339(record.sendAt) }),
     expiresAt: rfc3339(record.expiresAt),
     recipients: held ? record.recipients.map(asHeld) : record.recipients,
     attempts: around.attempts,
@@ -85,15 +87,23 @@ export function viewOf(record: MessageRecord, around: Surroundings): MessageView
 /** The record as it was answered with 202: what an idempotent replay repeats. */
 export function asAccepted(record: MessageRecord): MessageRecord {
   const { nextAttemptAt: _n, failure: _f, attemptToken: _t, dotMayHaveLeft: _d, ...fixed } = record;
+  const status = record.firstSendAt === undefined ? 'queued' : 'scheduled';
   return {
     ...fixed,
-    status: 'queued',
+    ...firstTimes(record),
+    status,
     revision: 1,
     updatedAt: record.acceptedAt,
     attempts: 0,
     ticket: 1,
-    recipients: record.recipients.map(({ address }) => ({ address, status: 'queued' })),
+    recipients: record.recipients.map(({ address }) => ({ address, status })),
   };
+}
+
+/** A scheduled message may have been given another time since, and with it another end. */
+function firstTimes({ firstSendAt, lifetime }: MessageRecord): Partial<MessageRecord> {
+  if (firstSendAt === undefined) return {};
+  return { sendAt: firstSendAt, ...(lifetime !== undefined && { expiresAt: firstSendAt + lifetime }) };
 }
 
 export function rfc3339(milliseconds: number): string {

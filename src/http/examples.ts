@@ -93,7 +93,9 @@ export function readExamples() {
   };
 }
 
-function queued({ from, to }: ExampleAddresses = { from: 'billing@contoso.com', to: 'ada@fabrikam.com' }): MessageView {
+export function queued(
+  { from, to }: ExampleAddresses = { from: 'billing@contoso.com', to: 'ada@fabrikam.com' },
+): MessageView {
   return {
     id: 'msg_01kg9c5vq8f2t7n4w6x3y1z0ab',
     status: 'queued',

@@ -7,7 +7,7 @@ import { quotedEtag } from './etag.ts';
 import { sendProblem } from './problem.ts';
 import { problemResponses } from './problem-responses.ts';
 import { message } from './schemas/message.ts';
-import { bodyValidator, unchecked } from './validation.ts';
+import { bodyValidator, invalidFields, unchecked } from './validation.ts';
 
 const params = z.object({ id: z.string().meta({ description: 'The `id` of the message.' }) });
 const aMessage = { description: 'The message as it is now.', content: { 'application/json': { schema: message } } };
@@ -83,7 +83,7 @@ export function messageChangeRoutes(scope: FastifyInstance, api: Api): void {
   });
 }
 
-async function sendChanged(
+export async function sendChanged(
   api: Api,
   request: FastifyRequest<{ Params: { id: string } }>,
   reply: FastifyReply,
@@ -93,6 +93,7 @@ async function sendChanged(
     const detail = `The message is ${change.status}: it is too late for that.`;
     return sendProblem(reply, 'too_late', { detail, messageStatus: change.status });
   }
+  if (change.kind === 'unfit') throw invalidFields(change.errors);
   if (change.kind === 'contentGone') return sendProblem(reply, 'content_gone');
   const reading = change.kind === 'changed' ? await api.read(callerOf(request), request.params.id) : undefined;
   if (!reading) return sendProblem(reply, 'message_not_found');

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { BODY_EXAMPLES } from './document.ts';
 import { acceptedExample, type ExampleAddresses, readExamples, sendExamples } from './examples.ts';
+import { scheduled } from './examples-schedule.ts';
 import { problemResponses } from './problem-responses.ts';
 import { message } from './schemas/message.ts';
 import { sendForm } from './schemas/send-form.ts';
@@ -64,6 +65,7 @@ export function sendMessageSchema(addresses: ExampleAddresses) {
         'idempotency_key_reused',
         'sender_not_allowed',
         'from_not_allowed',
+        'mailbox_not_allowed',
         'too_many_recipients',
         'message_refused',
       ),
@@ -96,7 +98,12 @@ export const readMessageSchema = {
     200: {
       description: 'The message.',
       headers: etagHeader,
-      content: { 'application/json': { schema: message, examples: readExamples() } },
+      content: {
+        'application/json': {
+          schema: message,
+          examples: { ...readExamples(), scheduled: { summary: 'scheduled: waits for its time', value: scheduled() } },
+        },
+      },
     },
     304: { description: 'It is still as the `If-None-Match` says.' },
     ...problemResponses('invalid_parameter', 'message_not_found'),

@@ -134,6 +134,11 @@ export const PROBLEMS = {
     title: 'Sender not allowed',
     description: 'No mailbox of this service may send from this address.',
   },
+  mailbox_not_allowed: {
+    status: 422,
+    title: 'Mailbox not allowed',
+    description: 'There is no mailbox of this id, or it may not send from this address.',
+  },
   too_many_recipients: {
     status: 422,
     title: 'Too many recipients',

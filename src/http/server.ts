@@ -20,6 +20,7 @@ import { mailboxRoutes } from './mailboxes.ts';
 import { messageBatchRoutes } from './message-batch.ts';
 import { messageChangeRoutes } from './message-changes.ts';
 import { messageEventRoutes } from './message-events.ts';
+import { messageScheduleRoutes } from './message-schedule.ts';
 import { messageRoutes } from './messages.ts';
 import { metricsRoute } from './metrics.ts';
 import { sendProblem } from './problem.ts';
@@ -122,6 +123,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
       messageBatchRoutes(scope, api, now);
       messageEventRoutes(scope, api, limits);
       messageChangeRoutes(scope, api);
+      messageScheduleRoutes(scope, api, now);
       mailboxRoutes(scope, api);
       verifyRoutes(scope, api);
       keyRoutes(scope, api.keys, now);

@@ -49,8 +49,14 @@ export interface Submission {
   headers: Record<string, string>;
   tags: string[];
   metadata: Record<string, string>;
+  /** Not before this time; milliseconds since the epoch. */
+  sendAt?: number;
   /** Give up at this time; milliseconds since the epoch. */
   expiresAt?: number;
+  /** Give up this long after it may go; never beside `expiresAt`. */
+  lifetimeMilliseconds?: number;
+  /** Id of the mailbox that is to send it; else one is chosen by `from`. */
+  mailbox?: string;
   onUnconfirmed: 'hold' | 'resend';
   priority: Priority;
 }
@@ -110,6 +116,12 @@ export interface MessageRecord {
   acceptedAt: number;
   updatedAt: number;
   expiresAt: number;
+  /** When it was or is to go, if it was scheduled. */
+  sendAt?: number;
+  /** What that was when it was accepted. */
+  firstSendAt?: number;
+  /** How long after `sendAt` it expires, in milliseconds, unless its caller fixed the time itself. */
+  lifetime?: number;
   nextAttemptAt?: number;
   /** Attempts that count: those given back because the fault was not the message's do not. */
   attempts: number;
@@ -119,6 +131,8 @@ export interface MessageRecord {
   failure?: Failure;
   /** Number of the only job that may still act on this message; older jobs are void. */
   ticket: number;
+  /** The ticket that goes before the others of its lane. */
+  firstTicket?: number;
   /** The running attempt's token; only its holder may move a `sending` message. */
   attemptToken?: string;
   /** Set before the final dot may leave. */

@@ -1,7 +1,6 @@
 import { type ConnectionOptions, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Ticket } from '../gateway/deliver.ts';
-import type { Priority } from '../mail/message.ts';
 import type { Backends } from './backend.ts';
 
 /**
@@ -14,15 +13,15 @@ export interface JobData {
   /** The ticket's number. */
   n: number;
   /** The message's priority. */
-  p: Priority;
+  p: Ticket['priority'];
 }
 
 export function ticketOf({ m, n, p }: JobData): Ticket {
   return { messageId: m, number: n, priority: p };
 }
 
-/** BullMQ runs jobs without a priority before all others, so every job has one; lower goes first. */
-const RANK = { high: 1, normal: 2, low: 3 } as const satisfies Record<Priority, number>;
+/** Lower goes first. BullMQ runs jobs of rank 0 before all others, in the order in which they came. */
+const RANK = { first: 0, high: 1, normal: 2, low: 3 } as const satisfies Record<Ticket['priority'], number>;
 
 export interface Jobs {
   /** Adds the ticket's job; adding it twice is harmless. */

@@ -41,7 +41,7 @@ local function accept(order, fixed, mime, MESSAGE, MIME, MAILBOX, IDEMPOTENCY)
   lane.new = lane.new + 1
   local place = lane.accepted + lane.new
   local ahead = place - 1 - lane.left
-  local expiresAt = order.expiresAt or (now + all.lifetime)
+  local expiresAt = order.expiresAt or (now + (order.lifetime or all.lifetime))
   redis.call('HSET', MESSAGE, 'fixed', fixed, 'callerId', order.callerId, 'mailbox', order.mailbox,
     'status', 'queued', 'revision', 1, 'ticket', 1, 'pending', order.recipients,
     'acceptedAt', now, 'expiresAt', expiresAt, 'place', place, 'aheadAtFirst', ahead)

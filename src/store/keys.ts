@@ -13,6 +13,10 @@ export interface Keys {
   busy: string;
   /** Hash: number of messages by `status|mailbox`. */
   counts: string;
+  /** Sorted set: mailboxes with scheduled messages, by when to look at them next. */
+  scheduled: string;
+  /** Sorted set: a mailbox's scheduled messages by their time; one that was canceled stays in it until then. */
+  scheduledOf(mailbox: string): string;
   /** Set: ids of the messages of a mailbox that are `sending`: each takes a place of the window while it is. */
   sending(mailbox: string): string;
   /** Sorted set: places of the sliding window that are taken after a reply, by the time they are free again. */
@@ -56,6 +60,8 @@ export function keysOf(prefix: string): Keys {
     due: `${prefix}:due`,
     busy: `${prefix}:busy`,
     counts: `${prefix}:counts`,
+    scheduled: `${prefix}:scheduled`,
+    scheduledOf: under('scheduled'),
     sending: under('sending'),
     permits: under('permits'),
     day: under('day'),

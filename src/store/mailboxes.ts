@@ -33,12 +33,18 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
     },
     async usage(mailbox) {
       const now = await this.now();
-      const [taken, running, day] = await Promise.all([
+      const [taken, running, day, [, nextFreeAt]] = await Promise.all([
         redis.zcount(keys.permits(mailbox), String(now), '+inf'),
         redis.scard(keys.sending(mailbox)),
         redis.hgetall(keys.day(mailbox)),
+        redis.zrangebyscore(keys.permits(mailbox), String(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1),
       ]);
-      return { inWindow: taken + running, recipientsToday: recipientsSince(day, now) };
+      return {
+        now,
+        inWindow: taken + running,
+        nextFreeAt: nextFreeAt === undefined ? undefined : Number(nextFreeAt),
+        recipientsToday: recipientsSince(day, now),
+      };
     },
     async metrics() {
       const [counts, holds] = await Promise.all([redis.hgetall(keys.counts), redis.hgetall(keys.holds)]);

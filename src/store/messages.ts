@@ -12,6 +12,7 @@ import type {
   NewMessage,
   Permit,
 } from '../gateway/ports.ts';
+import type { NewScheduled } from '../gateway/schedule.ts';
 import type { Hold } from '../gateway/view.ts';
 import type { Attempt, MessageRecord, RecipientState } from '../mail/message.ts';
 import { isFinal, mayMoveTo, type Status } from '../mail/status.ts';
@@ -34,8 +35,8 @@ const FIRST_LOOK = 15_000;
 /** How long after its time the sweeper looks after a message that should have moved on by itself. */
 const NEXT_LOOK = 30_000;
 /** The rolling day is counted in slices, each freed when all of it is older than 24 hours: never too early. */
-const DAY_SLICE = 600_000;
-const DAY_SLICES = 144;
+export const DAY_SLICE = 600_000;
+export const DAY_SLICES = 144;
 
 /** Message records, their content and every move they make. Throws what ioredis throws when Redis cannot be asked. */
 export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Retention): MessageStore {
@@ -59,9 +60,6 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
   const keepRecord = String(retention.recordMilliseconds);
   const keepFailedContent = String(retention.failedContentMilliseconds);
 
-  const idempotencyKeyOf = (callerId: string, key: string) =>
-    keys.idempotency(callerId, createHash('sha256').update(key).digest('hex'));
-
   const common = JSON.stringify({
     lifetime: retention.lifetimeMilliseconds,
     firstLook: FIRST_LOOK,
@@ -77,7 +75,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
       for (const message of messages) {
         const { id, mailbox, callerId, idempotency } = message;
         const messageKey = keys.message(id);
-        const idempotencyKey = idempotency ? idempotencyKeyOf(callerId, idempotency.key) : messageKey;
+        const idempotencyKey = idempotency ? idempotencyKeyOf(keys, callerId, idempotency.key) : messageKey;
         keysOfAll.push(messageKey, keys.mime(id), keys.mailbox(mailbox), idempotencyKey);
         values.push(orderOf(message), compactFixed(message.fixed), message.mime);
       }
@@ -103,7 +101,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
 
   /** What was answered to this key before; undefined for a new key. */
   async function replay(callerId: string, key: string, fingerprint: string): Promise<Accepted | undefined> {
-    const [known, id] = await redis.hmget(idempotencyKeyOf(callerId, key), 'fingerprint', 'id');
+    const [known, id] = await redis.hmget(idempotencyKeyOf(keys, callerId, key), 'fingerprint', 'id');
     if (!known || !id) return undefined;
     return known === fingerprint ? replayed(id) : { kind: 'conflict', id };
   }
@@ -157,7 +155,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
 
   async function move(request: Move): Promise<Moved> {
     const { id, mailbox, to, flight, delayMilliseconds: delay } = request;
-    const [kind, detail] = await redis.moveMessage(
+    const answer = await redis.moveMessage(
       keys.message(id),
       keys.mime(id),
       ...moveKeys(mailbox),
@@ -178,8 +176,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
       clearedBy(request),
       ...fieldsOf(request),
     );
-    if (kind === 'moved') return { moved: true, ticket: Number(detail) };
-    return { moved: false, status: (detail || undefined) as Status | undefined };
+    return movedOf(answer);
   }
 
   return {
@@ -203,13 +200,14 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
 }
 
 /** What the script needs to know of a message. */
-function orderOf({ id, mailbox, callerId, fixed, expiresAt, idempotency }: NewMessage): string {
+function orderOf({ id, mailbox, callerId, fixed, expiresAt, lifetimeMilliseconds, idempotency }: NewMessage): string {
   return JSON.stringify({
     id,
     mailbox,
     callerId,
     recipients: fixed.envelope.recipients.length,
     expiresAt,
+    lifetime: lifetimeMilliseconds,
     fingerprint: idempotency?.fingerprint,
     bytes: fixed.bytes,
   });
@@ -261,16 +259,42 @@ function freshRecord(message: NewMessage, acceptedAt: number, expiresAt: number,
     attempts: 0,
     ticket: 1,
     aheadAtFirst,
-    recipients: allQueued(fixed),
+    recipients: allWaiting(fixed, 'queued'),
     // Last: to go on from a copy of so many members would take a hundred times as long (V8 11).
     ...fixed,
   };
 }
 
+/** A scheduled message as it was just written. */
+export function scheduledRecord(message: NewScheduled, acceptedAt: number, expiresAt: number): MessageRecord {
+  const { sendAt, expiresAt: fixedExpiry, fixed } = message;
+  return {
+    ...freshRecord(message, acceptedAt, expiresAt, 0),
+    status: 'scheduled',
+    sendAt,
+    firstSendAt: sendAt,
+    ...(fixedExpiry === undefined && { lifetime: expiresAt - sendAt }),
+    recipients: allWaiting(fixed, 'scheduled'),
+  };
+}
+
+export function idempotencyKeyOf(keys: Keys, callerId: string, key: string): string {
+  return keys.idempotency(callerId, createHash('sha256').update(key).digest('hex'));
+}
+
+/** What a script that moves a message answers. */
+export function movedOf([kind, detail]: string[]): Moved {
+  if (kind === 'moved') return { moved: true, ticket: Number(detail) };
+  return { moved: false, status: (detail || undefined) as Status | undefined };
+}
+
 function recordOf(id: string, fields: Record<string, string>): MessageRecord | undefined {
   if (!fields.fixed || !fields.status) return undefined;
   const fixed = wholeFixed(fields.fixed);
-  const recipients = fields.recipients ? (JSON.parse(fields.recipients) as RecipientState[]) : allQueued(fixed);
+  const waiting = fields.status === 'scheduled' ? 'scheduled' : 'queued';
+  const recipients = fields.recipients
+    ? (JSON.parse(fields.recipients) as RecipientState[])
+    : allWaiting(fixed, waiting);
   return {
     ...fixed,
     id,
@@ -289,11 +313,14 @@ function recordOf(id: string, fields: Record<string, string>): MessageRecord | u
     ...(fields.failure && { failure: JSON.parse(fields.failure) as Failure }),
     ...(fields.attemptToken && { attemptToken: fields.attemptToken }),
     ...(fields.dotMayHaveLeft && { dotMayHaveLeft: true }),
+    ...(fields.sendAt && { sendAt: Number(fields.sendAt), firstSendAt: Number(fields.firstSendAt) }),
+    ...(fields.lifetime && { lifetime: Number(fields.lifetime) }),
+    ...(fields.firstTicket && { firstTicket: Number(fields.firstTicket) }),
   };
 }
 
-function allQueued(fixed: FixedPart): RecipientState[] {
-  return fixed.envelope.recipients.map((address) => ({ address, status: 'queued' }));
+function allWaiting(fixed: FixedPart, status: Status): RecipientState[] {
+  return fixed.envelope.recipients.map((address) => ({ address, status }));
 }
 
 /** The part of the keys that is the same for all messages of a mailbox, made once. */
@@ -329,10 +356,17 @@ function clearedBy({ to, clearFailure }: Move): string {
 function eventsOf(fields: Record<string, string>): MoveTold[] {
   const first = { number: 1, at: Number(fields.acceptedAt), status: 'queued' as Status };
   const later = numbered(fields, 'e').map(([number, told]) => {
-    const [at, status, code] = told.split(' ');
-    return { number, at: Number(at), status: status as Status, ...(code && { code }) };
+    const [at, status, detail] = told.split(' ');
+    return { number, at: Number(at), status: status as Status, ...detailOf(detail) };
   });
   return later[0]?.number === 1 || later.length < Number(fields.revision) - 1 ? later : [first, ...later];
+}
+
+/** Why it moved: the code of a failure, `@` and the time it waits for, or `!` where it was expedited. */
+function detailOf(detail: string | undefined): Pick<MoveTold, 'code' | 'sendAt' | 'expedited'> {
+  if (!detail) return {};
+  if (detail === '!') return { expedited: true };
+  return detail.startsWith('@') ? { sendAt: Number(detail.slice(1)) } : { code: detail };
 }
 
 function attemptsOf(fields: Record<string, string>): Attempt[] {
@@ -362,7 +396,7 @@ function permitOf(id: string, [kind, detail, fixed, recipients, attempts, mime]:
     onUnconfirmed,
     priority,
     attempts: attempts ? Number(String(attempts)) : 0,
-    recipients: recipients ? (JSON.parse(String(recipients)) as RecipientState[]) : allQueued(known),
+    recipients: recipients ? (JSON.parse(String(recipients)) as RecipientState[]) : allWaiting(known, 'queued'),
   };
   return { kind: 'go', record, mime, startedAt: Number(String(detail)) };
 }

@@ -1,5 +1,7 @@
 import { Redis } from 'ioredis';
 import { ACCEPT } from './accept-script.ts';
+import { LOADS } from './headroom.ts';
+import * as scheduleScripts from './schedule-scripts.ts';
 import * as scripts from './scripts.ts';
 
 /**
@@ -39,6 +41,11 @@ export interface Scripted {
   beginAttemptBuffer(...args: string[]): Promise<(Buffer | null)[]>;
   moveMessage(...args: string[]): Promise<string[]>;
   readMessage(key: string, prefix: string): Promise<[string[], string | null, string] | null>;
+  scheduleMessage(...args: (string | number | Buffer)[]): Promise<[string, string]>;
+  rescheduleMessage(...args: (string | number)[]): Promise<string[]>;
+  expediteMessage(...args: (string | number)[]): Promise<string[]>;
+  releaseDue(...args: (string | number)[]): Promise<[string, string, string[][]]>;
+  mailboxLoads(...args: (string | number)[]): Promise<number[][]>;
   markDot(key: string, token: string): Promise<number>;
   reticket(key: string, due: string, ticket: string, id: string): Promise<number>;
   claimDue(due: string, most: number, putOff: number): Promise<string[]>;
@@ -54,6 +61,11 @@ export function withScripts(redis: Redis): Redis & Scripted {
   redis.defineCommand('beginAttempt', { numberOfKeys: 8, lua: scripts.BEGIN });
   redis.defineCommand('moveMessage', { numberOfKeys: 9, lua: scripts.MOVE });
   redis.defineCommand('readMessage', { numberOfKeys: 1, lua: scripts.READ });
+  redis.defineCommand('scheduleMessage', { numberOfKeys: 3, lua: scheduleScripts.SCHEDULE });
+  redis.defineCommand('rescheduleMessage', { numberOfKeys: 1, lua: scheduleScripts.RESCHEDULE });
+  redis.defineCommand('expediteMessage', { numberOfKeys: 1, lua: scheduleScripts.EXPEDITE });
+  redis.defineCommand('releaseDue', { numberOfKeys: 1, lua: scheduleScripts.RELEASE_DUE });
+  redis.defineCommand('mailboxLoads', { numberOfKeys: 1, lua: LOADS });
   redis.defineCommand('markDot', { numberOfKeys: 1, lua: scripts.MARK_DOT });
   redis.defineCommand('reticket', { numberOfKeys: 2, lua: scripts.RETICKET });
   redis.defineCommand('claimDue', { numberOfKeys: 1, lua: scripts.CLAIM_DUE });

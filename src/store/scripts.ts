@@ -122,8 +122,8 @@ local delay, nextLook, keepRecord, keepContent = tonumber(ARGV[9]), tonumber(ARG
 local window, unused, cleared = tonumber(ARGV[13]), tonumber(ARGV[14]), ARGV[15]
 local FIRST_FIELD = 16
 local MOST_EVENTS, MOST_ATTEMPTS = 500, 100
--- What the engine still has something to do about; the rest waits for a person or is over.
-local ENGINE = { scheduled = 1, queued = 1, sending = 1, deferred = 1 }
+-- What the engine still has something to do about; the rest waits for its time or for a person, or is over.
+local ENGINE = { queued = 1, sending = 1, deferred = 1 }
 local OVER = { sent = true, partiallySent = true, failed = true, canceled = true }
 
 local m = redis.call('HMGET', MESSAGE, 'status', 'attemptToken', 'slice', 'ticket', 'settledBy', 'revision', 'tries')

@@ -85,6 +85,7 @@ test('all paths of the API need a key, those for machines and readers do not', a
   for (const [path, operations] of Object.entries(paths)) {
     for (const method of Object.keys(operations)) {
       const response = await fetch(`${service.baseUrl}${path.replace('{id}', 'x').replace('{code}', 'not_found')}`, {
+        // Of the usual methods, fetch writes this one as it is given.
         method: method.toUpperCase(),
       });
       expect([method, path, response.status]).toEqual([method, path, path.startsWith('/v1/') ? 401 : 200]);

@@ -61,6 +61,7 @@ test('every operation has an id of its own', () => {
     'cancelMessage',
     'changeKey',
     'createKey',
+    'expediteMessage',
     'explain',
     'getKey',
     'getLiveness',
@@ -73,6 +74,7 @@ test('every operation has an id of its own', () => {
     'listMailboxes',
     'listMessageEvents',
     'releaseMailbox',
+    'rescheduleMessage',
     'resolveMessage',
     'retryMessage',
     'revokeKey',
@@ -133,7 +135,16 @@ describe('the examples are true', () => {
       expect((value as { status: string }).status).toBe(name);
     }
     const names = examplesOf(read).map(([name]) => name);
-    expect(names.toSorted()).toEqual(['deferred', 'failed', 'held', 'partiallySent', 'queued', 'sent', 'unconfirmed']);
+    expect(names.toSorted()).toEqual([
+      'deferred',
+      'failed',
+      'held',
+      'partiallySent',
+      'queued',
+      'scheduled',
+      'sent',
+      'unconfirmed',
+    ]);
   });
 
   test('every problem code has one, under its status', () => {

@@ -106,8 +106,9 @@ describe('a path or method that does not exist', () => {
     ['GET', '/v1/messages', 'POST'],
     ['PUT', '/v1/messages', 'POST'],
     ['OPTIONS', '/v1/messages', 'POST'],
-    ['DELETE', '/v1/messages/msg_1', 'GET, HEAD'],
-    ['PATCH', '/v1/messages/msg_1?wait=1', 'GET, HEAD'],
+    ['DELETE', '/v1/messages/msg_1', 'GET, HEAD, PATCH'],
+    ['PUT', '/v1/messages/msg_1?wait=1', 'GET, HEAD, PATCH'],
+    ['PATCH', '/v1/mailboxes/main', 'GET, HEAD'],
     ['POST', '/health/live', 'GET, HEAD'],
     ['PROPFIND', '/v1/messages', 'POST'],
   ])('%s %s names what is allowed', async (method, path, allow) => {

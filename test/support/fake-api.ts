@@ -109,6 +109,22 @@ export function fakeApi() {
     cancel: async () => ({ kind: 'unknown' }),
     retry: async () => ({ kind: 'unknown' }),
     resolve: async () => ({ kind: 'unknown' }),
+    reschedule: async (caller, id, sendAt) => {
+      const found = held.get(id);
+      if (found?.callerId !== caller.id) return { kind: 'unknown' };
+      if (found.message.status !== 'scheduled') return { kind: 'tooLate', status: found.message.status };
+      if (sendAt !== null && sendAt >= Date.parse(found.message.expiresAt))
+        return { kind: 'unfit', errors: [{ pointer: '/sendAt', message: 'After its end.' }] };
+      const change = sendAt === null ? { status: 'queued' as const } : { sendAt: new Date(sendAt).toISOString() };
+      found.message = { ...found.message, ...change };
+      return { kind: 'changed' };
+    },
+    expedite: async (caller, id) => {
+      const found = held.get(id);
+      if (found?.callerId !== caller.id) return { kind: 'unknown' };
+      if (found.message.status === 'sent') return { kind: 'tooLate', status: 'sent' };
+      return { kind: 'changed' };
+    },
     mailboxes: async () => [],
     mailbox: async () => undefined,
     hold: async () => undefined,

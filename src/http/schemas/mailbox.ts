@@ -26,11 +26,33 @@ export const mailbox = z
       })
       .optional()
       .meta({ description: 'Why it sends nothing.' }),
-    messages: counts.meta({ description: 'Number of its messages by status, finished ones since the beginning.' }),
+    messages: counts.meta({
+      description:
+        'Number of its messages by status, finished ones since the beginning. What waits while it is held reads as `held`.',
+    }),
+    waiting: z
+      .looseObject({
+        count: z.int().min(0),
+        estimatedLastSendAt: time.optional().meta({
+          description: 'About when the last of them should go, by the pace; absent while the mailbox is held.',
+        }),
+      })
+      .meta({ description: 'The messages that wait for their turn; `scheduled` ones are not among them yet.' }),
     window: z
-      .looseObject({ seconds: z.number(), limit: z.int(), left: z.int() })
-      .meta({ description: 'The sliding window: how many messages it takes, and how many could go now.' }),
+      .looseObject({
+        seconds: z.number(),
+        limit: z.int(),
+        left: z.int(),
+        nextFreeAt: time.optional().meta({ description: 'If none could go now: when the next one can.' }),
+      })
+      .meta({
+        description:
+          'The pace as configured, a sliding window: how many messages go in any so many seconds, and how many could go now.',
+      }),
     day: z.looseObject({ limit: z.int(), left: z.int() }).meta({ description: 'Recipients in any 24 hours.' }),
+    limits: z
+      .looseObject({ connections: z.int(), recipientsPerMessage: z.int(), messageBytes: z.int() })
+      .meta({ description: 'Its other limits, as configured.' }),
   })
   .meta({ id: 'Mailbox', description: 'A mailbox as an operator reads it.' });
 

@@ -87,6 +87,7 @@ export const message = z
     priority: z.enum(PRIORITIES),
     createdAt: time,
     updatedAt: time,
+    sendAt: time.optional().meta({ description: 'When it goes or went to its lane, if it was scheduled.' }),
     expiresAt: time.meta({ description: 'If it cannot be sent by then, it fails with category `expired`.' }),
     nextAttemptAt: time.optional().meta({ description: 'When it is tried next, if that is known.' }),
     estimatedSendAt: time.optional().meta({ description: 'When its turn should come, by the mailbox’s pace.' }),

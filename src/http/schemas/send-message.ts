@@ -6,8 +6,7 @@ import { addressList, replyAddressList, senderAddress } from './address.ts';
 import { attachments } from './attachment.ts';
 import { calendar } from './calendar.ts';
 import { checkedBy } from './checked-by.ts';
-import { withoutPattern } from './time.ts';
-import { MAX_LIFETIME_DAYS } from './whole-message.ts';
+import { givenTime, MAX_DAYS_AHEAD, MAX_LIFETIME_DAYS, withoutPattern } from './time.ts';
 
 const MAX_SUBJECT_LENGTH = 255;
 const MAX_HEADERS = 50;
@@ -15,6 +14,8 @@ const MAX_TAGS = 10;
 const MAX_METADATA = 50;
 const MAX_METADATA_NAME = 64;
 const MAX_METADATA_VALUE = 500;
+const MAX_MAILBOX_ID = 255;
+const MAX_LIFETIME_SECONDS = MAX_LIFETIME_DAYS * 86_400;
 
 const subject = z.string().max(MAX_SUBJECT_LENGTH).superRefine(checkedBy(unfitSubject));
 const text = z.string().superRefine(checkedBy(unfitText));
@@ -44,14 +45,16 @@ const metadata = z.record(z.string(), z.string()).superRefine((entries, context)
   }
 });
 
-/** RFC 3339 §5.6, less its lower-case `t` and `z`, which few programs read. */
-const expiresAt = z.iso.datetime({
-  offset: true,
-  precision: null,
-  error: 'This must be a time with seconds and an offset, as in 2026-01-31T09:30:00Z (RFC 3339).',
-});
-
 const ADDRESSES = 'At most 1,000 addresses in `to`, `cc` and `bcc` together.';
+
+const MAILBOX_ID = `The id of a mailbox has 1 to ${MAX_MAILBOX_ID} characters.`;
+const mailboxId = z.string().min(1, { error: MAILBOX_ID }).max(MAX_MAILBOX_ID, { error: MAILBOX_ID });
+
+const LIFETIME = `This must be a whole number of seconds from 1 to ${MAX_LIFETIME_SECONDS} (${MAX_LIFETIME_DAYS} days).`;
+const lifetimeSeconds = z
+  .int({ error: LIFETIME })
+  .min(1, { error: LIFETIME })
+  .max(MAX_LIFETIME_SECONDS, { error: LIFETIME });
 
 /** What both a composed message and one in `raw` are told with, and what the former is composed of. */
 export const messageFields = z.strictObject({
@@ -80,9 +83,20 @@ export const messageFields = z.strictObject({
     additionalProperties: { type: 'string', maxLength: MAX_METADATA_VALUE },
     description: `At most ${MAX_METADATA} strings under names of at most 64 characters; returned, never sent.`,
   }),
-  expiresAt: expiresAt.optional().meta({
+  mailbox: mailboxId.optional().meta({
+    description:
+      'Id of the mailbox that is to send it; it must be one that may use this `from`. If absent, of those that may, one is chosen that is not held and should send it soonest.',
+  }),
+  sendAt: givenTime.optional().meta({
     override: withoutPattern,
-    description: `Give up if it could not be sent by then; in the future, at most ${MAX_LIFETIME_DAYS} days ahead. 48 hours if absent.`,
+    description: `Not before this time; at most ${MAX_DAYS_AHEAD} days ahead. Until then the message is \`scheduled\`. A time that has passed means now.`,
+  }),
+  expiresAt: givenTime.optional().meta({
+    override: withoutPattern,
+    description: `Give up if it could not be sent by then; in the future and after \`sendAt\`, at most ${MAX_LIFETIME_DAYS} days after either. 48 hours after either if absent.`,
+  }),
+  expiresInSeconds: lifetimeSeconds.optional().meta({
+    description: 'The same as a number of seconds, counted from `sendAt`, or else from now; give one of the two.',
   }),
   priority: z.enum(PRIORITIES).default('normal').meta({
     description: 'Which of the messages that wait for the same mailbox goes first; among equals, the oldest.',
@@ -138,7 +152,10 @@ export function asSubmission(given: z.output<typeof messageFields>): Submission 
   if (given.text !== undefined) submission.text = given.text;
   if (given.html !== undefined) submission.html = given.html;
   if (given.calendar !== undefined) submission.calendar = given.calendar;
+  if (given.mailbox !== undefined) submission.mailbox = given.mailbox;
+  if (given.sendAt !== undefined) submission.sendAt = Date.parse(given.sendAt);
   if (given.expiresAt !== undefined) submission.expiresAt = Date.parse(given.expiresAt);
+  if (given.expiresInSeconds !== undefined) submission.lifetimeMilliseconds = given.expiresInSeconds * 1_000;
   return submission;
 }
 

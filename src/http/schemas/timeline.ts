@@ -7,6 +7,8 @@ const event = z
     at: time,
     status: status.meta({ description: 'Where the message stood from then on.' }),
     code: z.string().optional().meta({ description: 'Code of the failure that led to it.' }),
+    sendAt: time.optional().meta({ description: 'For `scheduled`: until when it waited from then on.' }),
+    expedited: z.literal(true).optional().meta({ description: 'Somebody wanted it to go before the others.' }),
   })
   .meta({ id: 'MessageEvent', description: 'One move of a message.' });
 

@@ -1,7 +1,7 @@
 import type { FieldError } from '../../gateway/api.ts';
 import { MAX_RECIPIENTS } from './address.ts';
+import { MAX_LIFETIME_DAYS, tooFarAhead } from './time.ts';
 
-export const MAX_LIFETIME_DAYS = 30;
 const DAY = 86_400_000;
 
 /**
@@ -18,7 +18,7 @@ export function wholeMessageErrors(received: unknown, now: number): FieldError[]
     ...(hasContent(given)
       ? []
       : [{ pointer: '/text', message: 'Give at least one of text, html, attachments and calendar.' }]),
-    ...expiryErrors(given.expiresAt, now),
+    ...timeErrors(given, now),
     ...hiddenNameErrors(given.headers, '/headers'),
     ...hiddenNameErrors(given.metadata, '/metadata'),
   ];
@@ -26,8 +26,8 @@ export function wholeMessageErrors(received: unknown, now: number): FieldError[]
 
 /** The same for a message in `raw`. */
 export function rawMessageErrors(received: unknown, now: number): FieldError[] {
-  const { expiresAt, metadata } = received as Record<string, unknown>;
-  return [...expiryErrors(expiresAt, now), ...hiddenNameErrors(metadata, '/metadata')];
+  const given = received as Record<string, unknown>;
+  return [...timeErrors(given, now), ...hiddenNameErrors(given.metadata, '/metadata')];
 }
 
 function recipientErrors(recipients: number): FieldError[] {
@@ -42,14 +42,30 @@ function hasContent(given: Record<string, unknown>): boolean {
   return text !== undefined || html !== undefined || calendar !== undefined || lengthOf(attachments) > 0;
 }
 
-function expiryErrors(expiresAt: unknown, now: number): FieldError[] {
-  const pointer = '/expiresAt';
-  const time = typeof expiresAt === 'string' ? Date.parse(expiresAt) : Number.NaN;
-  if (time <= now) return [{ pointer, message: 'This time has passed; give one in the future, or leave it out.' }];
-  if (time <= now + MAX_LIFETIME_DAYS * DAY) return [];
-  return Number.isNaN(time)
-    ? []
-    : [{ pointer, message: `This time is more than ${MAX_LIFETIME_DAYS} days ahead; give an earlier one.` }];
+function timeErrors({ sendAt, expiresAt, expiresInSeconds }: Record<string, unknown>, now: number): FieldError[] {
+  const time = timeOf(sendAt);
+  const unfitStart = tooFarAhead(time, now);
+  const start = Number.isNaN(time) ? now : Math.max(time, now);
+  const unfitEnd = unfitExpiry(timeOf(expiresAt), start, now);
+  const both = expiresAt !== undefined && expiresInSeconds !== undefined;
+  return [
+    ...(unfitStart ? [{ pointer: '/sendAt', message: unfitStart }] : []),
+    ...(unfitEnd ? [{ pointer: '/expiresAt', message: unfitEnd }] : []),
+    ...(both ? [{ pointer: '/expiresInSeconds', message: 'Give either expiresAt or expiresInSeconds.' }] : []),
+  ];
+}
+
+/** Milliseconds since the epoch; NaN for what is no time, which its own field complains about. */
+function timeOf(given: unknown): number {
+  return typeof given === 'string' ? Date.parse(given) : Number.NaN;
+}
+
+function unfitExpiry(time: number, start: number, now: number): string | undefined {
+  if (time <= now) return 'This time has passed; give one in the future, or leave it out.';
+  if (time <= start) return 'The message would expire before its sendAt; give a time after that.';
+  if (!(time > start + MAX_LIFETIME_DAYS * DAY)) return undefined;
+  const what = start > now ? 'after sendAt' : 'ahead';
+  return `This time is more than ${MAX_LIFETIME_DAYS} days ${what}; give an earlier one.`;
 }
 
 /** zod's records leave `__proto__` out without a word. */

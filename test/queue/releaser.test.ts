@@ -1,0 +1,120 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { ReleaseTools } from '../../src/gateway/schedule.ts';
+import { startReleaser } from '../../src/queue/releaser.ts';
+import { steadyTime } from '../../src/queue/steady-time.ts';
+import { eventually } from '../support/postroom.ts';
+
+const HOUR = 3_600_000;
+const START = 1_800_000_000_000;
+
+describe('a steady time', () => {
+  function timeOf() {
+    const clock = { wall: START, monotonic: 5_000 };
+    const time = steadyTime(() => clock.monotonic);
+    time.learn(clock.wall);
+    return {
+      time,
+      pass(milliseconds: number) {
+        clock.wall += milliseconds;
+        clock.monotonic += milliseconds;
+        time.learn(clock.wall);
+      },
+      set(milliseconds: number) {
+        clock.wall += milliseconds;
+        time.learn(clock.wall);
+      },
+    };
+  }
+
+  it('knows nothing before the first reading', () => {
+    expect(steadyTime().now()).toBeUndefined();
+  });
+
+  it('follows small corrections', () => {
+    const { time, pass, set } = timeOf();
+    for (let i = 0; i < 5; i++) set(1_500);
+    pass(1_000);
+    expect(time.now()).toBe(START + 8_500);
+  });
+
+  it.each([-HOUR, 48 * HOUR, 5_000])('does not believe a jump of %i ms for an hour, and then does', (jump) => {
+    const { time, pass, set } = timeOf();
+    set(jump);
+    expect(time.now()).toBe(START);
+    pass(HOUR / 2);
+    expect(time.now()).toBe(START + HOUR / 2);
+    pass(HOUR);
+    expect(time.now()).toBe(START + 1.5 * HOUR + jump);
+  });
+
+  it('forgets a jump that was set right', () => {
+    const { time, pass, set } = timeOf();
+    set(48 * HOUR);
+    pass(HOUR / 2);
+    set(-48 * HOUR);
+    pass(0.75 * HOUR);
+    set(48 * HOUR);
+    pass(HOUR / 2);
+    expect(time.now()).toBe(START + 1.75 * HOUR);
+  });
+});
+
+describe('the releaser', () => {
+  const stops: (() => Promise<void>)[] = [];
+  afterEach(async () => {
+    for (const stop of stops.splice(0)) await stop();
+  });
+
+  /** A store whose clock a test sets, with one message due at `dueAt`. */
+  function release(dueAt: number) {
+    const store = { offset: 0, asked: [] as number[], away: false };
+    const jobs: string[] = [];
+    let there = true;
+    const now = () => Date.now() + store.offset;
+    const tools: ReleaseTools = {
+      schedule: {
+        async releaseDue(asOf) {
+          if (store.away) throw new Error('away');
+          store.asked.push(asOf);
+          const ticket = { messageId: 'msg_1', number: 2, priority: 'normal' as const };
+          if (!there || asOf < dueAt) return { now: now(), next: there ? dueAt : undefined, queued: [] };
+          there = false;
+          return { now: now(), next: undefined, queued: [{ mailbox: 'main', ticket, expiresAt: 0 }] };
+        },
+        settle: async () => undefined,
+      },
+      addJob: async (_mailbox, { messageId }) => void jobs.push(messageId),
+      wake: async () => undefined,
+      log: { info: () => undefined },
+    };
+    const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+    const releaser = startReleaser({ ...tools, log });
+    stops.push(releaser.stop);
+    return { store, jobs };
+  }
+
+  it('queues a message at its time, not before, although the clock is set two days ahead', async () => {
+    const dueAt = Date.now() + 1_500;
+    const { store, jobs } = release(dueAt);
+    await eventually(() => store.asked.length >= 2);
+    store.offset = 48 * HOUR;
+    await eventually(() => jobs.length === 1);
+    expect(Date.now()).toBeGreaterThanOrEqual(dueAt - 1);
+    expect(Math.max(...store.asked)).toBeLessThan(dueAt + HOUR);
+  });
+
+  it('does not come late because the clock is set back', async () => {
+    const { store, jobs } = release(Date.now() + 1_500);
+    await eventually(() => store.asked.length >= 2);
+    store.offset = -HOUR;
+    await eventually(() => jobs.length === 1);
+  });
+
+  it('goes on when the store is back', async () => {
+    const { store, jobs } = release(Date.now() + 300);
+    store.away = true;
+    await eventually(() => store.asked.length === 1);
+    store.away = false;
+    await eventually(() => jobs.length === 1);
+  });
+});
