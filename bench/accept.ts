@@ -1,25 +1,17 @@
 /**
  * Messages accepted a second (validated, composed, on disk with `appendfsync always`, idempotency entry and indexes
- * written), beside a bare Fastify route with a JSON schema that takes the same body and does nothing.
+ * written), beside a bare Fastify route with a JSON schema that takes the same body, answers such a record and does
+ * nothing else. Both have the same request ids and log a line for each message. The figure of Redis is its CPU.
  *
  *     npx tsx bench/accept.ts [rounds]
  */
 import { fileURLToPath } from 'node:url';
-import fastify from 'fastify';
+import fastify, { LogController } from 'fastify';
+import { destination, pino, stdTimeFunctions } from 'pino';
+import { requestIdOf } from '../src/http/request-id.ts';
 import { startService } from '../src/service.ts';
 import { startTestRedis } from '../test/support/redis.ts';
-import {
-  BODY,
-  median,
-  type Part,
-  postMany,
-  SILENT,
-  serveQuestions,
-  settled,
-  sinkMailbox,
-  startPart,
-  tell,
-} from './support.ts';
+import { BODY, median, type Part, postMany, serveQuestions, settled, sinkMailbox, startPart, tell } from './support.ts';
 
 const FILE = fileURLToPath(import.meta.url);
 const REQUESTS = 5_000;
@@ -29,22 +21,99 @@ interface Listening {
   port: number;
 }
 
+/** As both sides run it: level info, on its way to nobody. */
+function logger() {
+  return pino({ level: 'info', timestamp: stdTimeFunctions.isoTime }, destination({ dest: '/dev/null', sync: true }));
+}
+
 async function ours(redisUrl: string): Promise<void> {
   const mailbox = sinkMailbox('main', { port: 1, caPem: '' }, 3);
-  const { url = '' } = await startService(settled(redisUrl, [mailbox], 'api'), SILENT);
+  const { url = '' } = await startService(settled(redisUrl, [mailbox], 'api'), logger());
   serveQuestions({ port: Number(new URL(url).port) }, () => process.cpuUsage());
 }
 
+const TEXT = { type: 'string' };
+const TEXTS = { type: 'array', items: TEXT };
+const MAP = { type: 'object', additionalProperties: TEXT };
+const FILE_PROPERTIES = { filename: TEXT, content: TEXT, contentType: TEXT, contentId: TEXT, disposition: TEXT };
+const ADDRESS = {
+  anyOf: [
+    TEXT,
+    { type: 'object', required: ['address'], properties: { address: TEXT, name: TEXT }, additionalProperties: false },
+  ],
+};
+const ADDRESSES = { anyOf: [ADDRESS, { type: 'array', maxItems: 1_000, items: ADDRESS }] };
+
+/** The whole send body, as far as a JSON schema says it in an afternoon. */
+const SEND_BODY = {
+  type: 'object',
+  required: ['from', 'subject'],
+  additionalProperties: false,
+  properties: {
+    from: ADDRESS,
+    to: ADDRESSES,
+    cc: ADDRESSES,
+    bcc: ADDRESSES,
+    replyTo: ADDRESSES,
+    subject: { type: 'string', maxLength: 255 },
+    text: TEXT,
+    html: TEXT,
+    attachments: { type: 'array', maxItems: 100, items: { type: 'object', properties: FILE_PROPERTIES } },
+    headers: MAP,
+    tags: { type: 'array', maxItems: 10, items: { type: 'string', pattern: '^[A-Za-z0-9._-]{1,64}$' } },
+    metadata: MAP,
+    expiresAt: { type: 'string', format: 'date-time' },
+    priority: { enum: ['high', 'normal', 'low'] },
+    onUnconfirmed: { enum: ['hold', 'resend'] },
+  },
+};
+
+interface Sent {
+  from: string;
+  to: string[];
+  subject: string;
+  tags?: string[];
+  metadata?: Record<string, string>;
+}
+
+/** The record that Postroom answers, made of the body and of nothing else. */
+function recordOf({ from, to, subject, tags = [], metadata = {} }: Sent) {
+  const now = new Date().toISOString();
+  const known = { mailbox: 'main', from, to, cc: [], bcc: [], subject, tags, metadata, sizeBytes: 2_300 };
+  const times = { createdAt: now, updatedAt: now, expiresAt: now, estimatedSendAt: now };
+  const recipients = to.map((address) => ({ address, status: 'queued' }));
+  return { id: 'msg_01', status: 'queued', ...known, ...times, recipients, attempts: [] };
+}
+
+const RECIPIENT = { type: 'object', properties: { address: TEXT, status: TEXT } };
+const RECORD_TEXTS = 'id status mailbox from subject createdAt updatedAt expiresAt estimatedSendAt'.split(' ');
+const RECORD_SCHEMA = {
+  type: 'object',
+  properties: {
+    ...Object.fromEntries(RECORD_TEXTS.map((name) => [name, TEXT])),
+    ...{ to: TEXTS, cc: TEXTS, bcc: TEXTS, tags: TEXTS, metadata: MAP, sizeBytes: { type: 'integer' } },
+    recipients: { type: 'array', items: RECIPIENT },
+    attempts: { type: 'array', items: { type: 'object' } },
+  },
+};
+
+/** Reads the same body by a schema of the same fields, and answers such a record: all that HTTP asks, and no more. */
 async function bare(): Promise<void> {
-  const app = fastify();
-  const text = { type: 'string' };
-  const list = { type: 'array', items: text };
-  const properties = { from: text, to: list, subject: text, text, html: text, tags: list };
-  const response = { type: 'object', properties: { id: text, status: text } };
-  const schema = { body: { type: 'object', required: ['from', 'to'], properties }, response: { 202: response } };
-  app.post('/v1/messages', { schema }, async (_request, reply) =>
-    reply.code(202).send({ id: 'msg_01', status: 'queued' }),
-  );
+  const app = fastify({
+    loggerInstance: logger(),
+    logController: new LogController({ disableRequestLogging: true }),
+    childLoggerFactory: (parent) => parent,
+    genReqId: requestIdOf,
+  });
+  const schema = { body: SEND_BODY, response: { 202: RECORD_SCHEMA } };
+  app.post<{ Body: Sent }>('/v1/messages', { schema }, async (request, reply) => {
+    const record = recordOf(request.body);
+    request.log.info({ messageId: record.id, mailbox: 'main', bytes: 2_300, recipients: 1 }, 'Message accepted');
+    return reply
+      .code(202)
+      .headers({ location: `/v1/messages/${record.id}`, 'x-request-id': request.id })
+      .send(record);
+  });
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   serveQuestions({ port: Number(new URL(url).port) }, () => process.cpuUsage());
 }

@@ -136,11 +136,15 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
   };
 }
 
-/** Adds a job and tells whoever drives the lane. */
+/** Adds a job and tells whoever drives the lane: once for all jobs of a turn, and unheard it costs seconds only. */
 function enqueuer(jobs: Jobs, wake: (mailbox: string) => Promise<unknown>) {
+  const told = new Set<string>();
   return async (mailbox: string, ticket: Ticket) => {
     await jobs.add(mailbox, ticket);
-    await wake(mailbox);
+    if (told.has(mailbox)) return;
+    told.add(mailbox);
+    setImmediate(() => told.delete(mailbox));
+    wake(mailbox).catch(() => undefined);
   };
 }
 

@@ -66,12 +66,10 @@ export async function accept(
     ...(expiresAt !== undefined && { expiresAt }),
     ...(idempotency && { idempotency }),
   });
-  // Sent along at once, so that both are on disk by the same sync. Without its message a job does nothing.
-  const enqueuing = tools
-    .enqueue(sender.id, { messageId: id, number: 1, priority: submission.priority })
-    .catch(() => undefined);
+  // Sent along behind it, and not waited for: the promise is kept by the record. Without its message a job does nothing,
+  // and a message without a job is found by the sweeper.
+  tools.enqueue(sender.id, { messageId: id, number: 1, priority: submission.priority }).catch(() => undefined);
   const accepted = await writing;
-  await enqueuing;
   if (accepted.kind === 'accepted') tools.log.info(acceptedFields(id, sender.id, fixed), 'Message accepted');
   return acceptanceOf(accepted, tools.senders);
 }
@@ -88,7 +86,7 @@ export async function replay(
 
 function acceptanceOf(accepted: Accepted, senders: Sender[]): Acceptance {
   if (accepted.kind === 'conflict') return { kind: 'conflict', messageId: accepted.id };
-  const record = asAccepted(accepted.record);
+  const record = accepted.kind === 'accepted' ? accepted.record : asAccepted(accepted.record);
   const pace = senders.find(({ id }) => id === record.mailbox)?.pace;
   const estimatedSendAt = pace && estimateSendAt(record.aheadAtFirst, pace, record.acceptedAt);
   return { kind: accepted.kind, message: viewOf(record, { attempts: [], estimatedSendAt }) };

@@ -1,6 +1,8 @@
-import { randomBytes } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
 
 const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz';
+const TIME_LENGTH = 10;
+const CHANCE_LENGTH = 16;
 
 /**
  * A message's id: `msg_`, ten characters of time and sixteen of chance (80 bits), so that ids sort by age and cannot be
@@ -13,13 +15,23 @@ export function newMessageId(now: Date): string {
 function timePart(milliseconds: number): string {
   let rest = milliseconds;
   let text = '';
-  for (let i = 0; i < 10; i += 1) {
-    text = CROCKFORD[rest % 32] + text;
+  for (let i = 0; i < TIME_LENGTH; i += 1) {
+    text = CROCKFORD.charAt(rest % 32) + text;
     rest = Math.floor(rest / 32);
   }
   return text;
 }
 
+/** Asked for in advance: each request to the system's generator costs more than what is made of its answer. */
+const chance = Buffer.alloc(CHANCE_LENGTH * 256);
+let used = chance.length;
+
 function chancePart(): string {
-  return Array.from(randomBytes(16), (byte) => CROCKFORD[byte % 32]).join('');
+  if (used === chance.length) {
+    randomFillSync(chance);
+    used = 0;
+  }
+  let text = '';
+  for (const end = used + CHANCE_LENGTH; used < end; used += 1) text += CROCKFORD.charAt((chance[used] as number) % 32);
+  return text;
 }

@@ -53,7 +53,7 @@ export function viewOf(record: MessageRecord, around: Surroundings): MessageView
   const status = held ? 'held' : record.status;
   const failure = held ? around.hold?.failure : record.failure;
   const nextAttemptAt = held ? around.hold?.nextProbeAt : record.nextAttemptAt;
-  return {
+  const view: MessageView = {
     id: record.id,
     status,
     mailbox: record.mailbox,
@@ -71,13 +71,15 @@ export function viewOf(record: MessageRecord, around: Surroundings): MessageView
     createdAt: rfc3339(record.acceptedAt),
     updatedAt: rfc3339(record.updatedAt),
     expiresAt: rfc3339(record.expiresAt),
-    ...(nextAttemptAt !== undefined && !isFinal(status) && { nextAttemptAt: rfc3339(nextAttemptAt) }),
-    ...(around.estimatedSendAt !== undefined &&
-      status === 'queued' && { estimatedSendAt: rfc3339(around.estimatedSendAt) }),
-    ...(failure && { failure }),
     recipients: held ? record.recipients.map(asHeld) : record.recipients,
     attempts: around.attempts,
   };
+  // Assigned one by one: on the way of every message, spreading optional fields showed in the profile.
+  if (nextAttemptAt !== undefined && !isFinal(status)) view.nextAttemptAt = rfc3339(nextAttemptAt);
+  if (around.estimatedSendAt !== undefined && status === 'queued')
+    view.estimatedSendAt = rfc3339(around.estimatedSendAt);
+  if (failure) view.failure = failure;
+  return view;
 }
 
 /** The record as it was answered with 202: what an idempotent replay repeats. */

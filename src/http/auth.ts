@@ -39,9 +39,15 @@ export function callerOf(request: FastifyRequest): Caller {
 
 /** Node keeps the first of two Authorization headers without a word; which one a proxy meant, nobody knows. */
 function keyOf(request: FastifyRequest): string | undefined {
-  const given = request.raw.rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'authorization');
-  if (given.length !== 1) return undefined;
+  const { rawHeaders } = request.raw;
+  let given = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) if (isAuthorization(rawHeaders[i] as string)) given += 1;
+  if (given !== 1) return undefined;
   return BEARER.exec(request.headers.authorization ?? '')?.[1];
+}
+
+function isAuthorization(name: string): boolean {
+  return name.length === 'authorization'.length && name.toLowerCase() === 'authorization';
 }
 
 function mayPass(request: FastifyRequest, caller: Caller): boolean {

@@ -167,8 +167,11 @@ function refusePath(request: FastifyRequest, reply: FastifyReply, methodsOf: (pa
 /** The path is logged as its pattern: what callers put into URLs is not ours to keep. */
 function logAnswers(app: FastifyInstance): void {
   app.addHook('onResponse', (request, reply, done) => {
+    const { statusCode } = reply;
+    const isRefusal = statusCode === 401 || statusCode === 403;
+    if (!isRefusal && !tellsAnswers(request.log)) return done();
     const { method, routeOptions } = request;
-    const { statusCode, elapsedTime } = reply;
+    const { elapsedTime } = reply;
     const line = {
       requestId: request.id,
       method,
@@ -176,8 +179,13 @@ function logAnswers(app: FastifyInstance): void {
       statusCode,
       milliseconds: Math.round(elapsedTime),
     };
-    if (statusCode === 401 || statusCode === 403) request.log.warn(line, 'refused a request');
+    if (isRefusal) request.log.warn(line, 'refused a request');
     else request.log.debug(line, 'answered a request');
     done();
   });
+}
+
+/** What nobody will read need not be gathered. */
+function tellsAnswers({ level }: FastifyBaseLogger): boolean {
+  return level === 'debug' || level === 'trace';
 }

@@ -25,6 +25,8 @@ const MAX_INPUT_LENGTH = 2 * MAX_NAME_LENGTH + MAX_ADDRESS_OCTETS + 10;
 
 /** RFC 5322 §3.2.3 dot-atom-text, less `%` and `!`, which some servers still read as a route. */
 const LOCAL_PART = /^[a-z0-9#$&'*+\-/=?^_`{|}~]+(?:\.[a-z0-9#$&'*+\-/=?^_`{|}~]+)*$/i;
+/** What nearly every address looks like, and what `parseAddrSpec` leaves as it is but for the domain's case. */
+const USUAL = /^[a-z0-9_+-]{1,30}(?:\.[a-z0-9_+-]{1,30})?@(?:[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?\.){1,4}[a-z]{2,30}$/i;
 /** RFC 5322 §3.2.3 specials, less the dot of `John Q. Public`: a name that has one must be quoted. */
 const NAME_SPECIALS = /[()<>[\]:;@\\,"]/;
 const ENCODED_WORD = /=\?[^?]*\?[bq]\?[^?]*\?=/i;
@@ -38,6 +40,7 @@ const ENCODED_WORD = /=\?[^?]*\?[bq]\?[^?]*\?=/i;
  */
 export function parseAddress(input: AddressInput): ParsedAddress {
   if (typeof input !== 'string') return fromParts(input.name, input.address);
+  if (isUsual(input)) return usual(input);
   if (input.length > MAX_INPUT_LENGTH)
     return wrong('The address is too long; it may have 254 characters, its name 256');
   const spaced = input.replaceAll('\t', ' ');
@@ -46,6 +49,16 @@ export function parseAddress(input: AddressInput): ParsedAddress {
   const text = trimSpaces(spaced);
   if (!text.endsWith('>')) return fromParts(undefined, text);
   return text.startsWith('"') ? fromQuotedName(text) : fromPlainName(text);
+}
+
+/** Labels that may be encoded (`xn--`) are for `parseDomain` to judge. */
+function isUsual(text: string): boolean {
+  return USUAL.test(text) && !text.includes('--');
+}
+
+function usual(text: string): ParsedAddress {
+  const at = text.indexOf('@');
+  return { ok: true, address: { address: text.slice(0, at) + text.slice(at).toLowerCase() } };
 }
 
 /** `b***@contoso.com`: for logs. */
@@ -66,10 +79,11 @@ export function domainOf(address: Address | string): string {
  * @returns undefined if the name is fine, else one sentence for the caller
  */
 export function nameImpersonates(address: Address): string | undefined {
-  const shown = (address.name ?? '').normalize('NFKC').replace(/\p{Default_Ignorable_Code_Point}/gu, '');
+  if (address.name === undefined) return undefined;
+  const shown = address.name.normalize('NFKC').replace(/\p{Default_Ignorable_Code_Point}/gu, '');
   const addresses = shown.split(/[\s<>()[\]{},;:"'«»“”„‘’]+/u).filter((word) => word.includes('@'));
   if (addresses.every((word) => word.toLowerCase() === address.address.toLowerCase())) return undefined;
-  return `The name ${quote(address.name ?? '')} shows another address than ${address.address}; leave addresses out of the name.`;
+  return `The name ${quote(address.name)} shows another address than ${address.address}; leave addresses out of the name.`;
 }
 
 /** `String.trim` would also drop characters that do not belong there, such as U+FEFF. */

@@ -4,15 +4,21 @@ import type { Ticket } from '../gateway/deliver.ts';
 import type { Priority } from '../mail/message.ts';
 import type { Backends } from './backend.ts';
 
-/** A job carries ids only: the record is the truth, and the job is the engine's way to it. */
+/**
+ * A job carries ids only: the record is the truth, and the job is the engine's way to it. Names of one letter, because
+ * Redis keeps a hash whose values have at most 64 octets in half the memory.
+ */
 export interface JobData {
-  messageId: string;
-  ticket: number;
-  priority: Priority;
+  /** The message's id. */
+  m: string;
+  /** The ticket's number. */
+  n: number;
+  /** The message's priority. */
+  p: Priority;
 }
 
-export function ticketOf({ messageId, ticket, priority }: JobData): Ticket {
-  return { messageId, number: ticket, priority };
+export function ticketOf({ m, n, p }: JobData): Ticket {
+  return { messageId: m, number: n, priority: p };
 }
 
 /** BullMQ runs jobs without a priority before all others, so every job has one; lower goes first. */
@@ -30,14 +36,42 @@ export interface Jobs {
 
 /**
  * BullMQ must never fail or drop a message behind our back: a job that throws is tried again for as long as its ticket
- * is good, and `attempts` counts nothing that a caller sees.
+ * is good, and `attempts` counts nothing that a caller sees. What all jobs have in common is said once, by the worker
+ * (`WORKER_OPTIONS`), and not written into each.
  */
-const JOB_OPTIONS = {
-  attempts: 1_000_000,
-  backoff: { type: 'fixed', delay: 5_000, jitter: 0.5 },
-  removeOnComplete: true,
-  removeOnFail: true,
-} as const;
+const ATTEMPTS = 1_000_000;
+const BACKOFF = { type: 'again' };
+
+/** What a worker of these jobs must be started with: a job that is over goes at once, one that throws waits a while. */
+export const WORKER_OPTIONS = {
+  removeOnComplete: { count: 0 },
+  removeOnFail: { count: 0 },
+  settings: { backoffStrategy: () => Math.round(2_500 + Math.random() * 2_500) },
+};
+
+/** As BullMQ's back end takes it: making a `Job` for it first would cost as much as all the rest. */
+function jobOf({ messageId, number, priority }: Ticket, delayMilliseconds: number) {
+  const jobId = `${messageId}-${number}`;
+  const delay = Math.max(0, Math.round(delayMilliseconds));
+  const data: JobData = { m: messageId, n: number, p: priority };
+  const rank = RANK[priority];
+  const job = {
+    id: jobId,
+    name: 'deliver',
+    data: JSON.stringify(data),
+    opts: { attempts: ATTEMPTS, backoff: BACKOFF, priority: rank, ...(delay > 0 && { delay }) },
+    timestamp: Date.now(),
+    progress: 0,
+    attemptsMade: 0,
+    attemptsStarted: 0,
+    stalledCounter: 0,
+    failedReason: '',
+    returnvalue: '',
+  };
+  return { job, jobId };
+}
+
+type Adding = ReturnType<typeof jobOf>;
 
 export function jobQueues(redis: Redis, prefix: string, backends: Backends): Jobs {
   const queues = new Map<string, Queue<JobData>>();
@@ -49,20 +83,18 @@ export function jobQueues(redis: Redis, prefix: string, backends: Backends): Job
       prefix,
       skipWaitingForReady: true,
       streams: { events: { maxLen: 100 } },
-      defaultJobOptions: JOB_OPTIONS,
     };
     const queue = new Queue<JobData>(mailbox, options, backends.factory);
     queue.on('error', () => undefined);
     queues.set(mailbox, queue);
     return queue;
   };
+  const adding = together<Adding>(async (mailbox, jobs) => {
+    if (backends.failed()) queues.clear();
+    await queueOf(mailbox).getBackend().addJobs(jobs);
+  });
   return {
-    async add(mailbox, { messageId, number, priority }, delayMilliseconds = 0) {
-      const delay = Math.max(0, Math.round(delayMilliseconds));
-      const options = { jobId: `${messageId}-${number}`, delay, priority: RANK[priority] };
-      if (backends.failed()) queues.clear();
-      await queueOf(mailbox).add('deliver', { messageId, ticket: number, priority }, options);
-    },
+    add: (mailbox, ticket, delayMilliseconds = 0) => adding(mailbox, jobOf(ticket, delayMilliseconds)),
     async promote(mailbox, { messageId, number }) {
       const job = await queueOf(mailbox).getJob(`${messageId}-${number}`);
       if (await job?.isDelayed()) await job?.promote();
@@ -74,5 +106,45 @@ export function jobQueues(redis: Redis, prefix: string, backends: Backends): Job
     async close() {
       await Promise.allSettled([...queues.values()].map((queue) => queue.close()));
     },
+  };
+}
+
+interface Group<Item> {
+  items: Item[];
+  sent: Promise<void>;
+}
+
+/**
+ * Adds the jobs of one turn of the event loop together, mailbox by mailbox, in one write. The turn's end is set anew by
+ * each, so that they follow whatever was written of their messages in the same way before them.
+ */
+function together<Item>(send: (mailbox: string, items: Item[]) => Promise<void>) {
+  let groups = new Map<string, Group<Item>>();
+  let end: NodeJS.Immediate | undefined;
+  let begin = () => {};
+  let begun = Promise.resolve();
+
+  function flush(): void {
+    groups = new Map();
+    end = undefined;
+    begin();
+  }
+
+  return (mailbox: string, item: Item): Promise<void> => {
+    if (end) clearImmediate(end);
+    else
+      begun = new Promise((resolve) => {
+        begin = resolve;
+      });
+    end = setImmediate(flush);
+    const group = groups.get(mailbox);
+    if (group) {
+      group.items.push(item);
+      return group.sent;
+    }
+    const items = [item];
+    const sent = begun.then(() => send(mailbox, items));
+    groups.set(mailbox, { items, sent });
+    return sent;
   };
 }

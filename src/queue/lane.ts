@@ -5,7 +5,7 @@ import { mayMoveTo } from '../mail/status.ts';
 import { type Dialer, keepConnections } from './connections.ts';
 import { type HoldKeys, keysFrom, type LoginDigests, openGate } from './gate.ts';
 import type { HoldTeller } from './hold-teller.ts';
-import { type JobData, ticketOf } from './jobs.ts';
+import { type JobData, ticketOf, WORKER_OPTIONS } from './jobs.ts';
 import { localWindow } from './local-window.ts';
 import { expireMessage, readdJobs, recoverOrphans } from './recovery.ts';
 import type { LaneTools } from './tools.ts';
@@ -217,6 +217,7 @@ export async function openLane<Connection>(
     mailbox,
     process,
     {
+      ...WORKER_OPTIONS,
       connection: tools.redis as unknown as ConnectionOptions,
       prefix: tools.prefix,
       concurrency: settings.connections,

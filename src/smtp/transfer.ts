@@ -81,12 +81,19 @@ function breakLines(out: Buffer, at: number, breaks: number): void {
  *
  * @param bytes with CRLF line ends
  */
-export function encodeQuotedPrintable(bytes: Buffer): Buffer {
-  const out = Buffer.allocUnsafe(longestQuotedPrintable(bytes.length));
+export function encodeQuotedPrintable(bytes: Buffer): string | Buffer {
+  const longest = longestQuotedPrintable(bytes.length);
+  const out = longest <= scratch.length ? scratch : Buffer.allocUnsafe(longest);
   let to = 0;
   let column = 0;
   for (let at = 0; at < bytes.length; at++) {
     const byte = bytes[at] as number;
+    // Nearly every octet: it stands for itself wherever it is within a line.
+    if (column > 0 && column < MAX_ENCODED_LINE - 1 && (SIMPLE[byte] === 1 || isInnerSpace(bytes, at))) {
+      out[to++] = byte;
+      column++;
+      continue;
+    }
     if (byte === CR && bytes[at + 1] === LF) {
       out[to++] = CR;
       out[to++] = LF;
@@ -114,13 +121,23 @@ export function encodeQuotedPrintable(bytes: Buffer): Buffer {
     out[to++] = HEX[byte >> 4] as number;
     out[to++] = HEX[byte & 15] as number;
   }
-  return out.subarray(0, to);
+  return out === scratch ? scratch.toString('latin1', 0, to) : out.subarray(0, to);
 }
+
+/** Memory of its own for each body would be the dearest part of a small one. */
+const scratch = Buffer.allocUnsafeSlow(65_536);
 
 /** 1 for the octets that stand for themselves: printable ASCII without `=`, space and tab. */
 const LITERAL = Uint8Array.from({ length: 256 }, (_, byte) =>
   byte === TAB || (byte >= SPACE && byte <= 0x7e && byte !== EQUALS) ? 1 : 0,
 );
+
+/** The same without white space, which the end of a line would change. */
+const SIMPLE = LITERAL.map((literal, byte) => (byte === TAB || byte === SPACE ? 0 : literal));
+
+function isInnerSpace(bytes: Buffer, at: number): boolean {
+  return bytes[at] === SPACE && at + 1 < bytes.length && SIMPLE[bytes[at + 1] as number] === 1;
+}
 
 /** Every octet as `=XX`, and a soft line break for every 25 of them. */
 function longestQuotedPrintable(octets: number): number {
@@ -157,7 +174,8 @@ function isPlainLine(line: string): boolean {
 /** Base64 takes a third more for every octet, quoted-printable two more for every one that is not literal. */
 function isMostlyForeign(bytes: Buffer): boolean {
   let foreign = 0;
-  for (const byte of bytes) {
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at] as number;
     if (LITERAL[byte] === 0 && byte !== CR && byte !== LF) foreign++;
   }
   return foreign * 6 > bytes.length;

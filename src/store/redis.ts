@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis';
+import { ACCEPT } from './accept-script.ts';
 import * as scripts from './scripts.ts';
 
 /**
@@ -34,7 +35,8 @@ export function connectRedis(url: string, patience: Patience, onError: (error: E
 
 /** Our scripts as commands. Their replies are Buffers, since one of them carries a message's bytes. */
 export interface Scripted {
-  acceptMessageBuffer(...args: (string | number | Buffer)[]): Promise<Buffer[]>;
+  /** With the number of keys first. */
+  acceptMessages(...args: (string | number | Buffer)[]): Promise<string[][]>;
   beginAttemptBuffer(...args: string[]): Promise<(Buffer | null)[]>;
   moveMessage(...args: string[]): Promise<string[]>;
   readMessage(key: string, prefix: string): Promise<[string[], string | null, string] | null>;
@@ -48,7 +50,8 @@ export interface Scripted {
 }
 
 export function withScripts(redis: Redis): Redis & Scripted {
-  redis.defineCommand('acceptMessage', { numberOfKeys: 7, lua: scripts.ACCEPT });
+  // The number of its keys, four for each message, is its first argument.
+  redis.defineCommand('acceptMessages', { lua: ACCEPT });
   redis.defineCommand('beginAttempt', { numberOfKeys: 8, lua: scripts.BEGIN });
   redis.defineCommand('moveMessage', { numberOfKeys: 9, lua: scripts.MOVE });
   redis.defineCommand('readMessage', { numberOfKeys: 1, lua: scripts.READ });

@@ -2,38 +2,6 @@
  * The atomic steps, in Lua. Redis's clock is the only clock in them, so that processes need not agree on the time.
  * The first line of each says its KEYS; the names are what the rest of the code calls them.
  */
-/** Writes record, content, idempotency entry and indexes, or finds the answer that was given before. */
-export const ACCEPT = `
-local MESSAGE, MIME, DUE, BUSY, COUNTS, MAILBOX, IDEMPOTENCY = unpack(KEYS)
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local order = cjson.decode(ARGV[1])
-if order.fingerprint then
-  local known = redis.call('HMGET', IDEMPOTENCY, 'fingerprint', 'id')
-  if known[1] then
-    return { known[1] == order.fingerprint and 'replayed' or 'conflict', known[2] }
-  end
-end
--- An id is made for one request alone: it is there already only where the answer to this very step was lost.
-local written = redis.call('HMGET', MESSAGE, 'acceptedAt', 'expiresAt', 'aheadAtFirst')
-if written[1] then return { 'accepted', written[1], written[2], written[3] } end
-local expiresAt = order.expiresAt or (now + order.lifetime)
-local place = redis.call('HINCRBY', MAILBOX, 'accepted', 1)
-local ahead = place - 1 - tonumber(redis.call('HGET', MAILBOX, 'left') or 0)
-redis.call('HSET', MESSAGE, 'fixed', ARGV[2], 'callerId', order.callerId, 'mailbox', order.mailbox, 'status', 'queued',
-  'revision', 1, 'ticket', 1, 'attempts', 0, 'pending', order.recipients,
-  'acceptedAt', now, 'updatedAt', now, 'expiresAt', expiresAt, 'place', place, 'aheadAtFirst', ahead)
-redis.call('SET', MIME, ARGV[3])
-if order.fingerprint then
-  redis.call('HSET', IDEMPOTENCY, 'fingerprint', order.fingerprint, 'id', order.id)
-  redis.call('PEXPIRE', IDEMPOTENCY, order.idempotencyLifetime)
-end
-redis.call('ZADD', DUE, now + order.firstLook, order.id)
-redis.call('HINCRBY', COUNTS, 'queued|' .. order.mailbox, 1)
-redis.call('ZINCRBY', BUSY, 1, order.mailbox)
-redis.call('PUBLISH', order.changed, order.id)
-return { 'accepted', tostring(now), tostring(expiresAt), tostring(ahead) }
-`;
 
 /**
  * What the steps of delivering share. They take what they need as plain arguments and touch as few keys as they can:

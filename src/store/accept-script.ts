@@ -1,0 +1,66 @@
+/**
+ * Writes records, contents, idempotency entries and indexes of the messages that came in one turn, or finds the answers
+ * that were given before. On disk by one sync, and what belongs to the mailbox is counted once for all of them.
+ *
+ * KEYS due, busy, counts, then four for each message: message, mime, mailbox, idempotency. ARGV what holds for all of
+ * them, then three for each message: order, fixed part, MIME. What is not written reads as its beginning (see
+ * `recordOf`); the first event of the timeline is implied by the record, and nobody can wait for it yet.
+ */
+export const ACCEPT = `
+local DUE, BUSY, COUNTS = KEYS[1], KEYS[2], KEYS[3]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local all = cjson.decode(ARGV[1])
+
+-- What is known of each mailbox, and how many new messages this script gives it.
+local lanes = {}
+local function laneOf(mailbox, key)
+  if not lanes[mailbox] then
+    local known = redis.call('HMGET', key, 'accepted', 'left')
+    lanes[mailbox] = { key = key, accepted = tonumber(known[1] or 0), left = tonumber(known[2] or 0), new = 0 }
+  end
+  return lanes[mailbox]
+end
+
+local function accept(order, fixed, mime, MESSAGE, MIME, MAILBOX, IDEMPOTENCY)
+  if order.fingerprint then
+    local known = redis.call('HMGET', IDEMPOTENCY, 'fingerprint', 'id')
+    if known[1] then
+      return { known[1] == order.fingerprint and 'replayed' or 'conflict', known[2] }
+    end
+  end
+  -- An id is made for one request alone: it is there already only where the answer to this very step was lost.
+  if redis.call('EXISTS', MESSAGE) == 1 then
+    local written = redis.call('HMGET', MESSAGE, 'acceptedAt', 'expiresAt', 'aheadAtFirst')
+    return { 'accepted', written[1], written[2], written[3] }
+  end
+  local lane = laneOf(order.mailbox, MAILBOX)
+  lane.new = lane.new + 1
+  local place = lane.accepted + lane.new
+  local ahead = place - 1 - lane.left
+  local expiresAt = order.expiresAt or (now + all.lifetime)
+  redis.call('HSET', MESSAGE, 'fixed', fixed, 'callerId', order.callerId, 'mailbox', order.mailbox,
+    'status', 'queued', 'revision', 1, 'ticket', 1, 'pending', order.recipients,
+    'acceptedAt', now, 'expiresAt', expiresAt, 'place', place, 'aheadAtFirst', ahead)
+  redis.call('SET', MIME, mime)
+  if order.fingerprint then
+    redis.call('HSET', IDEMPOTENCY, 'fingerprint', order.fingerprint, 'id', order.id)
+    redis.call('PEXPIRE', IDEMPOTENCY, all.idempotencyLifetime)
+  end
+  redis.call('ZADD', DUE, now + all.firstLook, order.id)
+  return { 'accepted', tostring(now), tostring(expiresAt), tostring(ahead) }
+end
+
+local answers = {}
+for i = 1, (#ARGV - 1) / 3 do
+  local key, value = 3 + (i - 1) * 4, 1 + (i - 1) * 3
+  answers[i] = accept(cjson.decode(ARGV[value + 1]), ARGV[value + 2], ARGV[value + 3],
+    KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], KEYS[key + 4])
+end
+for mailbox, lane in pairs(lanes) do
+  redis.call('HINCRBY', lane.key, 'accepted', lane.new)
+  redis.call('HINCRBY', COUNTS, 'queued|' .. mailbox, lane.new)
+  redis.call('ZINCRBY', BUSY, lane.new, mailbox)
+end
+return answers
+`;
