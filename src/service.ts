@@ -6,10 +6,14 @@ import { keyring } from './credentials.ts';
 import { type AcceptTools, accept, replay, type Sender } from './gateway/accept.ts';
 import { type Api, StoreUnavailable } from './gateway/api.ts';
 import { type ChangeTools, cancelMessage, resolveMessage, retryMessage } from './gateway/change.ts';
+import { countMessages } from './gateway/counts.ts';
 import type { Ticket } from './gateway/deliver.ts';
 import { newMessageId } from './gateway/identifiers.ts';
+import { listMessages } from './gateway/list.ts';
 import { holdMailbox, listMailboxes, type OperateTools, readMailbox, releaseMailbox } from './gateway/operate.ts';
 import { readMessage, readTimeline } from './gateway/read.ts';
+import { retryMessages } from './gateway/retry-many.ts';
+import type { SearchTools } from './gateway/search.ts';
 import { createServer } from './http/server.ts';
 import type { MailboxConfig } from './mailbox-config.ts';
 import { laneSettings } from './mailboxes.ts';
@@ -19,12 +23,14 @@ import { type Jobs, jobQueues } from './queue/jobs.ts';
 import { driveLanes } from './queue/lanes.ts';
 import { expireMessage, recoverMessage } from './queue/recovery.ts';
 import { startSweeper } from './queue/sweeper.ts';
+import { startTidier } from './queue/tidier.ts';
 import type { LaneTools } from './queue/tools.ts';
 import { composeMessage } from './smtp/compose.ts';
 import { StartupError } from './startup-error.ts';
 import { watchChanges } from './store/changes.ts';
 import { redisChecks } from './store/health.ts';
 import { keysOf } from './store/keys.ts';
+import { messageLists } from './store/lists.ts';
 import { mailboxStore } from './store/mailboxes.ts';
 import { messageStore } from './store/messages.ts';
 import { connectRedis, type Patience, withScripts } from './store/redis.ts';
@@ -129,8 +135,15 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
     jumped: tools.clock.jumped,
     log,
   });
+  const tidier = startTidier({
+    lists: messageLists(redis, keys),
+    now: mailboxes.now,
+    recordMilliseconds: retentionOf(config).recordMilliseconds,
+    log,
+  });
   return async () => {
     sweeper.stop();
+    tidier.stop();
     await lanes.close(config.shutdownSeconds * 1000);
     await jobs.close();
   };
@@ -154,9 +167,10 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
   const messages = messageStore(redis, keys, retentionOf(config));
   const mailboxes = mailboxStore(redis, keys);
   const jobs = jobQueues(redis, keys.bull, sharedBackends(redis));
-  const tools: AcceptTools & ChangeTools & OperateTools = {
+  const tools: AcceptTools & ChangeTools & OperateTools & SearchTools = {
     senders: config.mailboxes.map(senderOf),
     messages,
+    lists: messageLists(redis, keys),
     compose: composeMessage,
     mailboxes,
     enqueue: enqueuer(jobs, mailboxes.wake),
@@ -172,6 +186,9 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     replay: (caller, idempotency) => asked(() => replay(tools, caller, idempotency)),
     accept: (caller, submission, idempotency) => asked(() => accept(tools, caller, submission, idempotency)),
     read: (caller, id) => asked(() => readMessage(messages, tools.senders, caller, id)),
+    list: (caller, query) => asked(() => listMessages(tools, caller, query)),
+    counts: (caller) => asked(() => countMessages(tools, caller)),
+    retryMany: (caller, query) => asked(() => retryMessages(tools, caller, query)),
     timeline: (caller, id) => asked(() => readTimeline(messages, caller, id)),
     changed: changes.changed,
     cancel: (caller, id) => asked(() => cancelMessage(tools, caller, id)),

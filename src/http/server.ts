@@ -17,6 +17,8 @@ import { mailboxRoutes } from './mailboxes.ts';
 import { messageBatchRoutes } from './message-batch.ts';
 import { messageChangeRoutes } from './message-changes.ts';
 import { messageEventRoutes } from './message-events.ts';
+import { messageListRoutes } from './message-list.ts';
+import { messageRetryRoutes } from './message-retries.ts';
 import { messageRoutes } from './messages.ts';
 import { metricsRoute } from './metrics.ts';
 import { sendProblem } from './problem.ts';
@@ -93,6 +95,8 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
       scope.addHook('onRequest', authenticate(api));
       acceptOnlyJson(scope);
       messageRoutes(scope, { api, now, example });
+      messageListRoutes(scope, api);
+      messageRetryRoutes(scope, api);
       messageBatchRoutes(scope, api, now);
       messageEventRoutes(scope, api, limits);
       messageChangeRoutes(scope, api);

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 import { ACCEPT } from './accept-script.ts';
+import { FORGET_CALLER, READ_RECORDS } from './list-scripts.ts';
 import * as scripts from './scripts.ts';
 
 /**
@@ -40,6 +41,8 @@ export interface Scripted {
   beginAttemptBuffer(...args: string[]): Promise<(Buffer | null)[]>;
   moveMessage(...args: string[]): Promise<string[]>;
   readMessage(key: string, prefix: string): Promise<[string[], string | null, string] | null>;
+  readRecords(numberOfKeys: number, ...keys: string[]): Promise<string[][]>;
+  forgetCaller(list: string, callers: string, callerId: string): Promise<number>;
   markDot(key: string, token: string): Promise<number>;
   reticket(key: string, due: string, ticket: string, id: string): Promise<number>;
   claimDue(due: string, most: number, putOff: number): Promise<string[]>;
@@ -55,6 +58,8 @@ export function withScripts(redis: Redis): Redis & Scripted {
   redis.defineCommand('beginAttempt', { numberOfKeys: 8, lua: scripts.BEGIN });
   redis.defineCommand('moveMessage', { numberOfKeys: 9, lua: scripts.MOVE });
   redis.defineCommand('readMessage', { numberOfKeys: 1, lua: scripts.READ });
+  redis.defineCommand('readRecords', { lua: READ_RECORDS });
+  redis.defineCommand('forgetCaller', { numberOfKeys: 2, lua: FORGET_CALLER });
   redis.defineCommand('markDot', { numberOfKeys: 1, lua: scripts.MARK_DOT });
   redis.defineCommand('reticket', { numberOfKeys: 2, lua: scripts.RETICKET });
   redis.defineCommand('claimDue', { numberOfKeys: 1, lua: scripts.CLAIM_DUE });

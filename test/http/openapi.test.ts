@@ -58,6 +58,7 @@ test('every operation has an id of its own', () => {
   );
   expect(ids.toSorted()).toEqual([
     'cancelMessage',
+    'countMessages',
     'explain',
     'getLiveness',
     'getMailbox',
@@ -67,9 +68,11 @@ test('every operation has an id of its own', () => {
     'holdMailbox',
     'listMailboxes',
     'listMessageEvents',
+    'listMessages',
     'releaseMailbox',
     'resolveMessage',
     'retryMessage',
+    'retryMessages',
     'sendBatch',
     'sendMessage',
     'verifyMailbox',
