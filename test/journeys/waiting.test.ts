@@ -80,11 +80,11 @@ describe('a thousand readers who wait', () => {
       const streams = Array.from({ length: READERS / 2 }, () =>
         reader(`${path}/events`, agent, { accept: 'text/event-stream' }),
       );
-      // Each poll reads once; each stream once before it opens and once when it listens. Each reading takes one LRANGE.
+      // Each poll reads once; each stream once before it opens and once when it listens. Each reading takes one HGETALL.
       let read = 0;
       await eventually(
         async () => {
-          read = difference(await commandsOf(redis), settled).cmdstat_lrange ?? 0;
+          read = difference(await commandsOf(redis), settled).cmdstat_hgetall ?? 0;
           return read === polls.length + 2 * streams.length;
         },
         () => `They have read ${read} times`,
