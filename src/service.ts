@@ -8,14 +8,18 @@ import { type AcceptTools, accept, replay, type Sender } from './gateway/accept.
 import { type Api, IdentityUnavailable, type KeysApi, StoreUnavailable } from './gateway/api.ts';
 import { authenticate } from './gateway/authenticate.ts';
 import { type ChangeTools, cancelMessage, resolveMessage, retryMessage } from './gateway/change.ts';
+import { countMessages } from './gateway/counts.ts';
 import type { Ticket } from './gateway/deliver.ts';
 import { headroom } from './gateway/headroom.ts';
 import { newMessageId } from './gateway/identifiers.ts';
 import { keyCache } from './gateway/key-cache.ts';
 import { changeKey, createKey, type KeyTools, listKeys, readKey, revokeKey, rotateKey } from './gateway/keys.ts';
+import { listMessages } from './gateway/list.ts';
 import { holdMailbox, listMailboxes, type OperateTools, readMailbox, releaseMailbox } from './gateway/operate.ts';
 import { readMessage, readTimeline } from './gateway/read.ts';
+import { retryMessages } from './gateway/retry-many.ts';
 import { expediteMessage, rescheduleMessage, type ScheduleTools } from './gateway/schedule.ts';
+import type { SearchTools } from './gateway/search.ts';
 import { createServer, DEFAULT_LIMITS, type HttpLimits } from './http/server.ts';
 import type { MailboxConfig } from './mailbox-config.ts';
 import { laneSettings } from './mailboxes.ts';
@@ -27,6 +31,7 @@ import { expireMessage, recoverMessage } from './queue/recovery.ts';
 import { startReleaser } from './queue/releaser.ts';
 import { steadyTime } from './queue/steady-time.ts';
 import { startSweeper } from './queue/sweeper.ts';
+import { startTidier } from './queue/tidier.ts';
 import type { LaneTools } from './queue/tools.ts';
 import { composeMessage } from './smtp/compose.ts';
 import { StartupError } from './startup-error.ts';
@@ -35,6 +40,7 @@ import { watchChanges } from './store/changes.ts';
 import { readLoads } from './store/headroom.ts';
 import { redisChecks } from './store/health.ts';
 import { keysOf } from './store/keys.ts';
+import { messageLists } from './store/lists.ts';
 import { mailboxStore } from './store/mailboxes.ts';
 import { messageStore } from './store/messages.ts';
 import { rates } from './store/rates.ts';
@@ -147,8 +153,15 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
     wake: mailboxes.wake,
     log,
   });
+  const tidier = startTidier({
+    lists: messageLists(redis, keys),
+    now: mailboxes.now,
+    recordMilliseconds: retentionOf(config).recordMilliseconds,
+    log,
+  });
   return async () => {
     sweeper.stop();
+    tidier.stop();
     await releaser.stop();
     await lanes.close(config.shutdownSeconds * 1000);
     await jobs.close();
@@ -178,12 +191,13 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
   const messages = messageStore(redis, keys, retentionOf(config));
   const mailboxes = mailboxStore(redis, keys);
   const jobs = jobQueues(redis, keys.bull, sharedBackends(redis));
-  const tools: AcceptTools & ChangeTools & ScheduleTools & OperateTools = {
+  const tools: AcceptTools & ChangeTools & ScheduleTools & OperateTools & SearchTools = {
     senders: config.mailboxes.map(senderOf),
     messages,
     schedule: scheduleStore(redis, keys, retentionOf(config), messages),
     headroom: headroom((ids) => readLoads(redis, keys, ids)),
     steadyNow: steadyWallClock(),
+    lists: messageLists(redis, keys),
     compose: composeMessage,
     mailboxes,
     enqueue: enqueuer(jobs, mailboxes.wake),
@@ -207,6 +221,9 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     replay: (caller, idempotency) => asked(() => replay(tools, caller, idempotency)),
     accept: (caller, submission, idempotency) => asked(() => accept(tools, caller, submission, idempotency)),
     read: (caller, id) => asked(() => readMessage(messages, tools.senders, caller, id)),
+    list: (caller, query) => asked(() => listMessages(tools, caller, query)),
+    counts: (caller) => asked(() => countMessages(tools, caller)),
+    retryMany: (caller, query) => asked(() => retryMessages(tools, caller, query)),
     timeline: (caller, id) => asked(() => readTimeline(messages, caller, id)),
     changed: changes.changed,
     cancel: (caller, id) => asked(() => cancelMessage(tools, caller, id)),

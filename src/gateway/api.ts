@@ -2,8 +2,11 @@ import type { Failure } from '../failure/failure.ts';
 import type { Submission } from '../mail/message.ts';
 import type { Status } from '../mail/status.ts';
 import type { KeyView } from './api-key.ts';
+import type { MessageCounts } from './counts.ts';
 import type { Examination } from './examination.ts';
 import type { KeyChange, KeyOutcome, NewKey, ShownKey } from './keys.ts';
+import type { ListQuery, MessagePage } from './list.ts';
+import type { Retried, RetryQuery } from './retry-many.ts';
 import type { MessageView } from './view.ts';
 
 /** What the HTTP layer may ask of the gateway. `service` hands it over. */
@@ -18,6 +21,10 @@ export interface Api {
   accept(caller: Caller, submission: Submission, idempotency?: Idempotency): Promise<Acceptance>;
   /** Undefined where there is none, or where it is another caller's. */
   read(caller: Caller, id: string): Promise<Reading | undefined>;
+  /** The caller's messages, or everybody's for a caller who may operate. */
+  list(caller: Caller, query: ListQuery): Promise<MessagePage>;
+  counts(caller: Caller): Promise<MessageCounts>;
+  retryMany(caller: Caller, query: RetryQuery): Promise<Retried>;
   /** The message's timeline; undefined as for `read`. */
   timeline(caller: Caller, id: string): Promise<TimelineEvent[] | undefined>;
   /** True when the message may have changed; false after `milliseconds`, or when `signal` aborts; whichever is first. */

@@ -28,10 +28,19 @@ export function cancelMessage(tools: ChangeTools, caller: Caller, id: string): P
   });
 }
 
-/** Sends what failed or is unconfirmed again: the same bytes, to the recipients that were not accepted. */
-export function retryMessage(tools: ChangeTools, caller: Caller, id: string): Promise<Change> {
+/**
+ * Sends what failed or is unconfirmed again: the same bytes, to the recipients that were not accepted.
+ *
+ * @param from only if it is one of these when it is sent again
+ */
+export function retryMessage(
+  tools: ChangeTools,
+  caller: Caller,
+  id: string,
+  from: Status[] = ['failed', 'unconfirmed'],
+): Promise<Change> {
   return change(tools, caller, id, {
-    from: ['failed', 'unconfirmed'],
+    from,
     move: ({ recipients, expiresAt }) => {
       const now = tools.now().getTime();
       const again = recipients.map((each) => (each.status === 'sent' ? each : as(each, 'queued')));

@@ -126,6 +126,8 @@ export interface MessageStore {
   /** What was answered to this idempotency key before; undefined for a new key. */
   replay(callerId: string, key: string, fingerprint: string): Promise<Accepted | undefined>;
   find(id: string): Promise<MessageRecord | undefined>;
+  /** In the order asked. */
+  findMany(ids: string[]): Promise<(MessageRecord | undefined)[]>;
   /** Are the bytes of the message still kept? */
   hasContent(id: string): Promise<boolean>;
   /** With how many messages of its mailbox are before it, about. */

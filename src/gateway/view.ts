@@ -38,6 +38,9 @@ export interface MessageView {
   attempts: Attempt[];
 }
 
+/** A message as lists have it. */
+export type ListedMessage = Omit<MessageView, 'attempts' | 'estimatedSendAt'>;
+
 /** What else there is to know about a message besides its record. */
 export interface Surroundings {
   attempts: Attempt[];
@@ -46,14 +49,21 @@ export interface Surroundings {
 }
 
 /**
- * The public record. A waiting message of a held mailbox reads as `held`, with the hold's failure: the hold itself
- * rewrites no messages, so that ending it is one write however many wait.
+ * A waiting message of a held mailbox reads as `held`, with the hold's failure: the hold itself rewrites no messages, so
+ * that ending it is one write however many wait.
  */
+export function readingOf(
+  record: MessageRecord,
+  hold: Hold | undefined,
+): { held: boolean; status: Status; failure: Failure | undefined; nextAttemptAt: number | undefined } {
+  if (hold && (record.status === 'queued' || record.status === 'deferred'))
+    return { held: true, status: 'held', failure: hold.failure, nextAttemptAt: hold.nextProbeAt };
+  return { held: false, status: record.status, failure: record.failure, nextAttemptAt: record.nextAttemptAt };
+}
+
+/** The public record. */
 export function viewOf(record: MessageRecord, around: Surroundings): MessageView {
-  const held = around.hold !== undefined && (record.status === 'queued' || record.status === 'deferred');
-  const status = held ? 'held' : record.status;
-  const failure = held ? around.hold?.failure : record.failure;
-  const nextAttemptAt = held ? around.hold?.nextProbeAt : record.nextAttemptAt;
+  const { held, status, failure, nextAttemptAt } = readingOf(record, around.hold);
   const view: MessageView = {
     id: record.id,
     status,

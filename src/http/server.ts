@@ -20,6 +20,8 @@ import { mailboxRoutes } from './mailboxes.ts';
 import { messageBatchRoutes } from './message-batch.ts';
 import { messageChangeRoutes } from './message-changes.ts';
 import { messageEventRoutes } from './message-events.ts';
+import { messageListRoutes } from './message-list.ts';
+import { messageRetryRoutes } from './message-retries.ts';
 import { messageScheduleRoutes } from './message-schedule.ts';
 import { messageRoutes } from './messages.ts';
 import { metricsRoute } from './metrics.ts';
@@ -120,6 +122,8 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
       scope.addHook('preParsing', admitBodies(memory, limits.bodyBytes));
       acceptOnlyJson(scope);
       messageRoutes(scope, { api, now, example, memory, messageBytes: limits.messageBytes });
+      messageListRoutes(scope, api);
+      messageRetryRoutes(scope, api);
       messageBatchRoutes(scope, api, now);
       messageEventRoutes(scope, api, limits);
       messageChangeRoutes(scope, api);

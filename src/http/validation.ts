@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { FieldError } from '../gateway/api.ts';
 import { fieldErrorsOf, MAX_FIELD_ERRORS, sentence } from './field-errors.ts';
+import { jsonPointer } from './json-pointer.ts';
 import { ProblemError, type ProblemItem } from './problem.ts';
 
 export type Validated = { value: unknown } | { error: ProblemError };
@@ -27,9 +28,22 @@ export function bodyValidator(schema: z.ZodType, { fieldNames, wholeErrors }: Bo
 /** A Fastify validator for query parameters. */
 export function queryValidator(schema: z.ZodType) {
   return (received: unknown): Validated => {
+    const blank = blankParameters(received);
+    if (blank.length > 0) return { error: parameterProblem(blank) };
     const result = schema.safeParse(received, { error: sentence });
     return result.success ? { value: result.data } : { error: invalidParameters(result.error.issues) };
   };
+}
+
+/** Where a number is expected, a blank would count as zero: whoever writes `?wait=` has forgotten something. */
+function blankParameters(received: unknown): ProblemItem[] {
+  return Object.entries(received ?? {})
+    .filter(([, value]) => [value].flat().some((each) => typeof each === 'string' && each.trim() === ''))
+    .slice(0, MAX_FIELD_ERRORS)
+    .map(([name]) => ({
+      parameter: nameIn(jsonPointer([name])),
+      message: 'This has no value; give one, or leave the parameter out.',
+    }));
 }
 
 /** A validator for what is in the schema only to be documented. */
@@ -54,9 +68,17 @@ function merge(errors: FieldError[], others: FieldError[]): FieldError[] {
 }
 
 function invalidParameters(issues: readonly z.core.$ZodIssue[]): ProblemError {
-  const errors = fieldErrorsOf(issues, () => []).map(
-    ({ pointer, message }): ProblemItem => ({ parameter: pointer.slice(1), message }),
+  return parameterProblem(
+    fieldErrorsOf(issues, () => []).map(({ pointer, message }) => ({ parameter: nameIn(pointer), message })),
   );
+}
+
+/** Of `/status/1` the parameter is `status`. */
+function nameIn(pointer: string): string {
+  return pointer.split('/')[1] ?? '';
+}
+
+function parameterProblem(errors: ProblemItem[]): ProblemError {
   const names = errors.map((error) => ('parameter' in error ? error.parameter : '')).join(', ');
   return new ProblemError('invalid_parameter', { detail: `Query parameter ${names}: ${errors[0]?.message}`, errors });
 }

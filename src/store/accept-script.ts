@@ -22,6 +22,9 @@ local function laneOf(mailbox, key)
   return lanes[mailbox]
 end
 
+-- The new messages of each caller, as its list takes them.
+local listed = {}
+
 local function accept(order, fixed, mime, MESSAGE, MIME, MAILBOX, IDEMPOTENCY)
   if order.fingerprint then
     local known = redis.call('HMGET', IDEMPOTENCY, 'fingerprint', 'id')
@@ -51,6 +54,10 @@ local function accept(order, fixed, mime, MESSAGE, MIME, MAILBOX, IDEMPOTENCY)
     redis.call('PEXPIRE', IDEMPOTENCY, all.idempotencyLifetime)
   end
   redis.call('ZADD', DUE, now + all.firstLook, order.id)
+  local list = listed[order.callerId] or {}
+  listed[order.callerId] = list
+  list[#list + 1] = now
+  list[#list + 1] = order.id
   return { 'accepted', tostring(now), tostring(expiresAt), tostring(ahead) }
 end
 
@@ -64,6 +71,10 @@ for mailbox, lane in pairs(lanes) do
   redis.call('HINCRBY', lane.key, 'accepted', lane.new)
   redis.call('HINCRBY', COUNTS, 'queued|' .. mailbox, lane.new)
   redis.call('ZINCRBY', BUSY, lane.new, mailbox)
+end
+for callerId, list in pairs(listed) do
+  redis.call('ZADD', all.lists .. callerId, unpack(list))
+  redis.call('SADD', all.callers, callerId)
 end
 return answers
 `;

@@ -1,3 +1,5 @@
+import type { ListName } from '../gateway/lists.ts';
+
 /**
  * Where everything is in Redis. All keys share one hash tag: on a Cluster they live in one slot, so that a message, its
  * mailbox's counters and its idempotency entry change in one atomic step (docs/decisions.md says what that costs).
@@ -7,6 +9,12 @@ export interface Keys {
   message(id: string): string;
   mime(id: string): string;
   idempotency(callerId: string, keyDigest: string): string;
+  /** Sorted set: messages of a list by the time of their acceptance. */
+  list(name: ListName): string;
+  /** Set: callers who have lists. */
+  callers: string;
+  /** Who tidies the lists at present, or has lately. */
+  tidied: string;
   /** Sorted set: unfinished messages by the time the sweeper should look at them. */
   due: string;
   /** Sorted set: mailboxes by their number of messages that the engine still has to do something about. */
@@ -57,6 +65,9 @@ export function keysOf(prefix: string): Keys {
     message: under('message'),
     mime: under('mime'),
     idempotency: (callerId, keyDigest) => `${prefix}:idempotency:${callerId}:${keyDigest}`,
+    list: ({ kind, callerId }) => `${prefix}:list:${kind}:${callerId}`,
+    callers: `${prefix}:callers`,
+    tidied: `${prefix}:tidied`,
     due: `${prefix}:due`,
     busy: `${prefix}:busy`,
     counts: `${prefix}:counts`,

@@ -64,6 +64,8 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
     lifetime: retention.lifetimeMilliseconds,
     firstLook: FIRST_LOOK,
     idempotencyLifetime: retention.idempotencyMilliseconds,
+    lists: keys.list({ kind: 'all', callerId: '' }),
+    callers: keys.callers,
   });
 
   /** All that came in one turn, by one script. */
@@ -108,6 +110,11 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
 
   async function find(id: string): Promise<MessageRecord | undefined> {
     return recordOf(id, await redis.hgetall(keys.message(id)));
+  }
+
+  async function findMany(ids: string[]): Promise<(MessageRecord | undefined)[]> {
+    const found = ids.length > 0 ? await redis.readRecords(ids.length, ...ids.map(keys.message)) : [];
+    return found.map((fields, index) => recordOf(ids[index] ?? '', pairs(fields)));
   }
 
   async function findWithSurroundings(id: string) {
@@ -183,6 +190,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
     accept,
     replay,
     find,
+    findMany,
     findWithSurroundings,
     timeline,
     begin,

@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis';
 import { ACCEPT } from './accept-script.ts';
 import { LOADS } from './headroom.ts';
+import { FORGET_CALLER, READ_RECORDS } from './list-scripts.ts';
 import * as scheduleScripts from './schedule-scripts.ts';
 import * as scripts from './scripts.ts';
 
@@ -37,6 +38,7 @@ export function connectRedis(url: string, patience: Patience, onError: (error: E
 
 /** Our scripts as commands. Their replies are Buffers, since one of them carries a message's bytes. */
 export interface Scripted {
+  /** With the number of keys first. */
   acceptMessages(...args: (string | number | Buffer)[]): Promise<string[][]>;
   beginAttemptBuffer(...args: string[]): Promise<(Buffer | null)[]>;
   moveMessage(...args: string[]): Promise<string[]>;
@@ -46,6 +48,8 @@ export interface Scripted {
   expediteMessage(...args: (string | number)[]): Promise<string[]>;
   releaseDue(...args: (string | number)[]): Promise<[string, string, string[][]]>;
   mailboxLoads(...args: (string | number)[]): Promise<number[][]>;
+  readRecords(numberOfKeys: number, ...keys: string[]): Promise<string[][]>;
+  forgetCaller(list: string, callers: string, callerId: string): Promise<number>;
   markDot(key: string, token: string): Promise<number>;
   reticket(key: string, due: string, ticket: string, id: string): Promise<number>;
   claimDue(due: string, most: number, putOff: number): Promise<string[]>;
@@ -66,6 +70,8 @@ export function withScripts(redis: Redis): Redis & Scripted {
   redis.defineCommand('expediteMessage', { numberOfKeys: 1, lua: scheduleScripts.EXPEDITE });
   redis.defineCommand('releaseDue', { numberOfKeys: 1, lua: scheduleScripts.RELEASE_DUE });
   redis.defineCommand('mailboxLoads', { numberOfKeys: 1, lua: LOADS });
+  redis.defineCommand('readRecords', { lua: READ_RECORDS });
+  redis.defineCommand('forgetCaller', { numberOfKeys: 2, lua: FORGET_CALLER });
   redis.defineCommand('markDot', { numberOfKeys: 1, lua: scripts.MARK_DOT });
   redis.defineCommand('reticket', { numberOfKeys: 2, lua: scripts.RETICKET });
   redis.defineCommand('claimDue', { numberOfKeys: 1, lua: scripts.CLAIM_DUE });

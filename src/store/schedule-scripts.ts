@@ -20,6 +20,9 @@ local function tell(id, event)
   redis.call('PUBLISH', PREFIX .. ':changed', id)
 end
 
+-- The caller's list of messages that have this status, which only the exceptional ones have.
+local function listOf(status, callerId) return key('list', status) .. ':' .. callerId end
+
 -- The mailbox stands in the index under the time of its first scheduled message; one that is behind, under \`asOf\`.
 local function index(mailbox, asOf)
   local first = redis.call('ZRANGE', key('scheduled', mailbox), 0, 0, 'WITHSCORES')[2]
@@ -42,6 +45,7 @@ local function enter(id, mailbox, look)
   redis.call('HINCRBY', COUNTS, 'queued|' .. mailbox, 1)
   redis.call('ZINCRBY', BUSY, 1, mailbox)
   redis.call('ZREM', key('scheduled', mailbox), id)
+  redis.call('ZREM', listOf('scheduled', redis.call('HGET', key('message', id), 'callerId')), id)
   redis.call('HSET', key('message', id), 'status', 'queued', 'updatedAt', now, 'place', accepted)
   redis.call('ZADD', DUE, now + look, id)
   tell(id, 'queued')
@@ -89,6 +93,8 @@ if order.fingerprint then
   redis.call('PEXPIRE', KEYS[3], order.idempotencyLifetime)
 end
 redis.call('HINCRBY', COUNTS, 'scheduled|' .. order.mailbox, 1)
+for _, status in ipairs({ 'all', 'scheduled' }) do redis.call('ZADD', listOf(status, order.callerId), now, order.id) end
+redis.call('SADD', PREFIX .. ':callers', order.callerId)
 place(order.id, order.mailbox, order.sendAt, order.priority)
 tell(order.id, 'scheduled @' .. order.sendAt)
 return { 'accepted', tostring(now) }
@@ -129,6 +135,7 @@ else
   if m.status ~= 'queued' then
     redis.call('HINCRBY', COUNTS, m.status .. '|' .. m.mailbox, -1)
     redis.call('HINCRBY', COUNTS, 'queued|' .. m.mailbox, 1)
+    redis.call('ZREM', listOf(m.status, redis.call('HGET', KEYS[1], 'callerId')), id)
   end
   redis.call('HSET', KEYS[1], 'status', 'queued', 'updatedAt', now)
   redis.call('HDEL', KEYS[1], 'nextAttemptAt', 'failure')

@@ -1,3 +1,5 @@
+import { RELIST } from './list-scripts.ts';
+
 /**
  * The atomic steps, in Lua. Redis's clock is the only clock in them, so that processes need not agree on the time.
  * The first line of each says its KEYS; the names are what the rest of the code calls them.
@@ -22,6 +24,7 @@ end
  */
 export const BEGIN = `${STEPS}
 local MESSAGE, MIME, COUNTS, SENDING, PERMITS, DAY, LEASE, HOLDS = unpack(KEYS)
+${RELIST}
 local id, mailbox, changed, ticket, token, lease, trial, ignoreExpiry = unpack(ARGV, 1, 8)
 local window, perWindow, perDay, daySlice, daySlices = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
 local FIRST_HOLD_KEY = 14
@@ -97,6 +100,7 @@ if m[8] or m[9] then redis.call('HDEL', MESSAGE, 'dotMayHaveLeft', 'nextAttemptA
 redis.call('HINCRBY', COUNTS, status .. '|' .. mailbox, -1)
 redis.call('HINCRBY', COUNTS, 'sending|' .. mailbox, 1)
 redis.call('SADD', SENDING, id)
+relist(id, status, 'sending')
 redis.call('PUBLISH', changed, id)
 return { 'go', tostring(now), m[10], m[11], m[12], redis.call('GET', MIME) }
 `;
@@ -117,6 +121,7 @@ return 1
  */
 export const MOVE = `${STEPS}
 local MESSAGE, MIME, DUE, BUSY, COUNTS, SENDING, PERMITS, DAY, MAILBOX = unpack(KEYS)
+${RELIST}
 local id, mailbox, changed, to, from, token, code, attempt = unpack(ARGV, 1, 8)
 local delay, nextLook, keepRecord, keepContent = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
 local window, unused, cleared = tonumber(ARGV[13]), tonumber(ARGV[14]), ARGV[15]
@@ -164,6 +169,7 @@ end
 redis.call('HSET', MESSAGE, unpack(set))
 if #clear > 0 then redis.call('HDEL', MESSAGE, unpack(clear)) end
 
+relist(id, status, to)
 redis.call('HINCRBY', COUNTS, status .. '|' .. mailbox, -1)
 redis.call('HINCRBY', COUNTS, to .. '|' .. mailbox, 1)
 local change = (ENGINE[to] or 0) - (ENGINE[status] or 0)

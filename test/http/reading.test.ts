@@ -139,11 +139,14 @@ describe('with ?wait=', () => {
     expect(service.fake.calls.read - before).toBe(2_000);
   });
 
-  test.each(['61', '-1', 'soon', '1;2', '1&wait=2', '1e9', 'NaN'])('wait=%s is refused by its name', async (wait) => {
-    const id = await aMessage();
-    const problem = await problemOf(await service.get(`/v1/messages/${id}?wait=${wait}`));
-    expect(problem).toMatchObject({ status: 400, code: 'invalid_parameter', errors: [{ parameter: 'wait' }] });
-  });
+  test.each(['', '%20', '61', '-1', 'soon', '1;2', '1&wait=2', '1e9', 'NaN'])(
+    'wait=%s is refused by its name',
+    async (wait) => {
+      const id = await aMessage();
+      const problem = await problemOf(await service.get(`/v1/messages/${id}?wait=${wait}`));
+      expect(problem).toMatchObject({ status: 400, code: 'invalid_parameter', errors: [{ parameter: 'wait' }] });
+    },
+  );
 
   test('an unknown parameter is refused by its name', async () => {
     const problem = await problemOf(await service.get(`/v1/messages/msg_1?wiat=30`));

@@ -103,14 +103,14 @@ describe('a path or method that does not exist', () => {
   );
 
   test.each([
-    ['GET', '/v1/messages', 'POST'],
-    ['PUT', '/v1/messages', 'POST'],
-    ['OPTIONS', '/v1/messages', 'POST'],
+    ['GET', '/v1/explain', 'POST'],
+    ['PUT', '/v1/messages', 'GET, HEAD, POST'],
+    ['OPTIONS', '/v1/messages', 'GET, HEAD, POST'],
     ['DELETE', '/v1/messages/msg_1', 'GET, HEAD, PATCH'],
     ['PUT', '/v1/messages/msg_1?wait=1', 'GET, HEAD, PATCH'],
     ['PATCH', '/v1/mailboxes/main', 'GET, HEAD'],
     ['POST', '/health/live', 'GET, HEAD'],
-    ['PROPFIND', '/v1/messages', 'POST'],
+    ['PROPFIND', '/v1/messages', 'GET, HEAD, POST'],
   ])('%s %s names what is allowed', async (method, path, allow) => {
     const response = await send(method, path);
     expect(await problemOf(response)).toMatchObject({ status: 405, code: 'method_not_allowed' });

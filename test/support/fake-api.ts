@@ -6,6 +6,9 @@ import {
   StoreUnavailable,
   type TimelineEvent,
 } from '../../src/gateway/api.ts';
+import type { ListQuery } from '../../src/gateway/list.ts';
+import { cursorOf } from '../../src/gateway/position.ts';
+import type { RetryQuery } from '../../src/gateway/retry-many.ts';
 import type { MessageView } from '../../src/gateway/view.ts';
 import type { Submission } from '../../src/mail/message.ts';
 
@@ -40,6 +43,8 @@ export function fakeApi() {
   const changes = new EventEmitter().setMaxListeners(0);
   const calls = { authenticate: 0, replay: 0, accept: 0, read: 0, timeline: 0, changed: 0 };
   const submissions: Submission[] = [];
+  const queries: ListQuery[] = [];
+  const retries: RetryQuery[] = [];
 
   function store(caller: Caller, submission: Submission, idempotency?: Idempotency): MessageView {
     const message = viewOf(`msg_${held.size + 1}`, submission);
@@ -79,6 +84,20 @@ export function fakeApi() {
       calls.read++;
       const found = held.get(id);
       return found?.callerId === caller.id ? { message: found.message, etag: `r${found.revision}` } : undefined;
+    },
+    list: async (caller, query) => {
+      queries.push(query);
+      const own = [...held.values()].filter(({ callerId }) => callerId === caller.id);
+      const messages = own.map(({ message: { attempts: _, ...listed } }) => listed);
+      return { messages, next: cursorOf({ acceptedAt: 1, id: 'msg_1' }) };
+    },
+    counts: async (caller) => ({
+      statuses: { failed: 1 },
+      ...(caller.permissions.includes('operate') && { mailboxes: [{ mailbox: 'fake', statuses: { failed: 1 } }] }),
+    }),
+    retryMany: async (_caller, query) => {
+      retries.push(query);
+      return { retried: 1, notRetried: { contentGone: 0, tooLate: 0 } };
     },
     timeline: async (caller, id) => {
       calls.timeline++;
@@ -139,6 +158,9 @@ export function fakeApi() {
     calls,
     /** Everything accepted, oldest first. */
     submissions,
+    /** Every list and every retry of many that was asked for. */
+    queries,
+    retries,
     /** Changes a message as callers see it. */
     move(id: string, change: Partial<MessageView>): void {
       const found = held.get(id);

@@ -3,7 +3,7 @@ import { STATUSES, type Status } from '../../mail/status.ts';
 import { failure, time } from './message.ts';
 
 const count = z.int().min(0).optional();
-const counts = z.looseObject(
+export const counts = z.looseObject(
   Object.fromEntries((Object.keys(STATUSES) as Status[]).map((status) => [status, count])) as Record<
     Status,
     typeof count

@@ -14,7 +14,7 @@ export const status = z.enum(Object.keys(STATUSES) as [Status, ...Status[]]).met
   description: `Where the message, or one of its recipients, stands.\n\n${asList(STATUSES)}`,
 });
 
-const category = z.enum(Object.keys(CATEGORIES) as [Category, ...Category[]]).meta({
+export const category = z.enum(Object.keys(CATEGORIES) as [Category, ...Category[]]).meta({
   id: 'FailureCategory',
   description: `What a program may branch on. The list is closed.\n\n${asList(CATEGORIES)}`,
 });
@@ -96,6 +96,12 @@ export const message = z
     attempts: z.array(attempt).meta({ description: 'Oldest first.' }),
   })
   .meta({ id: 'Message', description: 'A message as callers read it. Times are RFC 3339 in UTC.' });
+
+/** A `ListedMessage`. */
+export const listedMessage = message.omit({ attempts: true, estimatedSendAt: true }).meta({
+  id: 'ListedMessage',
+  description: 'A message as lists have it: read the message itself for its attempts and its estimated time.',
+});
 
 function asList(words: Readonly<Record<string, string>>): string {
   return Object.entries(words)

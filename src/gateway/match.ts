@@ -1,0 +1,69 @@
+import type { Category, Failure } from '../failure/failure.ts';
+import type { MessageRecord } from '../mail/message.ts';
+import type { Status } from '../mail/status.ts';
+import type { MailboxStore } from './ports.ts';
+import { type Hold, readingOf } from './view.ts';
+
+/** Which messages are meant; all that is given must be true of them. */
+export interface MessageFilter {
+  /** Any of these, as they read: what waits in a held mailbox is `held`. */
+  status?: Status[];
+  mailbox?: string;
+  /** An envelope address, in any case. */
+  recipient?: string;
+  tag?: string;
+  /** Of the present failure. */
+  category?: Category;
+  /** Accepted at this time or later; milliseconds since the epoch. */
+  createdAfter?: number;
+  /** Accepted before this time; milliseconds since the epoch. */
+  createdBefore?: number;
+}
+
+/** A message that is meant, and what holds it. */
+export interface Match {
+  record: MessageRecord;
+  hold: Hold | undefined;
+}
+
+export type HoldOf = (mailbox: string) => Promise<Hold | undefined>;
+
+/** The widest hold of each mailbox, asked once. */
+export function holdsOnce(mailboxes: Pick<MailboxStore, 'holdsOf'>): HoldOf {
+  const known = new Map<string, Promise<Hold | undefined>>();
+  return (mailbox) => {
+    const asked = known.get(mailbox) ?? mailboxes.holdsOf(mailbox).then((holds) => [...holds.values()][0]);
+    known.set(mailbox, asked);
+    return asked;
+  };
+}
+
+/** Undefined for a message that is not meant. */
+export async function matchOf(
+  record: MessageRecord,
+  filter: MessageFilter,
+  holdOf: HoldOf,
+): Promise<Match | undefined> {
+  if (!isRecordMeant(record, filter)) return undefined;
+  const hold = await holdOf(record.mailbox);
+  const { status, failure } = readingOf(record, hold);
+  return isReadingMeant(status, failure, filter) ? { record, hold } : undefined;
+}
+
+function isRecordMeant({ mailbox, envelope, tags, acceptedAt }: MessageRecord, filter: MessageFilter): boolean {
+  const recipient = filter.recipient?.toLowerCase();
+  return (
+    (filter.mailbox === undefined || filter.mailbox === mailbox) &&
+    (filter.tag === undefined || tags.includes(filter.tag)) &&
+    (recipient === undefined || envelope.recipients.some((each) => each.toLowerCase() === recipient)) &&
+    (filter.createdAfter === undefined || acceptedAt >= filter.createdAfter) &&
+    (filter.createdBefore === undefined || acceptedAt < filter.createdBefore)
+  );
+}
+
+function isReadingMeant(status: Status, failure: Failure | undefined, filter: MessageFilter): boolean {
+  return (
+    (filter.status === undefined || filter.status.includes(status)) &&
+    (filter.category === undefined || filter.category === failure?.category)
+  );
+}
