@@ -11,6 +11,7 @@ import { newMessageId } from './gateway/identifiers.ts';
 import { holdMailbox, listMailboxes, type OperateTools, readMailbox, releaseMailbox } from './gateway/operate.ts';
 import { readMessage, readTimeline } from './gateway/read.ts';
 import { createServer } from './http/server.ts';
+import { markTests } from './lane-log.ts';
 import type { MailboxConfig } from './mailbox-config.ts';
 import { laneSettings } from './mailboxes.ts';
 import { sharedBackends } from './queue/backend.ts';
@@ -29,13 +30,20 @@ import { mailboxStore } from './store/mailboxes.ts';
 import { messageStore } from './store/messages.ts';
 import { connectRedis, type Patience, withScripts } from './store/redis.ts';
 import { redisFacts } from './store/redis-facts.ts';
+import { testLanes } from './test-lanes.ts';
+import { type TestServer, testSandbox } from './test-sandbox.ts';
 import { verifier } from './verify.ts';
 import { VERSION } from './version.ts';
 
 const HOUR = 3_600_000;
 
 /** A configuration with nothing left open: the sandbox and the embedded Redis have filled in what was absent. */
-export type Settled = Omit<Config, 'pace'> & { redisUrl: string; mailboxes: MailboxConfig[]; apiKey: string };
+export type Settled = Omit<Config, 'pace'> & {
+  redisUrl: string;
+  mailboxes: MailboxConfig[];
+  apiKey: string;
+  sandbox?: TestServer;
+};
 
 export interface Service {
   /** Where the API listens; undefined for the role `worker`. */
@@ -111,11 +119,12 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
     mailboxes,
     clock: steadyClock(mailboxes.now),
     chance: { now: () => new Date(), random: Math.random, token: randomUUID },
-    log,
+    log: markTests(log),
   };
+  const sandbox = testSandbox(config.sandbox, config.production, log);
   const lanes = await driveLanes({
     owner: randomUUID(),
-    mailboxes: laneSettings(config.mailboxes),
+    mailboxes: [...laneSettings(config.mailboxes), ...testLanes(config.mailboxes, sandbox)],
     tools,
     subscriber,
     channel: keys.wake,
@@ -127,11 +136,12 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
     recover: (id) => recoverMessage(id, tools),
     now: tools.clock.now,
     jumped: tools.clock.jumped,
-    log,
+    log: tools.log,
   });
   return async () => {
     sweeper.stop();
     await lanes.close(config.shutdownSeconds * 1000);
+    await sandbox.close();
     await jobs.close();
   };
 }
@@ -163,12 +173,12 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     lifetimeMilliseconds: retentionOf(config).lifetimeMilliseconds,
     newId: newMessageId,
     now: () => new Date(),
-    log,
+    log: markTests(log),
   };
   const isSender = (id: string) => tools.senders.some((each) => each.id === id);
   let closing = false;
   const api: Api = {
-    authenticate: keyring(config.apiKey),
+    authenticate: keyring(config.apiKey, config.testApiKey),
     replay: (caller, idempotency) => asked(() => replay(tools, caller, idempotency)),
     accept: (caller, submission, idempotency) => asked(() => accept(tools, caller, submission, idempotency)),
     read: (caller, id) => asked(() => readMessage(messages, tools.senders, caller, id)),

@@ -1,6 +1,7 @@
 import { domainOf } from '../mail/address.ts';
 import { envelopeOf } from '../mail/envelope.ts';
 import type { Submission } from '../mail/message.ts';
+import { mailboxOf, testLaneOf } from '../mail/test-lane.ts';
 import type { Acceptance, Caller, Idempotency, Replayed } from './api.ts';
 import type { Ticket } from './deliver.ts';
 import { estimateSendAt, type SendingPace } from './estimate.ts';
@@ -30,6 +31,9 @@ export interface AcceptTools {
   log: { info(fields: object, sentence: string): void };
 }
 
+/** Where its caller names no time: a message that tries a failure out should not do so for two days. */
+const TEST_LIFETIME_MILLISECONDS = 3_600_000;
+
 /**
  * Takes responsibility for a message: chooses its mailbox, refuses what Microsoft would refuse with certainty, makes
  * its bytes once, and puts record, bytes and idempotency entry on disk in one step. Only then is it accepted.
@@ -56,11 +60,13 @@ export async function accept(
 
   const { messages } = tools;
   const fixed = fixedPart(submission, envelope, messageId, mime.length);
-  const { expiresAt } = submission;
+  if (caller.test) fixed.test = true;
+  const mailbox = caller.test ? testLaneOf(sender.id) : sender.id;
+  const expiresAt = submission.expiresAt ?? (caller.test && date.getTime() + TEST_LIFETIME_MILLISECONDS);
   const writing = messages.accept({
     id,
     callerId: caller.id,
-    mailbox: sender.id,
+    mailbox,
     fixed,
     mime,
     ...(expiresAt !== undefined && { expiresAt }),
@@ -68,9 +74,9 @@ export async function accept(
   });
   // Sent along behind it, and not waited for: the promise is kept by the record. Without its message a job does nothing,
   // and a message without a job is found by the sweeper.
-  tools.enqueue(sender.id, { messageId: id, number: 1, priority: submission.priority }).catch(() => undefined);
+  tools.enqueue(mailbox, { messageId: id, number: 1, priority: submission.priority }).catch(() => undefined);
   const accepted = await writing;
-  if (accepted.kind === 'accepted') tools.log.info(acceptedFields(id, sender.id, fixed), 'Message accepted');
+  if (accepted.kind === 'accepted') tools.log.info(acceptedFields(id, mailbox, fixed), 'Message accepted');
   return acceptanceOf(accepted, tools.senders);
 }
 
@@ -87,7 +93,7 @@ export async function replay(
 function acceptanceOf(accepted: Accepted, senders: Sender[]): Acceptance {
   if (accepted.kind === 'conflict') return { kind: 'conflict', messageId: accepted.id };
   const record = accepted.kind === 'accepted' ? accepted.record : asAccepted(accepted.record);
-  const pace = senders.find(({ id }) => id === record.mailbox)?.pace;
+  const pace = senders.find(({ id }) => id === mailboxOf(record.mailbox))?.pace;
   const estimatedSendAt = pace && estimateSendAt(record.aheadAtFirst, pace, record.acceptedAt);
   return { kind: accepted.kind, message: viewOf(record, { attempts: [], estimatedSendAt }) };
 }

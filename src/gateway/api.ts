@@ -57,14 +57,16 @@ export interface MailboxView {
   window: { seconds: number; limit: number; left: number };
   /** Recipients in any 24 hours. */
   day: { limit: number; left: number };
+  /** Mail of test keys, which is in none of the above; absent where there has been none. */
+  test?: Pick<MailboxView, 'state' | 'hold' | 'messages'>;
 }
 
 /** Counted as things happen: nothing is scanned to tell them. */
 export interface Metrics {
   /** Number of messages by mailbox and status. */
-  messages: { mailbox: string; status: Status; count: number }[];
+  messages: { mailbox: string; status: Status; count: number; test?: true }[];
   /** Holds in force, by what they stop and why. */
-  holds: { key: string; code: string }[];
+  holds: { key: string; code: string; test?: true }[];
 }
 
 export type Permission = 'send' | 'read' | 'operate';
@@ -72,6 +74,8 @@ export type Permission = 'send' | 'read' | 'operate';
 export interface Caller {
   id: string;
   permissions: readonly Permission[];
+  /** Holds a test key: what it submits goes into the sandbox, never to Microsoft. */
+  test?: true;
 }
 
 /** The `Idempotency-Key` header and a digest of the request it came with. */
@@ -114,6 +118,8 @@ export interface TimelineEvent {
   status: Status;
   /** Code of the failure that led to it. */
   code?: string;
+  /** The message was accepted with a test key. */
+  test?: true;
 }
 
 export interface Readiness {

@@ -1,4 +1,5 @@
 import type { Failure } from '../failure/failure.ts';
+import { testLaneOf } from '../mail/test-lane.ts';
 import type { Sender } from './accept.ts';
 import type { MailboxView } from './api.ts';
 import type { MailboxStore, StoredHold } from './ports.ts';
@@ -47,10 +48,11 @@ export async function releaseMailbox(tools: OperateTools, id: string): Promise<M
 }
 
 async function viewMailbox({ mailboxes }: OperateTools, sender: Sender): Promise<MailboxView> {
-  const [holds, counts, usage] = await Promise.all([
+  const [holds, counts, usage, test] = await Promise.all([
     mailboxes.holdsOf(sender.id),
     mailboxes.counts(sender.id),
     mailboxes.usage(sender.id),
+    viewTests(mailboxes, sender.id),
   ]);
   const [hold] = holds.values();
   return {
@@ -65,7 +67,16 @@ async function viewMailbox({ mailboxes }: OperateTools, sender: Sender): Promise
       left: Math.max(0, sender.pace.perWindow - usage.inWindow),
     },
     day: { limit: sender.recipientsPerDay, left: Math.max(0, sender.recipientsPerDay - usage.recipientsToday) },
+    ...(test && { test }),
   };
+}
+
+/** Apart from the mailbox's own: what a team tries out must not look like a backlog. */
+async function viewTests(mailboxes: MailboxStore, id: string): Promise<MailboxView['test']> {
+  const messages = await mailboxes.counts(testLaneOf(id));
+  if (Object.keys(messages).length === 0) return undefined;
+  const [hold] = (await mailboxes.holdsOf(testLaneOf(id))).values();
+  return { state: hold ? 'held' : 'open', ...(hold && { hold: viewHold(hold) }), messages };
 }
 
 function viewHold({ failure, since, nextProbeAt, probes, byOperator }: StoredHold): NonNullable<MailboxView['hold']> {

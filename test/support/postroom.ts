@@ -5,7 +5,8 @@ import { type Sandbox, type SandboxOptions, startSandbox } from '../../src/sandb
 import { type Settled, startService } from '../../src/service.ts';
 import { startTestRedis, type TestRedis } from './redis.ts';
 
-export const KEY = 'pr_test_key_of_at_least_32_characters';
+export const KEY = 'pr_live_key_of_at_least_32_characters';
+export const TEST_KEY = 'pr_test_key_of_at_least_32_characters';
 
 /** A whole Postroom on free ports, with a Redis and a stand-in for Microsoft 365 of its own. */
 export interface TestPostroom extends Client {

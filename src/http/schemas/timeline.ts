@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { status, time } from './message.ts';
+import { status, testMark, time } from './message.ts';
 
 const event = z
   .looseObject({
@@ -7,6 +7,7 @@ const event = z
     at: time,
     status: status.meta({ description: 'Where the message stood from then on.' }),
     code: z.string().optional().meta({ description: 'Code of the failure that led to it.' }),
+    test: testMark,
   })
   .meta({ id: 'MessageEvent', description: 'One move of a message.' });
 
