@@ -106,8 +106,8 @@ export function settled(redisUrl: string, mailboxes: MailboxConfig[], more: Part
   };
 }
 
-export function client(url: () => string, from: string): Client {
-  const authorization = `Bearer ${KEY}`;
+export function client(url: () => string, from: string, key = KEY): Client {
+  const authorization = `Bearer ${key}`;
   async function send(body: object, headers: Record<string, string> = {}): Promise<Response> {
     return fetch(`${url()}/v1/messages`, {
       method: 'POST',
