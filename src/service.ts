@@ -36,6 +36,8 @@ import { verifier } from './verify.ts';
 import { VERSION } from './version.ts';
 
 const HOUR = 3_600_000;
+/** What is being sent into the sandbox then is cut off: no deployment waits for a test message that hangs. */
+const TEST_GRACE_MILLISECONDS = 3_000;
 
 /** A configuration with nothing left open: the sandbox and the embedded Redis have filled in what was absent. */
 export type Settled = Omit<Config, 'pace'> & {
@@ -140,7 +142,9 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
   });
   return async () => {
     sweeper.stop();
+    const over = setTimeout(() => void sandbox.close(), TEST_GRACE_MILLISECONDS);
     await lanes.close(config.shutdownSeconds * 1000);
+    clearTimeout(over);
     await sandbox.close();
     await jobs.close();
   };

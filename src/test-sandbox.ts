@@ -6,6 +6,7 @@ export type TestServer = Pick<Sandbox, 'smtp' | 'caPem' | 'addMailbox'>;
 export interface TestSandbox {
   /** Started by whoever asks first. @throws what listening throws */
   open(): Promise<TestServer>;
+  /** Cuts off what is being sent into it; one that ran before goes on. Calling it again is harmless. */
   close(): Promise<void>;
 }
 
@@ -49,6 +50,7 @@ export function testSandbox(
     async close() {
       closed = true;
       const started = await starting?.catch(() => undefined);
+      starting = undefined;
       await started?.[Symbol.asyncDispose]();
     },
   };

@@ -2,7 +2,7 @@ import type { MessageRecord } from './message.ts';
 
 /**
  * A lane is named after its mailbox, and the lane for its test messages after both. No configured mailbox can have such
- * a name: an id is made of letters, digits, dots, hyphens and underscores (mailbox-config.ts).
+ * a name: an id is made of letters, digits, dots, hyphens and underscores (mailboxes-file.ts).
  */
 const MARK = '~test';
 

@@ -130,7 +130,13 @@ describe('test mail stays in, when', () => {
   });
 });
 
-const PRODUCTION = { NODE_ENV: 'production', HOST: '127.0.0.1', POSTROOM_TEST_API_KEY: TEST_KEY };
+const PRODUCTION = {
+  NODE_ENV: 'production',
+  HOST: '127.0.0.1',
+  POSTROOM_TEST_API_KEY: TEST_KEY,
+  // A stopping worker must not wait that long for a test message.
+  POSTROOM_SHUTDOWN_SECONDS: '600',
+};
 const started = (worker: PostroomProcess) => worker.output().includes('Sandbox for test mail started');
 
 describe('in production, with an API process and workers', () => {
@@ -151,7 +157,7 @@ describe('in production, with an API process and workers', () => {
     // Neither a page nor a token endpoint, and no mail is kept.
     expect(owner.output()).not.toContain('"inbox"');
 
-    const slow = await testing.sendTo('slow-8000@fabrikam.com', { onUnconfirmed: 'resend' });
+    const slow = await testing.sendTo('slow-5000@fabrikam.com', { onUnconfirmed: 'resend' });
     await testing.until(slow, 'sending');
     await owner.end('SIGKILL');
     workers.splice(workers.indexOf(owner), 1);
@@ -160,7 +166,10 @@ describe('in production, with an API process and workers', () => {
     expect(recovered.attempts.map(({ outcome }) => outcome).at(-1)).toBe('sent');
     expect(workers.every(started)).toBe(true);
 
+    const hanging = await testing.sendTo('hang@fabrikam.com');
+    await testing.until(hanging, 'sending');
     expect(await (workers[0] as PostroomProcess).end('SIGTERM')).toBe(0);
+    expect((await testing.read(hanging)).status).toBe('unconfirmed');
     expect(microsoft.inbox.messages()).toHaveLength(1);
     expect(Object.values(microsoft.stats().mailboxes).map(({ submissions }) => submissions)).toEqual([1]);
   });
