@@ -142,7 +142,7 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
   });
   return async () => {
     sweeper.stop();
-    const over = setTimeout(() => void sandbox.close(), TEST_GRACE_MILLISECONDS);
+    const over = setTimeout(() => void sandbox.close().catch(() => undefined), TEST_GRACE_MILLISECONDS);
     await lanes.close(config.shutdownSeconds * 1000);
     clearTimeout(over);
     await sandbox.close();
