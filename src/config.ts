@@ -26,6 +26,8 @@ export interface Config {
   callerWaiting?: number;
   /** Callers' tokens. */
   entra?: EntraConfig;
+  /** A first test key. */
+  testApiKey?: string;
   expiresHours: number;
   retentionDays: number;
   shutdownSeconds: number;
@@ -55,6 +57,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
   const role = env.oneOf('POSTROOM_ROLE', ['all', 'api', 'worker'], 'all') as Config['role'];
   const redisUrl = env.text('REDIS_URL');
   const apiKey = env.text('POSTROOM_API_KEY');
+  const testApiKey = env.text('POSTROOM_TEST_API_KEY');
   const sandboxPort = env.optionalWhole('POSTROOM_SANDBOX_PORT', 0, 65_535);
   const perMinute = env.optionalWhole('POSTROOM_RATE_PER_MINUTE', 1, 1_000_000);
   const callerRequests = env.optionalWhole('POSTROOM_REQUESTS_PER_CALLER', 1, 100_000);
@@ -80,10 +83,13 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     ...(callerRequests !== undefined && { callerRequests }),
     ...(callerWaiting !== undefined && { callerWaiting }),
     ...(entra && { entra }),
+    ...(testApiKey !== undefined && { testApiKey }),
     ...(sandboxPort !== undefined && { sandboxPort }),
     ...(mailboxes && { mailboxes }),
   };
-  checkApiKey(apiKey, faults);
+  checkApiKey('POSTROOM_API_KEY', apiKey, faults);
+  checkApiKey('POSTROOM_TEST_API_KEY', testApiKey, faults);
+  checkKinds(config, faults);
   checkRedisUrl(redisUrl, faults);
   if (production) missingInProduction(config, faults);
   if (role !== 'all' && !redisUrl)
@@ -110,9 +116,21 @@ function missingInProduction(config: Config, faults: string[]): void {
     faults.push('M365_MAILBOX or M365_MAILBOXES_FILE is missing: in production Postroom starts no sandbox.');
 }
 
-function checkApiKey(apiKey: string | undefined, faults: string[]): void {
+function checkApiKey(name: string, apiKey: string | undefined, faults: string[]): void {
   if (apiKey !== undefined && !/^[\x21-\x7e]{32,512}$/.test(apiKey))
-    faults.push('POSTROOM_API_KEY must be 32 to 512 visible ASCII characters without spaces.');
+    faults.push(`${name} must be 32 to 512 visible ASCII characters without spaces.`);
+}
+
+const TEST_KEY = 'pr_test_';
+
+/** Whoever reads a key must see what it does: one sends for real, the other never does. */
+function checkKinds({ apiKey, testApiKey }: Config, faults: string[]): void {
+  if (apiKey?.startsWith(TEST_KEY))
+    faults.push(
+      `POSTROOM_API_KEY begins with ${TEST_KEY}, but would send for real; name it otherwise, or set it as POSTROOM_TEST_API_KEY.`,
+    );
+  if (testApiKey !== undefined && !testApiKey.startsWith(TEST_KEY))
+    faults.push(`POSTROOM_TEST_API_KEY must begin with ${TEST_KEY}.`);
 }
 
 function checkRedisUrl(url: string | undefined, faults: string[]): void {

@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import type { Lane } from './gateway/deliver.ts';
-import type { MailboxConfig } from './mailbox-config.ts';
+import type { Pace } from './gateway/ports.ts';
+import type { MailboxConfig, MailboxLimits } from './mailbox-config.ts';
 import type { HoldKeys } from './queue/gate.ts';
 import type { LaneSettings } from './queue/lane.ts';
 import { type Login, openConnection, quitConnection } from './smtp/connection.ts';
 import { type TokenSource, tokenSource } from './smtp/token.ts';
 import { runTransaction } from './smtp/transaction.ts';
 
-type Connection = Extract<Awaited<ReturnType<typeof openConnection>>, { ok: true }>['connection'];
+export type Connection = Extract<Awaited<ReturnType<typeof openConnection>>, { ok: true }>['connection'];
 
 /** Joins each configured mailbox to its SMTP client: what a lane is driven with. */
 export function laneSettings(mailboxes: MailboxConfig[]): LaneSettings<Connection>[] {
@@ -17,11 +18,7 @@ export function laneSettings(mailboxes: MailboxConfig[]): LaneSettings<Connectio
     return {
       mailbox: mailbox.id,
       connections: limits.connections,
-      pace: {
-        perWindow: limits.messagesPerMinute,
-        windowMilliseconds: limits.windowSeconds * 1000,
-        recipientsPerDay: limits.recipientsPerDay,
-      },
+      pace: paceOf(limits),
       loginDigests: { mailbox: digest(mailbox.address, mailbox.auth, mailbox.smtp), tenant: digest(mailbox.auth) },
       holdKeys: holdKeysOf(mailbox),
       dialer: {
@@ -35,6 +32,10 @@ export function laneSettings(mailboxes: MailboxConfig[]): LaneSettings<Connectio
       transact: runTransaction as Lane<Connection>['transact'],
     };
   });
+}
+
+export function paceOf({ messagesPerMinute, windowSeconds, recipientsPerDay }: MailboxLimits): Pace {
+  return { perWindow: messagesPerMinute, windowMilliseconds: windowSeconds * 1000, recipientsPerDay };
 }
 
 /** One token serves every mailbox of a tenant and application. */

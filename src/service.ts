@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
-import { firstCaller } from './credentials.ts';
+import { firstCallers } from './credentials.ts';
 import { entraTokens } from './entra-tokens.ts';
 import { type AcceptTools, accept, replay, type Sender } from './gateway/accept.ts';
 import { type Api, IdentityUnavailable, type KeysApi, StoreUnavailable } from './gateway/api.ts';
@@ -21,6 +21,7 @@ import { retryMessages } from './gateway/retry-many.ts';
 import { expediteMessage, rescheduleMessage, type ScheduleTools } from './gateway/schedule.ts';
 import type { SearchTools } from './gateway/search.ts';
 import { createServer, DEFAULT_LIMITS, type HttpLimits } from './http/server.ts';
+import { markTests } from './lane-log.ts';
 import type { MailboxConfig } from './mailbox-config.ts';
 import { laneSettings } from './mailboxes.ts';
 import { sharedBackends } from './queue/backend.ts';
@@ -47,13 +48,22 @@ import { rates } from './store/rates.ts';
 import { connectRedis, type Patience, withScripts } from './store/redis.ts';
 import { redisFacts } from './store/redis-facts.ts';
 import { scheduleStore } from './store/schedule.ts';
+import { testLanes } from './test-lanes.ts';
+import { type TestServer, testSandbox } from './test-sandbox.ts';
 import { verifier } from './verify.ts';
 import { VERSION } from './version.ts';
 
 const HOUR = 3_600_000;
+/** What is being sent into the sandbox then is cut off: no deployment waits for a test message that hangs. */
+const TEST_GRACE_MILLISECONDS = 3_000;
 
 /** A configuration with nothing left open: the sandbox and the embedded Redis have filled in what was absent. */
-export type Settled = Omit<Config, 'pace'> & { redisUrl: string; mailboxes: MailboxConfig[]; apiKey: string };
+export type Settled = Omit<Config, 'pace'> & {
+  redisUrl: string;
+  mailboxes: MailboxConfig[];
+  apiKey: string;
+  sandbox?: TestServer;
+};
 
 export interface Service {
   /** Where the API listens; undefined for the role `worker`. */
@@ -129,11 +139,12 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
     mailboxes,
     clock: steadyClock(mailboxes.now),
     chance: { now: () => new Date(), random: Math.random, token: randomUUID },
-    log,
+    log: markTests(log),
   };
+  const sandbox = testSandbox(config.sandbox, config.production, log);
   const lanes = await driveLanes({
     owner: randomUUID(),
-    mailboxes: laneSettings(config.mailboxes),
+    mailboxes: [...laneSettings(config.mailboxes), ...testLanes(config.mailboxes, sandbox)],
     tools,
     subscriber,
     channel: keys.wake,
@@ -145,7 +156,7 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
     recover: (id) => recoverMessage(id, tools),
     now: tools.clock.now,
     jumped: tools.clock.jumped,
-    log,
+    log: tools.log,
   });
   const releaser = startReleaser({
     schedule: scheduleStore(redis, keys, retentionOf(config), tools.messages),
@@ -163,7 +174,10 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
     sweeper.stop();
     tidier.stop();
     await releaser.stop();
+    const over = setTimeout(() => void sandbox.close().catch(() => undefined), TEST_GRACE_MILLISECONDS);
     await lanes.close(config.shutdownSeconds * 1000);
+    clearTimeout(over);
+    await sandbox.close();
     await jobs.close();
   };
 }
@@ -204,11 +218,11 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     lifetimeMilliseconds: retentionOf(config).lifetimeMilliseconds,
     newId: newMessageId,
     now: () => new Date(),
-    log,
+    log: markTests(log),
   };
   const isSender = (id: string) => tools.senders.some((each) => each.id === id);
   const callers = {
-    first: firstCaller(config.apiKey),
+    first: firstCallers(config.apiKey, config.testApiKey),
     keys: knownKeys,
     tokens: config.entra && entraTokens(config.entra, Date.now),
     defaultRate: config.defaultRate,

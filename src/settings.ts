@@ -31,6 +31,12 @@ export const SETTINGS = [
       'A first API key with every scope: 32 or more visible characters without spaces. Outside production one is made and kept in POSTROOM_DATA_DIR.',
   },
   {
+    name: 'POSTROOM_TEST_API_KEY',
+    secret: true,
+    about:
+      'A first test key, with the scopes send and read; begins with pr_test_. What is sent with it goes into a sandbox, never to Microsoft; see docs/test-keys.md.',
+  },
+  {
     name: 'POSTROOM_RATE_PER_MINUTE',
     default: 'no limit',
     about:

@@ -55,7 +55,7 @@ function settle(config: Config, redis: EmbeddedRedis | undefined, sandbox: Sandb
   const redisUrl = config.redisUrl ?? redis?.url ?? '';
   const mailboxes = config.mailboxes ?? (sandbox ? [sandboxMailbox(sandbox, config)] : []);
   const apiKey = config.apiKey ?? (config.role === 'worker' ? '' : keptApiKey(config.dataDir));
-  return { ...config, redisUrl, mailboxes, apiKey };
+  return { ...config, redisUrl, mailboxes, apiKey, ...(sandbox && { sandbox }) };
 }
 
 const SANDBOX_PORT = 3001;

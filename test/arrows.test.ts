@@ -105,6 +105,17 @@ describe('the layout of src', () => {
     expect(judged.map(tell)).toEqual([]);
   });
 
+  it('loads the sandbox where one is started, and nowhere else', () => {
+    const loading = imports.filter(
+      ({ file, target, typeOnly }) => target.startsWith('./sandbox/') && !typeOnly && folderOf(file) !== 'sandbox',
+    );
+    expect([...new Set(loading.map(({ file }) => file))].toSorted()).toEqual([
+      'start-sandbox.ts',
+      'start.ts',
+      'test-sandbox.ts',
+    ]);
+  });
+
   it('reads the environment in config and the command line only', () => {
     const readers = files.filter((file) => /process\.env\b/.test(readFileSync(join(SRC, file), 'utf8')));
     expect(readers.filter((file) => !['cli.ts', 'start.ts', 'start-sandbox.ts'].includes(file))).toEqual([]);

@@ -51,6 +51,20 @@ describe('the configuration', () => {
     expect(readConfig({}).mailboxes).toBeUndefined();
   });
 
+  it('tells the two kinds of keys apart by their beginning', () => {
+    const testKey = `pr_test_${'k'.repeat(32)}`;
+    expect(readConfig({ POSTROOM_TEST_API_KEY: testKey }).testApiKey).toBe(testKey);
+    expect(faultsOf({ POSTROOM_TEST_API_KEY: 'k'.repeat(32) })).toContain('must begin with pr_test_');
+    expect(faultsOf({ POSTROOM_TEST_API_KEY: 'pr_test_' })).toContain('POSTROOM_TEST_API_KEY must be 32 to 512');
+    expect(faultsOf({ POSTROOM_API_KEY: testKey })).toContain('POSTROOM_API_KEY begins with pr_test_');
+  });
+
+  it('has no mailbox whose name is that of a lane for tests', () => {
+    const mailbox = { id: 'main~test', address: 'app@contoso.com', auth: { type: 'password', password: 'p' } };
+    const path = file(JSON.stringify({ mailboxes: [mailbox] }));
+    expect(faultsOf({ M365_MAILBOXES_FILE: path })).toContain('letters, digits, dots, hyphens or underscores');
+  });
+
   it('embeds nothing in production, and lists all that is missing at once', () => {
     const faults = faultsOf({ NODE_ENV: 'production' });
     for (const name of ['REDIS_URL', 'POSTROOM_API_KEY', 'M365_MAILBOX']) expect(faults).toContain(name);

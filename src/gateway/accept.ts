@@ -1,6 +1,7 @@
 import { domainOf } from '../mail/address.ts';
 import { envelopeOf } from '../mail/envelope.ts';
 import type { Submission } from '../mail/message.ts';
+import { mailboxOf, testLaneOf } from '../mail/test-lane.ts';
 import type { Acceptance, Caller, Idempotency, Replayed } from './api.ts';
 import type { Ticket } from './deliver.ts';
 import { estimateSendAt, type SendingPace } from './estimate.ts';
@@ -41,6 +42,8 @@ export interface AcceptTools {
 
 /** Octets; a message from this size on is written in pieces before it is accepted. */
 export const WRITTEN_AT_ONCE = 4 * 1024 * 1024;
+/** Where its caller names no time: a message that tries a failure out should not do so for two days. */
+const TEST_LIFETIME_MILLISECONDS = 3_600_000;
 
 /**
  * Takes responsibility for a message: chooses its mailbox, refuses what Microsoft would refuse with certainty, makes
@@ -81,11 +84,14 @@ export async function accept(
   const sender = roomy.length === 1 ? (roomy[0] as Sender) : await tools.headroom.choose(roomy, count);
 
   const fixed = fixedPart(submission, envelope, messageId, mime.length);
-  const { expiresAt, lifetimeMilliseconds } = submission;
+  if (caller.test) fixed.test = true;
+  const mailbox = caller.test ? testLaneOf(sender.id) : sender.id;
+  const { expiresAt } = submission;
+  const lifetimeMilliseconds = submission.lifetimeMilliseconds ?? (caller.test && TEST_LIFETIME_MILLISECONDS);
   const message: NewMessage = {
     id,
     callerId: caller.id,
-    mailbox: sender.id,
+    mailbox,
     fixed,
     mime,
     ...(expiresAt !== undefined && { expiresAt }),
@@ -95,7 +101,7 @@ export async function accept(
   const accepted = await (sendAt === undefined
     ? acceptNow(tools, message)
     : tools.schedule.accept({ ...message, sendAt, date: dateField(sendAt) }));
-  if (accepted.kind === 'accepted') tools.log.info(acceptedFields(id, sender.id, fixed), 'Message accepted');
+  if (accepted.kind === 'accepted') tools.log.info(acceptedFields(id, mailbox, fixed), 'Message accepted');
   return acceptanceOf(accepted, tools.senders);
 }
 
@@ -131,7 +137,7 @@ export async function replay(
 function acceptanceOf(accepted: Accepted, senders: Sender[]): Acceptance {
   if (accepted.kind === 'conflict') return { kind: 'conflict', messageId: accepted.id };
   const record = accepted.kind === 'accepted' ? accepted.record : asAccepted(accepted.record);
-  const pace = senders.find(({ id }) => id === record.mailbox)?.pace;
+  const pace = senders.find(({ id }) => id === mailboxOf(record.mailbox))?.pace;
   const estimatedSendAt = pace && estimateSendAt(record.aheadAtFirst, pace, record.acceptedAt);
   return { kind: accepted.kind, message: viewOf(record, { attempts: [], estimatedSendAt }) };
 }

@@ -79,14 +79,16 @@ export interface MailboxView {
   day: { limit: number; left: number };
   /** Its other limits, as configured. */
   limits: { connections: number; recipientsPerMessage: number; messageBytes: number };
+  /** Mail of test keys, which is in none of the above; absent where there has been none. */
+  test?: Pick<MailboxView, 'state' | 'hold' | 'messages'>;
 }
 
 /** Counted as things happen: nothing is scanned to tell them. */
 export interface Metrics {
   /** Number of messages by mailbox and status. */
-  messages: { mailbox: string; status: Status; count: number }[];
+  messages: { mailbox: string; status: Status; count: number; test?: true }[];
   /** Holds in force, by what they stop and why. */
-  holds: { key: string; code: string }[];
+  holds: { key: string; code: string; test?: true }[];
 }
 
 export type Permission = 'send' | 'read' | 'operate';
@@ -97,7 +99,7 @@ export interface Caller {
   /** What it may send as, further to what the mailboxes allow: addresses in lower case, or `*@domain`. */
   from?: readonly string[];
   rate?: Rate;
-  /** Its messages never reach Microsoft. */
+  /** Holds a test key: what it submits goes into the sandbox, never to Microsoft. */
   test?: true;
 }
 
@@ -182,6 +184,8 @@ export interface TimelineEvent {
   sendAt?: string;
   /** Somebody wanted it to go first. */
   expedited?: true;
+  /** The message was accepted with a test key. */
+  test?: true;
 }
 
 export interface Readiness {

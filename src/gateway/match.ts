@@ -1,6 +1,7 @@
 import type { Category, Failure } from '../failure/failure.ts';
 import type { MessageRecord } from '../mail/message.ts';
 import type { Status } from '../mail/status.ts';
+import { mailboxOf } from '../mail/test-lane.ts';
 import type { MailboxStore } from './ports.ts';
 import { type Hold, readingOf } from './view.ts';
 
@@ -18,6 +19,8 @@ export interface MessageFilter {
   createdAfter?: number;
   /** Accepted before this time; milliseconds since the epoch. */
   createdBefore?: number;
+  /** Only those of test keys, or only the others. */
+  test?: boolean;
 }
 
 /** A message that is meant, and what holds it. */
@@ -50,10 +53,12 @@ export async function matchOf(
   return isReadingMeant(status, failure, filter) ? { record, hold } : undefined;
 }
 
-function isRecordMeant({ mailbox, envelope, tags, acceptedAt }: MessageRecord, filter: MessageFilter): boolean {
+function isRecordMeant(record: MessageRecord, filter: MessageFilter): boolean {
+  const { mailbox, envelope, tags, acceptedAt, test = false } = record;
   const recipient = filter.recipient?.toLowerCase();
   return (
-    (filter.mailbox === undefined || filter.mailbox === mailbox) &&
+    (filter.mailbox === undefined || filter.mailbox === mailboxOf(mailbox)) &&
+    (filter.test === undefined || filter.test === test) &&
     (filter.tag === undefined || tags.includes(filter.tag)) &&
     (recipient === undefined || envelope.recipients.some((each) => each.toLowerCase() === recipient)) &&
     (filter.createdAfter === undefined || acceptedAt >= filter.createdAfter) &&

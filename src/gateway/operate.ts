@@ -1,4 +1,5 @@
 import type { Failure } from '../failure/failure.ts';
+import { testLaneOf } from '../mail/test-lane.ts';
 import type { Sender } from './accept.ts';
 import type { MailboxView } from './api.ts';
 import { estimateSendAt } from './estimate.ts';
@@ -48,10 +49,11 @@ export async function releaseMailbox(tools: OperateTools, id: string): Promise<M
 }
 
 async function viewMailbox({ mailboxes }: OperateTools, sender: Sender): Promise<MailboxView> {
-  const [holds, counts, usage] = await Promise.all([
+  const [holds, counts, usage, test] = await Promise.all([
     mailboxes.holdsOf(sender.id),
     mailboxes.counts(sender.id),
     mailboxes.usage(sender.id),
+    viewTests(mailboxes, sender.id),
   ]);
   const [hold] = holds.values();
   const { pace, connections, recipientsPerMessage, messageBytes } = sender;
@@ -72,6 +74,7 @@ async function viewMailbox({ mailboxes }: OperateTools, sender: Sender): Promise
     },
     day: { limit: sender.recipientsPerDay, left: Math.max(0, sender.recipientsPerDay - usage.recipientsToday) },
     limits: { connections, recipientsPerMessage, messageBytes },
+    ...(test && { test }),
   };
 }
 
@@ -84,6 +87,14 @@ function lastSendAt(count: number, left: number, pace: Sender['pace'], now: numb
   const behindThisWindow = count - left;
   if (behindThisWindow <= 0) return rfc3339(now);
   return rfc3339(estimateSendAt(behindThisWindow - 1 + pace.perWindow, pace, now));
+}
+
+/** Apart from the mailbox's own: what a team tries out must not look like a backlog. */
+async function viewTests(mailboxes: MailboxStore, id: string): Promise<MailboxView['test']> {
+  const messages = await mailboxes.counts(testLaneOf(id));
+  if (Object.keys(messages).length === 0) return undefined;
+  const [hold] = (await mailboxes.holdsOf(testLaneOf(id))).values();
+  return { state: hold ? 'held' : 'open', ...(hold && { hold: viewHold(hold) }), messages };
 }
 
 function viewHold({ failure, since, nextProbeAt, probes, byOperator }: StoredHold): NonNullable<MailboxView['hold']> {

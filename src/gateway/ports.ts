@@ -19,6 +19,7 @@ export type FixedPart = Pick<
   | 'bytes'
   | 'onUnconfirmed'
   | 'priority'
+  | 'test'
 >;
 
 export interface NewMessage {
@@ -64,7 +65,7 @@ export interface Begin {
 /** What an attempt needs to know of its message. */
 export type Attempted = Pick<
   MessageRecord,
-  'id' | 'envelope' | 'recipients' | 'attempts' | 'onUnconfirmed' | 'priority'
+  'id' | 'envelope' | 'recipients' | 'attempts' | 'onUnconfirmed' | 'priority' | 'test'
 >;
 
 export type Permit =
@@ -135,7 +136,7 @@ export interface MessageStore {
     id: string,
   ): Promise<{ record: MessageRecord; attempts: Attempt[]; hold?: Hold | undefined; ahead: number } | undefined>;
   /** Its moves, oldest first; of a very long timeline the last ones. */
-  timeline(id: string): Promise<{ callerId: string; events: MoveTold[] } | undefined>;
+  timeline(id: string): Promise<{ callerId: string; mailbox: string; events: MoveTold[] } | undefined>;
   /** Leave to start one attempt and the move to `sending`, in one step. */
   begin(request: Begin): Promise<Permit>;
   /** One checked move; a move that the table of moves forbids changes nothing. */

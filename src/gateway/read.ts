@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { MessageRecord } from '../mail/message.ts';
+import { isTestLane, mailboxOf } from '../mail/test-lane.ts';
 import type { Sender } from './accept.ts';
 import type { Caller, Reading, TimelineEvent } from './api.ts';
 import { estimateSendAt } from './estimate.ts';
@@ -15,7 +16,7 @@ export async function readMessage(
 ): Promise<Reading | undefined> {
   const found = await messages.findWithSurroundings(id);
   if (!found || !mayRead(caller, found.record)) return undefined;
-  const pace = senders.find((sender) => sender.id === found.record.mailbox)?.pace;
+  const pace = senders.find((sender) => sender.id === mailboxOf(found.record.mailbox))?.pace;
   const estimatedSendAt = pace && estimateSendAt(found.ahead, pace, Date.now());
   const message = viewOf(found.record, { ...found, estimatedSendAt });
   return { message, etag: etagOf(found.record.revision, JSON.stringify([message.status, message.failure])) };
@@ -29,6 +30,7 @@ export async function readTimeline(
 ): Promise<TimelineEvent[] | undefined> {
   const found = await messages.timeline(id);
   if (!found || !mayRead(caller, found)) return undefined;
+  const test = isTestLane(found.mailbox) && { test: true as const };
   return found.events.map(({ number, at, status, code, sendAt, expedited }) => ({
     number,
     at: rfc3339(at),
@@ -36,6 +38,7 @@ export async function readTimeline(
     ...(code !== undefined && { code }),
     ...(sendAt !== undefined && { sendAt: rfc3339(sendAt) }),
     ...(expedited && { expedited }),
+    ...test,
   }));
 }
 
@@ -45,5 +48,5 @@ function etagOf(revision: number, reading: string): string {
 }
 
 export function mayRead(caller: Caller, { callerId }: Pick<MessageRecord, 'callerId'>): boolean {
-  return callerId === caller.id || caller.permissions.includes('operate');
+  return callerId === caller.id || (caller.permissions.includes('operate') && !caller.test);
 }

@@ -1,6 +1,7 @@
 import type { Failure } from '../failure/failure.ts';
 import type { Attempt, MessageRecord, Priority, RecipientState } from '../mail/message.ts';
 import { isFinal, type Status } from '../mail/status.ts';
+import { mailboxOf } from '../mail/test-lane.ts';
 
 /** Why a mailbox sends nothing at present. Times are milliseconds since the epoch by Redis's clock. */
 export interface Hold {
@@ -16,6 +17,8 @@ export interface MessageView {
   id: string;
   status: Status;
   mailbox: string;
+  /** Accepted with a test key: it goes into the sandbox. Absent from all other messages. */
+  test?: true;
   from: string;
   to: string[];
   cc: string[];
@@ -67,7 +70,7 @@ export function viewOf(record: MessageRecord, around: Surroundings): MessageView
   const view: MessageView = {
     id: record.id,
     status,
-    mailbox: record.mailbox,
+    mailbox: mailboxOf(record.mailbox),
     from: record.from,
     to: record.to,
     cc: record.cc,
@@ -90,6 +93,7 @@ export function viewOf(record: MessageRecord, around: Surroundings): MessageView
   if (nextAttemptAt !== undefined && !isFinal(status)) view.nextAttemptAt = rfc3339(nextAttemptAt);
   if (around.estimatedSendAt !== undefined && status === 'queued')
     view.estimatedSendAt = rfc3339(around.estimatedSendAt);
+  if (record.test) view.test = true;
   if (failure) view.failure = failure;
   return view;
 }

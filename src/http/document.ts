@@ -40,7 +40,12 @@ export async function documentRoutes(app: FastifyInstance, version: string): Pro
       ],
       components: {
         securitySchemes: {
-          apiKey: { type: 'http', scheme: 'bearer', description: 'An API key, as `Authorization: Bearer <key>`.' },
+          apiKey: {
+            type: 'http',
+            scheme: 'bearer',
+            description:
+              'An API key, as `Authorization: Bearer <key>`. What is sent with a test key (`pr_test_…`) goes into a sandbox and never to Microsoft; every answer to one has the header `Postroom-Test: true`.',
+          },
           entraToken: {
             type: 'http',
             scheme: 'bearer',

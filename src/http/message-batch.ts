@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { FastifyZodOpenApiTypeProvider } from 'fastify-zod-openapi';
 import { z } from 'zod';
-import type { Api } from '../gateway/api.ts';
+import type { Api, Caller } from '../gateway/api.ts';
 import { callerOf } from './auth.ts';
 import { acceptBatch, type BatchResult } from './batch.ts';
 import { idempotencyKeyOf, refuseKey } from './idempotency.ts';
@@ -64,13 +64,13 @@ export function messageBatchRoutes(scope: FastifyInstance, api: Api, now: () => 
         key: key?.value,
         onFault: (error) => request.log.error({ requestId: request.id, error }, 'failed with a message of a batch'),
       });
-      return sendResults(reply, results);
+      return sendResults(reply, results, callerOf(request));
     },
   });
 }
 
-function sendResults(reply: FastifyReply, results: BatchResult[]): FastifyReply {
-  return reply.send({ results: results.map((each) => told(each, reply)) });
+function sendResults(reply: FastifyReply, results: BatchResult[], { test }: Caller): FastifyReply {
+  return reply.send({ results: results.map((each) => told(each, reply)), ...(test && { test }) });
 }
 
 function told(result: BatchResult, reply: FastifyReply) {

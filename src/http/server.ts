@@ -211,6 +211,7 @@ function logAnswers(app: FastifyInstance): void {
       route: routeOptions.url ?? null,
       statusCode,
       milliseconds: Math.round(elapsedTime),
+      ...(request.caller?.test && { test: true }),
     };
     if (isRefusal) request.log.warn(line, 'refused a request');
     else request.log.debug(line, 'answered a request');

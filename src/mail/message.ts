@@ -95,7 +95,10 @@ export interface Attempt {
 export interface MessageRecord {
   id: string;
   callerId: string;
+  /** The lane it waits in: its mailbox, or that mailbox's lane for tests (test-lane.ts). */
   mailbox: string;
+  /** Accepted with a test key: never to be sent to Microsoft. */
+  test?: true;
   status: Status;
   /** Counts the moves; the basis of the ETag. */
   revision: number;

@@ -40,6 +40,8 @@ export interface GateOptions {
   store: MailboxStore;
   digests: LoginDigests;
   windowMilliseconds: number;
+  /** No hold lasts longer before it is tried out, whatever the failure. */
+  longestHoldMilliseconds?: number | undefined;
   random: () => number;
   onHold: (key: string, failure: Failure, nextProbeInMilliseconds: number) => void;
   onRelease: (key: string) => void;
@@ -146,7 +148,8 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     const known = held.get(key);
     if (known && !claimed.includes(key)) return;
     const probes = known ? known.hold.probes + 1 : 0;
-    const delay = Math.max(holdDelay(probes, failure, options.windowMilliseconds, options.random), retryAfter);
+    const usual = Math.max(holdDelay(probes, failure, options.windowMilliseconds, options.random), retryAfter);
+    const delay = Math.min(usual, options.longestHoldMilliseconds ?? usual);
     const now = Date.now();
     const since = known?.hold.since ?? now;
     const hold = { failure, since, probes, settings: digestFor(key), nextProbeAt: now + delay };

@@ -2,6 +2,8 @@ import { type ConnectionOptions, type Job, WaitingError, Worker } from 'bullmq';
 import { deliver, type Lane, LaneClosed, type Ticket } from '../gateway/deliver.ts';
 import type { Pace } from '../gateway/ports.ts';
 import { mayMoveTo } from '../mail/status.ts';
+import { isTestLane } from '../mail/test-lane.ts';
+import { sendBackAstray } from './astray.ts';
 import { type Dialer, keepConnections } from './connections.ts';
 import { type HoldKeys, keysFrom, type LoginDigests, openGate } from './gate.ts';
 import type { HoldTeller } from './hold-teller.ts';
@@ -20,6 +22,8 @@ export interface LaneSettings<Connection> {
   transact: Lane<Connection>['transact'];
   loginDigests: LoginDigests;
   holdKeys: HoldKeys;
+  /** For a server that no try can harm. */
+  longestHoldMilliseconds?: number;
 }
 
 export interface OpenLane {
@@ -69,6 +73,7 @@ export async function openLane<Connection>(
     store: mailboxes,
     digests: settings.loginDigests,
     windowMilliseconds: pace.windowMilliseconds,
+    longestHoldMilliseconds: settings.longestHoldMilliseconds,
     random: tools.chance.random,
     onHold: (hold, failure, nextProbe) => holds.held(mailbox, hold, failure, nextProbe),
     onRelease: (hold) => holds.released(mailbox, hold),
@@ -109,6 +114,11 @@ export async function openLane<Connection>(
         (error) => log.warn({ mailbox, messageId, error }, 'Could not begin yet; trying again'),
         closing.signal,
       );
+      if (permit.kind === 'go' && (permit.record.test === true) !== isTestLane(mailbox))
+        return persistently(
+          () => sendBackAstray(permit, token, settings, tools),
+          (error) => log.warn({ mailbox, messageId, error }, 'Could not give it back yet; trying again'),
+        );
       if (permit.kind === 'go') {
         places.set(token, window.take());
         jobsInHand.get(ticket)?.();

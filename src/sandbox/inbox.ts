@@ -24,7 +24,7 @@ export interface StoredMessage {
 export type NewMessage = Omit<StoredMessage, 'number'>;
 
 export interface Inbox {
-  /** Oldest first; the newest 1,000 and at most 256 MB of them. */
+  /** Oldest first; usually the newest 1,000, and at most 256 MB of them. */
   messages(): readonly StoredMessage[];
   find(number: number): StoredMessage | undefined;
   /** Resolves when the message would survive the death of this process. @throws what the file system says */
@@ -35,8 +35,13 @@ export interface Inbox {
 const MAX_MESSAGES = 1_000;
 const MAX_BYTES = 256 * 1_024 * 1_024;
 
-/** Opens an inbox. @param folder keeps the messages as `<number>.eml` with `<number>.json`; without it they are in memory only */
-export async function openInbox(folder?: string): Promise<Inbox> {
+/**
+ * Opens an inbox.
+ *
+ * @param folder keeps the messages as `<number>.eml` with `<number>.json`; without it they are in memory only
+ * @param most messages are kept; with 0 none is, and their bytes are gone as soon as they are accepted
+ */
+export async function openInbox(folder?: string, most = MAX_MESSAGES): Promise<Inbox> {
   if (folder) makeFolder(folder);
   const kept = folder ? await load(folder) : [];
   let next = (kept.at(-1)?.number ?? 0) + 1;
@@ -49,7 +54,7 @@ export async function openInbox(folder?: string): Promise<Inbox> {
     if (folder) await erase(folder, oldest.number);
   };
   const trim = async () => {
-    while (kept.length > MAX_MESSAGES || (bytes > MAX_BYTES && kept.length > 1)) await forgetOldest();
+    while (kept.length > most || (bytes > MAX_BYTES && kept.length > 1)) await forgetOldest();
   };
   await trim();
   return {

@@ -6,11 +6,15 @@ import type { MailboxStats } from './stats.ts';
 export interface SandboxMailbox {
   address: string;
   password: string;
-  /** Other addresses it may send as. */
+  /** Other addresses it may send as, or `*@domain`. */
   sendAs?: string[];
+  /** Where its own differ from the sandbox's. */
+  limits?: Partial<MailboxOwnLimits>;
   /** Has the application FullAccess on it? If not, XOAUTH2 succeeds and every message fails, as with Microsoft. Default true. */
   appAccess?: boolean;
 }
+
+export type MailboxOwnLimits = Pick<Limits, 'messagesPerWindow' | 'windowSeconds' | 'connections' | 'recipientsPerDay'>;
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
 
@@ -32,7 +36,7 @@ export class MailboxState {
 
   constructor(mailbox: SandboxMailbox, limits: () => Limits, now: () => number) {
     this.mailbox = mailbox;
-    this.#limits = limits;
+    this.#limits = mailbox.limits ? () => ({ ...limits(), ...mailbox.limits }) : limits;
     this.#counted = new SlidingCount(now);
     this.#all = new SlidingCount(now);
     this.#recipients = new SlidingCount(now);
@@ -78,7 +82,10 @@ export class MailboxState {
 
   maySendAs(address: string): boolean {
     const wanted = address.toLowerCase();
-    return [this.mailbox.address, ...(this.mailbox.sendAs ?? [])].some((own) => own.toLowerCase() === wanted);
+    const anyAtDomain = `*${wanted.slice(wanted.lastIndexOf('@'))}`;
+    return [this.mailbox.address, ...(this.mailbox.sendAs ?? [])].some((own) =>
+      [wanted, anyAtDomain].includes(own.toLowerCase()),
+    );
   }
 
   stats(): MailboxStats {

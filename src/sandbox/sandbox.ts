@@ -32,9 +32,12 @@ export interface SandboxOptions {
   /** Default 127.0.0.1. */
   host?: string;
   smtpPort?: number;
-  httpPort?: number;
+  /** `none`: neither inbox page nor token endpoint; mailboxes log in by password. */
+  httpPort?: number | 'none';
   /** Where the inbox is kept, so that it outlives the process. */
   dataDir?: string;
+  /** How many messages the inbox keeps. Default 1,000. */
+  inboxMessages?: number;
   mailboxes?: SandboxMailbox[];
   tenantId?: string;
   clientId?: string;
@@ -60,6 +63,7 @@ export interface SandboxOptions {
 /** A local stand-in for Microsoft 365 and Entra ID. Nothing that it accepts leaves the machine. */
 export interface Sandbox {
   readonly smtp: { host: string; port: number };
+  /** Empty if it was started without. */
   readonly http: { url: string };
   /** Stands for https://login.microsoftonline.com; the token URL is `${authority}/${tenantId}/oauth2/v2.0/token`. */
   readonly authority: string;
@@ -72,6 +76,8 @@ export interface Sandbox {
   readonly inbox: { messages(): readonly StoredMessage[]; clear(): Promise<void> };
   stats(): SandboxStats;
   behave(change: BehaviourChange): void;
+  /** One more mailbox from now on; one of the same address is replaced. */
+  addMailbox(mailbox: SandboxMailbox): void;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -85,7 +91,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const limits = () => ({ ...MICROSOFT_LIMITS, ...options.limits, ...departures.current.limits });
   const states = mailboxStates(mailboxes, limits);
   const counters = newCounters();
-  const inbox = await openInbox(options.dataDir && join(options.dataDir, 'inbox'));
+  const inbox = await openInbox(options.dataDir && join(options.dataDir, 'inbox'), options.inboxMessages);
   const entra = createEntra({
     ...identity,
     clientCertificates: options.clientCertificates ?? [],
@@ -108,24 +114,28 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     if (revokeTokens) entra.revokeAll();
     if (dropConnections) smtp.dropConnections();
   };
-  const routes = sandboxRoutes({ inbox, entra, departures, counters, stats, behave, authority: () => web.url });
-  const web = await startWeb({ host, port: options.httpPort ?? 0, routes, onError }).catch(async (error: unknown) => {
+  const routes = sandboxRoutes({ inbox, entra, departures, counters, stats, behave, authority: () => url });
+  const port = options.httpPort ?? 0;
+  const listen = async () => (port === 'none' ? undefined : startWeb({ host, port, routes, onError }));
+  const web = await listen().catch(async (error: unknown) => {
     await smtp[Symbol.asyncDispose]();
     throw error;
   });
+  const url = web?.url ?? '';
 
   return {
     smtp: { host: smtp.host, port: smtp.port },
-    http: { url: web.url },
-    authority: web.url,
+    http: { url },
+    authority: url,
     caPem: certificate.caPem,
     mailboxes,
     ...identity,
     inbox: { messages: inbox.messages, clear: inbox.clear },
     stats,
     behave,
+    addMailbox: (mailbox) => void states.set(...stateOf(mailbox, limits)),
     async [Symbol.asyncDispose]() {
-      await Promise.all([smtp[Symbol.asyncDispose](), web[Symbol.asyncDispose]()]);
+      await Promise.all([smtp[Symbol.asyncDispose](), web?.[Symbol.asyncDispose]()]);
     },
   };
 }
@@ -143,9 +153,13 @@ function defaultMailbox(): SandboxMailbox {
 }
 
 function mailboxStates(mailboxes: SandboxMailbox[], limits: () => Limits): Map<string, MailboxState> {
+  return new Map(mailboxes.map((mailbox) => stateOf(mailbox, limits)));
+}
+
+function stateOf(mailbox: SandboxMailbox, limits: () => Limits): [string, MailboxState] {
   // Not the wall clock: a window must not jump when somebody sets the time.
   const now = () => performance.now();
-  return new Map(mailboxes.map((mailbox) => [mailbox.address.toLowerCase(), new MailboxState(mailbox, limits, now)]));
+  return [mailbox.address.toLowerCase(), new MailboxState(mailbox, limits, now)];
 }
 
 function statsOf(states: Map<string, MailboxState>): SandboxStats['mailboxes'] {

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { MailboxStore, StoredHold } from '../gateway/ports.ts';
 import { STATUSES, type Status } from '../mail/status.ts';
+import { isTestLane, mailboxOf, TEST_HOLDS } from '../mail/test-lane.ts';
 import type { Keys } from './keys.ts';
 import { recipientsSince } from './messages.ts';
 import type { Scripted } from './redis.ts';
@@ -50,12 +51,15 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       const [counts, holds] = await Promise.all([redis.hgetall(keys.counts), redis.hgetall(keys.holds)]);
       return {
         messages: Object.entries(counts).map(([field, count]) => {
-          const [status, ...mailbox] = field.split('|');
-          return { mailbox: mailbox.join('|'), status: status as Status, count: Number(count) };
+          const [status, ...rest] = field.split('|');
+          const lane = rest.join('|');
+          const test = isTestLane(lane) && { test: true as const };
+          return { mailbox: mailboxOf(lane), status: status as Status, count: Number(count), ...test };
         }),
         holds: Object.entries(holds).map(([key, hold]) => ({
           key,
           code: (JSON.parse(hold) as StoredHold).failure.code,
+          ...(key.startsWith(TEST_HOLDS) && { test: true as const }),
         })),
       };
     },

@@ -133,7 +133,8 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
 
   async function timeline(id: string) {
     const fields = await redis.hgetall(keys.message(id));
-    return fields.callerId ? { callerId: fields.callerId, events: eventsOf(fields) } : undefined;
+    const { callerId, mailbox = '' } = fields;
+    return callerId ? { callerId, mailbox, events: eventsOf(fields) } : undefined;
   }
 
   async function begin(request: Begin): Promise<Permit> {
@@ -397,12 +398,13 @@ function permitOf(id: string, [kind, detail, fixed, recipients, attempts, mime]:
   if (name !== 'go') return { kind: name as 'void' | 'held' | 'expired' | 'lost' };
   if (!fixed || !mime) throw new Error(`Message ${id} has no content`);
   const known = wholeFixed(String(fixed));
-  const { envelope, onUnconfirmed, priority } = known;
+  const { envelope, onUnconfirmed, priority, test } = known;
   const record = {
     id,
     envelope,
     onUnconfirmed,
     priority,
+    ...(test && { test }),
     attempts: attempts ? Number(String(attempts)) : 0,
     recipients: recipients ? (JSON.parse(String(recipients)) as RecipientState[]) : allWaiting(known, 'queued'),
   };

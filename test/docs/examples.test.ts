@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { KEY, startPostroom, type TestPostroom } from '../support/postroom.ts';
+import { KEY, startPostroom, TEST_KEY, type TestPostroom } from '../support/postroom.ts';
 import { difference, type Example, readExamples } from './read-examples.ts';
 
 /** Addresses of the examples; the sandbox's own mailbox may send as all of them. */
@@ -10,7 +10,7 @@ const FROM = ['*@contoso.com', 'sender@postroom.example'];
 
 let postroom: TestPostroom;
 beforeAll(async () => {
-  postroom = await startPostroom({ mailbox: () => ({ from: FROM }) });
+  postroom = await startPostroom({ mailbox: () => ({ from: FROM }), config: { testApiKey: TEST_KEY } });
 });
 afterAll(() => postroom[Symbol.asyncDispose]());
 
@@ -47,7 +47,13 @@ async function runInOneShell(examples: Example[]): Promise<{ output: string; sta
   const blocks = examples.map(({ shell }) => `failed=0\n${here(shell)}\nprintf '${MARK}%s${MARK}' $failed`);
   const script = ["trap 'failed=$?' ERR", ...blocks].join('\n');
   const shell = spawn('bash', ['-uo', 'pipefail', '-c', script], {
-    env: { ...process.env, POSTROOM_API_KEY: KEY, POSTROOM_URL: postroom.url, REDIS_URL: postroom.redis.url },
+    env: {
+      ...process.env,
+      POSTROOM_API_KEY: KEY,
+      POSTROOM_TEST_API_KEY: TEST_KEY,
+      POSTROOM_URL: postroom.url,
+      REDIS_URL: postroom.redis.url,
+    },
     stdio: ['ignore', 'pipe', 'inherit'],
     timeout: 100_000,
   });

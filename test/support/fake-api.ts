@@ -19,6 +19,7 @@ export const KEYS = {
   sendOnly: 'pr_fake_send_0123456789abcdef0123456789abcde',
   readOnly: 'pr_fake_read_0123456789abcdef0123456789abcde',
   operator: 'pr_fake_operate_0123456789abcdef0123456789ab',
+  test: 'pr_test_fake_0123456789abcdef0123456789abcdef',
 } as const;
 
 const CALLERS: Readonly<Record<string, Caller>> = {
@@ -27,6 +28,7 @@ const CALLERS: Readonly<Record<string, Caller>> = {
   [KEYS.sendOnly]: { id: 'sendOnly', permissions: ['send'] },
   [KEYS.readOnly]: { id: 'readOnly', permissions: ['read'] },
   [KEYS.operator]: { id: 'operator', permissions: ['operate'] },
+  [KEYS.test]: { id: 'test', permissions: ['send', 'read', 'operate'], test: true },
 };
 
 interface Held {

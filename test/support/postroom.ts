@@ -5,7 +5,8 @@ import { type Sandbox, type SandboxOptions, startSandbox } from '../../src/sandb
 import { type Settled, startService } from '../../src/service.ts';
 import { startTestRedis, type TestRedis } from './redis.ts';
 
-export const KEY = 'pr_test_key_of_at_least_32_characters';
+export const KEY = 'pr_live_key_of_at_least_32_characters';
+export const TEST_KEY = 'pr_test_key_of_at_least_32_characters';
 
 /** A whole Postroom on free ports, with a Redis and a stand-in for Microsoft 365 of its own. */
 export interface TestPostroom extends Client {
@@ -105,8 +106,8 @@ export function settled(redisUrl: string, mailboxes: MailboxConfig[], more: Part
   };
 }
 
-export function client(url: () => string, from: string): Client {
-  const authorization = `Bearer ${KEY}`;
+export function client(url: () => string, from: string, key = KEY): Client {
+  const authorization = `Bearer ${key}`;
   async function send(body: object, headers: Record<string, string> = {}): Promise<Response> {
     return fetch(`${url()}/v1/messages`, {
       method: 'POST',

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { message } from './message.ts';
+import { message, testMark } from './message.ts';
 import { problem } from './problem.ts';
 import { batchMessage } from './send-message.ts';
 import { batchRaw } from './send-raw.ts';
@@ -49,5 +49,6 @@ export const batchAnswer = z
         ]),
       )
       .meta({ description: 'In the order of the batch.' }),
+    test: testMark,
   })
   .meta({ id: 'BatchResults' });

@@ -10,26 +10,30 @@ export const counts = z.looseObject(
   >,
 );
 
+const lane = {
+  state: z.enum(['open', 'held']),
+  hold: z
+    .looseObject({
+      failure,
+      since: time,
+      nextProbeAt: time.optional().meta({ description: 'When one message tries out whether it is over.' }),
+      probes: z.int().meta({ description: 'Tries so far.' }),
+      byOperator: z.boolean().meta({ description: 'Set by a person, and ended by one.' }),
+    })
+    .optional()
+    .meta({ description: 'Why it sends nothing.' }),
+  messages: counts.meta({
+    description:
+      'Number of its messages by status, finished ones since the beginning. What waits while it is held reads as `held`.',
+  }),
+};
+
 /** A `MailboxView`. */
 export const mailbox = z
   .looseObject({
     id: z.string(),
     from: z.array(z.string()).meta({ description: 'What it may send as: addresses, or `*@domain`.' }),
-    state: z.enum(['open', 'held']),
-    hold: z
-      .looseObject({
-        failure,
-        since: time,
-        nextProbeAt: time.optional().meta({ description: 'When one message tries out whether it is over.' }),
-        probes: z.int().meta({ description: 'Tries so far.' }),
-        byOperator: z.boolean().meta({ description: 'Set by a person, and ended by one.' }),
-      })
-      .optional()
-      .meta({ description: 'Why it sends nothing.' }),
-    messages: counts.meta({
-      description:
-        'Number of its messages by status, finished ones since the beginning. What waits while it is held reads as `held`.',
-    }),
+    ...lane,
     waiting: z
       .looseObject({
         count: z.int().min(0),
@@ -53,6 +57,10 @@ export const mailbox = z
     limits: z
       .looseObject({ connections: z.int(), recipientsPerMessage: z.int(), messageBytes: z.int() })
       .meta({ description: 'Its other limits, as configured.' }),
+    test: z.looseObject(lane).optional().meta({
+      description:
+        'The same of messages of test keys, which go into the sandbox and are counted nowhere else. Absent where there was none.',
+    }),
   })
   .meta({ id: 'Mailbox', description: 'A mailbox as an operator reads it.' });
 

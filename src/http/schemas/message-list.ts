@@ -61,6 +61,11 @@ export const listQuery = z.strictObject({
     .max(status.options.length, { error: 'Give each status once.' })
     .optional()
     .meta({ description: 'Where it stands; given several times, any of them.' }),
+  test: z
+    .enum(['true', 'false'], { error: 'This must be true or false.' })
+    .transform((given) => given === 'true')
+    .optional()
+    .meta({ description: '`true`: only messages of test keys; `false`: only the others.' }),
   ...filters(TIME_IN_QUERY),
 });
 

@@ -5,6 +5,12 @@ import { STAGES } from '../../mail/reply.ts';
 import { STATUSES, type Status } from '../../mail/status.ts';
 import { withoutPattern } from './time.ts';
 
+/** On what belongs to a message of a test key; absent, never false, elsewhere. */
+export const testMark = z.literal(true).optional().meta({
+  description:
+    'Accepted with a test key: it goes the whole way, but into the sandbox and never to Microsoft. Absent where that is not so.',
+});
+
 // Answers are described with loose objects: members may be added, and a client generated today must then still work.
 
 export const time = z.iso.datetime().meta({ override: withoutPattern });
@@ -73,7 +79,8 @@ export const message = z
   .looseObject({
     id: z.string(),
     status,
-    mailbox: z.string().meta({ description: 'Id of the mailbox that sends it.' }),
+    mailbox: z.string().meta({ description: 'Id of the mailbox that sends it; with `test`, that would send it.' }),
+    test: testMark,
     from: z.string(),
     to: z.array(z.string()),
     cc: z.array(z.string()),

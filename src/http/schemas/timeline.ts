@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { status, time } from './message.ts';
+import { status, testMark, time } from './message.ts';
 
 const event = z
   .looseObject({
@@ -9,6 +9,7 @@ const event = z
     code: z.string().optional().meta({ description: 'Code of the failure that led to it.' }),
     sendAt: time.optional().meta({ description: 'For `scheduled`: until when it waited from then on.' }),
     expedited: z.literal(true).optional().meta({ description: 'Somebody wanted it to go before the others.' }),
+    test: testMark,
   })
   .meta({ id: 'MessageEvent', description: 'One move of a message.' });
 

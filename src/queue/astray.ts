@@ -1,0 +1,33 @@
+import type { Permit } from '../gateway/ports.ts';
+import { laneOf } from '../mail/test-lane.ts';
+import type { LaneSettings } from './lane.ts';
+import type { LaneTools } from './tools.ts';
+
+type Go = Extract<Permit, { kind: 'go' }>;
+
+/**
+ * A test message in the lane of a real mailbox, or a real one in a lane for tests, because its job came there by some
+ * fault: goes back unsent, and to its own lane. By this no test message leaves by a real mailbox, whatever its job says.
+ *
+ * @returns that this job has nothing to send; the same leave if the whole record says that this is its lane all the same
+ */
+export async function sendBackAstray(
+  permit: Go,
+  token: string,
+  { mailbox, pace }: Pick<LaneSettings<unknown>, 'mailbox' | 'pace'>,
+  { messages, mailboxes, jobs, log }: LaneTools,
+): Promise<Permit> {
+  const { id, priority, recipients } = permit.record;
+  const record = await messages.find(id);
+  const own = record && laneOf(record);
+  if (own === mailbox) return permit;
+  const unusedRecipients = recipients.filter(({ status }) => status !== 'sent' && status !== 'failed').length;
+  const flight = { counted: false, windowMilliseconds: pace.windowMilliseconds, unusedRecipients };
+  const moved = await messages.move({ id, mailbox, to: 'queued', from: ['sending'], token, flight });
+  log.error({ messageId: id, mailbox, lane: own }, 'Message of another lane was not sent');
+  if (moved.moved && own) {
+    await jobs.add(own, { messageId: id, number: moved.ticket, priority });
+    await mailboxes.wake(own);
+  }
+  return { kind: 'void' };
+}
