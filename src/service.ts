@@ -29,13 +29,21 @@ import { mailboxStore } from './store/mailboxes.ts';
 import { messageStore } from './store/messages.ts';
 import { connectRedis, type Patience, withScripts } from './store/redis.ts';
 import { redisFacts } from './store/redis-facts.ts';
+import { watchWebhookCallers } from './store/webhook-callers.ts';
 import { verifier } from './verify.ts';
 import { VERSION } from './version.ts';
+import type { WebhookSettings } from './webhook-settings.ts';
+import { startWebhooks, wireWebhookApi } from './webhook-wiring.ts';
 
 const HOUR = 3_600_000;
 
 /** A configuration with nothing left open: the sandbox and the embedded Redis have filled in what was absent. */
-export type Settled = Omit<Config, 'pace'> & { redisUrl: string; mailboxes: MailboxConfig[]; apiKey: string };
+export type Settled = Omit<Config, 'pace' | 'webhooks'> & {
+  redisUrl: string;
+  mailboxes: MailboxConfig[];
+  apiKey: string;
+  webhooks?: WebhookSettings;
+};
 
 export interface Service {
   /** Where the API listens; undefined for the role `worker`. */
@@ -129,9 +137,11 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
     jumped: tools.clock.jumped,
     log,
   });
+  const webhooks = startWebhooks({ redis, connect: () => connect('patient'), keys, settings: config.webhooks, log });
   return async () => {
     sweeper.stop();
-    await lanes.close(config.shutdownSeconds * 1000);
+    const grace = config.shutdownSeconds * 1000;
+    await Promise.all([lanes.close(grace), webhooks.close(grace)]);
     await jobs.close();
   };
 }
@@ -146,10 +156,12 @@ function enqueuer(jobs: Jobs, wake: (mailbox: string) => Promise<unknown>) {
 
 async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger) {
   const redis = withScripts(connect('prompt'));
-  const changes = watchChanges(connect('patient'), keys);
+  const subscriber = connect('patient');
+  const changes = watchChanges(subscriber, keys);
   const messages = messageStore(redis, keys, retentionOf(config));
   const mailboxes = mailboxStore(redis, keys);
   const jobs = jobQueues(redis, keys.bull, sharedBackends(redis));
+  const webhooks = wireWebhookApi(redis, keys, messages, config.webhooks);
   const tools: AcceptTools & ChangeTools & OperateTools = {
     senders: config.mailboxes.map(senderOf),
     messages,
@@ -159,6 +171,8 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     lifetimeMilliseconds: retentionOf(config).lifetimeMilliseconds,
     newId: newMessageId,
     now: () => new Date(),
+    mayBeHooked: watchWebhookCallers(redis, subscriber, keys),
+    webhookIdsOf: webhooks.idsOf,
     log,
   };
   const isSender = (id: string) => tools.senders.some((each) => each.id === id);
@@ -178,6 +192,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     hold: (id, reason) => asked(async () => (isSender(id) ? holdMailbox(tools, id, reason) : undefined)),
     release: (id) => asked(async () => (isSender(id) ? releaseMailbox(tools, id) : undefined)),
     metrics: () => asked(mailboxes.metrics),
+    webhooks: eachAsked(webhooks.api),
     verify: verifier(config.mailboxes, () => redisFacts(redis)),
     async readiness() {
       if (closing)
@@ -199,7 +214,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     close: async () => {
       closing = true;
       await app.close();
-      await jobs.close();
+      await Promise.all([jobs.close(), webhooks.close()]);
     },
   };
 }
@@ -232,6 +247,12 @@ async function asked<T>(ask: () => Promise<T>): Promise<T> {
   } catch (cause) {
     throw new StoreUnavailable('The store could not be asked', { cause });
   }
+}
+
+/** The same for every call of a part of the API. */
+function eachAsked<Part extends object>(part: Part): Part {
+  const calls = Object.entries(part).map(([name, ask]) => [name, (...args: unknown[]) => asked(() => ask(...args))]);
+  return Object.fromEntries(calls) as Part;
 }
 
 async function inOrder(closers: (() => Promise<unknown>)[]): Promise<void> {

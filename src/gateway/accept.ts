@@ -27,6 +27,9 @@ export interface AcceptTools {
   enqueue(mailbox: string, ticket: Ticket): Promise<void>;
   newId(now: Date): string;
   now(): Date;
+  /** May this caller have webhooks? Yes where it is not known. */
+  mayBeHooked(callerId: string): boolean;
+  webhookIdsOf(callerId: string): Promise<string[]>;
   log: { info(fields: object, sentence: string): void };
 }
 
@@ -47,6 +50,9 @@ export async function accept(
   const envelope = envelopeOf(submission);
   if (envelope.recipients.length > sender.recipientsPerMessage)
     return refused('too_many_recipients', '/to', tooManyRecipients(envelope.recipients.length, sender));
+  const { webhooks: named } = submission;
+  const unknown = named && named.length > 0 ? await unknownWebhook(tools, caller, named) : undefined;
+  if (unknown) return unknown;
   const date = tools.now();
   const id = tools.newId(date);
   const messageId = `<${id.replace(/^msg_/, '')}@${domainOf(submission.from.address)}>`;
@@ -64,6 +70,7 @@ export async function accept(
     fixed,
     mime,
     ...(expiresAt !== undefined && { expiresAt }),
+    hooked: named?.length !== 0 && tools.mayBeHooked(caller.id),
     ...(idempotency && { idempotency }),
   });
   // Sent along at once, so that both are on disk by the same sync. Without its message a job does nothing.
@@ -103,6 +110,13 @@ function senderFor(senders: Sender[], from: string): Sender | undefined {
   );
 }
 
+async function unknownWebhook(tools: AcceptTools, caller: Caller, named: string[]) {
+  const known = await tools.webhookIdsOf(caller.id);
+  const index = named.findIndex((id) => !known.includes(id));
+  const message = 'You have no webhook with this id; GET /v1/webhooks lists yours.';
+  return index < 0 ? undefined : refused('invalid_fields', `/webhooks/${index}`, message);
+}
+
 function refused(code: string, pointer: string, message: string) {
   return { kind: 'refused' as const, code, status: 422 as const, errors: [{ pointer, message }] };
 }
@@ -125,7 +139,7 @@ function fixedPart(
   messageIdHeader: string,
   bytes: number,
 ): FixedPart {
-  const { from, to, cc, bcc, subject, tags, metadata, onUnconfirmed, priority } = submission;
+  const { from, to, cc, bcc, subject, tags, metadata, onUnconfirmed, priority, webhooks } = submission;
   const plain = (addresses: { address: string }[]) => addresses.map(({ address }) => address);
   return {
     envelope,
@@ -140,6 +154,7 @@ function fixedPart(
     bytes,
     onUnconfirmed,
     priority,
+    ...(webhooks && { webhooks }),
   };
 }
 

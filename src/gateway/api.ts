@@ -3,6 +3,7 @@ import type { Submission } from '../mail/message.ts';
 import type { Status } from '../mail/status.ts';
 import type { Examination } from './examination.ts';
 import type { MessageView } from './view.ts';
+import type { WebhookApi } from './webhook-api.ts';
 
 /** What the HTTP layer may ask of the gateway. `service` hands it over. */
 export interface Api {
@@ -27,6 +28,7 @@ export interface Api {
   hold(id: string, reason: string): Promise<MailboxView | undefined>;
   release(id: string): Promise<MailboxView | undefined>;
   metrics(): Promise<Metrics>;
+  webhooks: WebhookApi;
   /** Examines a mailbox from DNS to Send As; undefined where there is no such mailbox. Ends early when `signal` aborts. */
   verify(id: string, options: { send: boolean; signal: AbortSignal }): Promise<Verification | undefined>;
 }

@@ -7,7 +7,12 @@ const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz';
  * guessed. It may be part of a BullMQ job id, which must not contain a colon.
  */
 export function newMessageId(now: Date): string {
-  return `msg_${timePart(now.getTime())}${chancePart()}`;
+  return newId('msg', now);
+}
+
+/** The same for other things, each with a prefix of its own. */
+export function newId(prefix: string, now: Date): string {
+  return `${prefix}_${timePart(now.getTime())}${chancePart()}`;
 }
 
 function timePart(milliseconds: number): string {

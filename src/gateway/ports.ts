@@ -19,6 +19,7 @@ export type FixedPart = Pick<
   | 'bytes'
   | 'onUnconfirmed'
   | 'priority'
+  | 'webhooks'
 >;
 
 export interface NewMessage {
@@ -28,6 +29,8 @@ export interface NewMessage {
   fixed: FixedPart;
   mime: Buffer;
   expiresAt?: number;
+  /** Somebody may want to be told of its moves: write them down in the webhooks' outbox as they are made. */
+  hooked?: boolean;
   idempotency?: { key: string; fingerprint: string };
 }
 

@@ -27,6 +27,7 @@ export interface MessageView {
   sizeBytes: number;
   onUnconfirmed: 'hold' | 'resend';
   priority: Priority;
+  webhooks?: string[];
   createdAt: string;
   updatedAt: string;
   expiresAt: string;
@@ -68,6 +69,7 @@ export function viewOf(record: MessageRecord, around: Surroundings): MessageView
     sizeBytes: record.bytes,
     onUnconfirmed: record.onUnconfirmed,
     priority: record.priority,
+    ...(record.webhooks && { webhooks: record.webhooks }),
     createdAt: rfc3339(record.acceptedAt),
     updatedAt: rfc3339(record.updatedAt),
     expiresAt: rfc3339(record.expiresAt),

@@ -37,6 +37,8 @@ export interface Submission {
   expiresAt?: number;
   onUnconfirmed: 'hold' | 'resend';
   priority: Priority;
+  /** Ids of the only endpoints of the caller to be told of it; all of them if absent. */
+  webhooks?: string[];
 }
 
 /** What the SMTP transaction needs: RFC 5321 §3.3. */
@@ -89,6 +91,7 @@ export interface MessageRecord {
   bytes: number;
   onUnconfirmed: 'hold' | 'resend';
   priority: Priority;
+  webhooks?: string[];
   acceptedAt: number;
   updatedAt: number;
   expiresAt: number;

@@ -81,6 +81,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
       lifetime: retention.lifetimeMilliseconds,
       firstLook: FIRST_LOOK,
       ...(message.expiresAt !== undefined && { expiresAt: message.expiresAt }),
+      ...(message.hooked && { hooks: keys.webhooks.outbox }),
       ...(idempotency && {
         fingerprint: idempotency.fingerprint,
         idempotencyLifetime: retention.idempotencyMilliseconds,
@@ -246,7 +247,8 @@ function freshRecord(message: NewMessage, acceptedAt: number, expiresAt: number,
   };
 }
 
-function recordOf(id: string, fields: Record<string, string>): MessageRecord | undefined {
+/** A record as Redis keeps it; undefined where it is none. */
+export function recordOf(id: string, fields: Record<string, string>): MessageRecord | undefined {
   if (!fields.fixed || !fields.status) return undefined;
   const fixed = JSON.parse(fields.fixed) as FixedPart;
   const recipients = fields.recipients ? (JSON.parse(fields.recipients) as RecipientState[]) : allQueued(fixed);
@@ -284,7 +286,7 @@ function permitOf(id: string, [kind, detail, fields, mime]: (Buffer | Buffer[])[
   return { kind: 'go', record, mime, startedAt: Number(String(detail)) };
 }
 
-function pairs(flat: (Buffer | string)[]): Record<string, string> {
+export function pairs(flat: (Buffer | string)[]): Record<string, string> {
   const fields: Record<string, string> = {};
   for (let i = 0; i + 1 < flat.length; i += 2) fields[String(flat[i])] = String(flat[i + 1]);
   return fields;

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 import * as scripts from './scripts.ts';
+import { CHANGE_WEBHOOK, NOTE_DELIVERY } from './webhook-scripts.ts';
 
 /**
  * Two ways to use Redis. `prompt` fails within about two seconds, so that the API can answer 503 instead of hanging;
@@ -47,6 +48,8 @@ export interface Scripted {
   landOrphans(flights: string, permits: string, window: string): Promise<number>;
   takeLease(key: string, lastOwner: string, id: string, milliseconds: string): Promise<number>;
   releaseLease(key: string, id: string): Promise<number>;
+  changeWebhook(key: string, ...setAndClear: string[]): Promise<number>;
+  noteDelivery(key: string, deliveries: string, ...args: string[]): Promise<string>;
 }
 
 export function withScripts(redis: Redis): Redis & Scripted {
@@ -59,5 +62,7 @@ export function withScripts(redis: Redis): Redis & Scripted {
   redis.defineCommand('landOrphans', { numberOfKeys: 2, lua: scripts.LAND_ORPHANS });
   redis.defineCommand('takeLease', { numberOfKeys: 2, lua: scripts.LEASE });
   redis.defineCommand('releaseLease', { numberOfKeys: 1, lua: scripts.RELEASE });
+  redis.defineCommand('changeWebhook', { numberOfKeys: 1, lua: CHANGE_WEBHOOK });
+  redis.defineCommand('noteDelivery', { numberOfKeys: 2, lua: NOTE_DELIVERY });
   return redis as unknown as Redis & Scripted;
 }

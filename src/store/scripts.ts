@@ -28,13 +28,15 @@ local function transit(from, to)
   elseif from == 'sending' then redis.call('SREM', SENDING, order.id) end
 end
 
-local function tell(status, extra)
+local function tell(status, extra, hooks)
   local event = extra or {}
   event.at = now
   event.status = status
   redis.call('RPUSH', EVENTS, cjson.encode(event))
   redis.call('LTRIM', EVENTS, -500, -1)
   redis.call('PUBLISH', order.changed, order.id)
+  -- The key of the webhooks' outbox, in the records of messages whose caller has any: all that others pay is this look.
+  if hooks then redis.call('XADD', hooks, '*', 'id', order.id, 'attemptsKept', redis.call('LLEN', ATTEMPTS), unpack(redis.call('HGETALL', MESSAGE))) end
 end
 
 -- A finished message is kept for a while to be read; its content goes at once unless a person may want it sent again.
@@ -74,7 +76,8 @@ if order.fingerprint then
 end
 redis.call('ZADD', DUE, now + order.firstLook, order.id)
 transit(nil, 'queued')
-tell('queued')
+if order.hooks then redis.call('HSET', MESSAGE, 'hooks', order.hooks) end
+tell('queued', nil, order.hooks)
 return { 'accepted', tostring(now), tostring(expiresAt), tostring(ahead) }
 `;
 
@@ -83,7 +86,7 @@ return { 'accepted', tostring(now), tostring(expiresAt), tostring(ahead) }
  * the attempt runs and for one window after its reply, since nobody outside Microsoft knows when it counts.
  */
 export const BEGIN = `${PRELUDE}
-local m = redis.call('HMGET', MESSAGE, 'status', 'ticket', 'pending', 'expiresAt', 'attemptToken', 'updatedAt')
+local m = redis.call('HMGET', MESSAGE, 'status', 'ticket', 'pending', 'expiresAt', 'attemptToken', 'updatedAt', 'hooks')
 -- The answer was lost on its way and the step is repeated.
 if m[1] == 'sending' and m[5] == order.token then
   return { 'go', m[6], redis.call('HGETALL', MESSAGE), redis.call('GET', MIME) }
@@ -139,7 +142,7 @@ redis.call('HDEL', MESSAGE, 'dotMayHaveLeft', 'nextAttemptAt')
 redis.call('HINCRBY', MESSAGE, 'revision', 1)
 redis.call('ZADD', DUE, now + order.longestAttempt, order.id)
 transit(m[1], 'sending')
-tell('sending')
+tell('sending', nil, m[7])
 return { 'go', tostring(now), redis.call('HGETALL', MESSAGE), redis.call('GET', MIME) }
 `;
 
@@ -158,7 +161,7 @@ return 1
  * token's hands. Gives back the places and recipients that the attempt did not use.
  */
 export const MOVE = `${PRELUDE}
-local m = redis.call('HMGET', MESSAGE, 'status', 'attemptToken', 'slice', 'ticket', 'settledBy')
+local m = redis.call('HMGET', MESSAGE, 'status', 'attemptToken', 'slice', 'ticket', 'settledBy', 'hooks')
 -- The answer was lost on its way and the step is repeated.
 if order.token and m[5] == order.token and m[1] == order.to then return { 'moved', m[4], tostring(now) } end
 if order.flight then
@@ -193,7 +196,7 @@ if order.attempt then redis.call('RPUSH', ATTEMPTS, order.attempt) redis.call('L
 transit(m[1], order.to)
 redis.call('ZADD', DUE, (nextAttemptAt or now) + order.nextLook, order.id)
 keepOrForget(order.to)
-tell(order.to, order.event)
+tell(order.to, order.event, m[6])
 return { 'moved', tostring(ticket), tostring(now) }
 `;
 

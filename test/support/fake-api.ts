@@ -106,6 +106,7 @@ export function fakeApi() {
     release: async () => undefined,
     metrics: async () => ({ messages: [], holds: [] }),
     verify: async () => undefined,
+    webhooks: noWebhooks(),
   };
 
   return {
@@ -125,6 +126,20 @@ export function fakeApi() {
     },
     /** Readers who listen for a change of this message at present. */
     listeners: (id: string): number => changes.listenerCount(id),
+  };
+}
+
+function noWebhooks(): Api['webhooks'] {
+  return {
+    create: async () => ({ kind: 'tooMany', limit: 0 }),
+    list: async () => [],
+    read: async () => undefined,
+    change: async () => undefined,
+    remove: async () => false,
+    rotate: async () => undefined,
+    test: async () => undefined,
+    replay: async () => undefined,
+    deliveries: async () => undefined,
   };
 }
 

@@ -85,6 +85,10 @@ export const message = z
     sizeBytes: z.int().meta({ description: 'Size of the encoded message in octets.' }),
     onUnconfirmed: z.enum(['hold', 'resend']),
     priority: z.enum(PRIORITIES),
+    webhooks: z
+      .array(z.string())
+      .optional()
+      .meta({ description: 'Ids of the only webhooks that are told of it, where the sender named any.' }),
     createdAt: time,
     updatedAt: time,
     expiresAt: time.meta({ description: 'If it cannot be sent by then, it fails with category `expired`.' }),

@@ -12,6 +12,7 @@ const MAX_SUBJECT_LENGTH = 255;
 const MAX_HEADERS = 50;
 const MAX_TAGS = 10;
 const MAX_METADATA = 50;
+const MAX_WEBHOOKS = 20;
 const MAX_METADATA_NAME = 64;
 const MAX_METADATA_VALUE = 500;
 
@@ -81,6 +82,13 @@ const fields = z.strictObject({
     override: withoutPattern,
     description: `Give up if it could not be sent by then; in the future, at most ${MAX_LIFETIME_DAYS} days ahead. 48 hours if absent.`,
   }),
+  webhooks: z
+    .array(z.string().max(64))
+    .max(MAX_WEBHOOKS)
+    .optional()
+    .meta({
+      description: `Ids of the only ones of your webhooks to be told what becomes of it, at most ${MAX_WEBHOOKS}; \`[]\` for none, all if absent.`,
+    }),
   priority: z.enum(PRIORITIES).default('normal').meta({
     description: 'Which of the messages that wait for the same mailbox goes first; among equals, the oldest.',
   }),
@@ -132,6 +140,7 @@ function asSubmission(given: z.output<typeof fields>): Submission {
     onUnconfirmed,
     priority,
   };
+  if (given.webhooks !== undefined) submission.webhooks = given.webhooks;
   if (given.text !== undefined) submission.text = given.text;
   if (given.html !== undefined) submission.html = given.html;
   if (given.expiresAt !== undefined) submission.expiresAt = Date.parse(given.expiresAt);

@@ -1,0 +1,42 @@
+import type { Redis } from 'ioredis';
+import type { Outbox, Outgoing } from '../gateway/webhook.ts';
+import type { Attempt } from '../mail/message.ts';
+import type { Keys } from './keys.ts';
+import { pairs, recordOf } from './messages.ts';
+
+/**
+ * The moves that wait to become events. A stream, because what was read stays in it until it is done with.
+ *
+ * @param waiting a connection of its own: it blocks while it waits
+ */
+export function webhookOutbox(redis: Redis, waiting: Redis, keys: Keys): Outbox {
+  const { outbox } = keys.webhooks;
+
+  /** The attempts that there were then; those after them belong to later events. */
+  async function outgoing([entry, flat]: [string, string[]]): Promise<Outgoing | undefined> {
+    const { id = '', attemptsKept, ...fields } = pairs(flat);
+    const record = recordOf(id, fields);
+    if (!record) return undefined;
+    const kept = Number(attemptsKept);
+    const attempts = kept === 0 ? [] : await redis.lrange(keys.attempts(id), 0, kept - 1);
+    return {
+      entry,
+      record,
+      attempts: attempts.map((each, i) => ({ ...(JSON.parse(each) as Attempt), number: i + 1 })),
+    };
+  }
+
+  return {
+    async oldest(limit, waitMilliseconds) {
+      const found = await waiting.xread('COUNT', limit, 'BLOCK', waitMilliseconds, 'STREAMS', outbox, '0-0');
+      const entries = (found?.[0]?.[1] ?? []) as [string, string[]][];
+      const read = await Promise.all(entries.map(outgoing));
+      const unfit = entries.filter((_, i) => !read[i]).map(([entry]) => entry);
+      if (unfit.length > 0) await redis.xdel(outbox, ...unfit);
+      return read.filter((each) => each !== undefined);
+    },
+    async done(entries) {
+      if (entries.length > 0) await redis.xdel(outbox, ...entries);
+    },
+  };
+}
