@@ -14,8 +14,6 @@ export interface WebhookSettings {
   keepDays: number;
   /** Of one try. */
   timeoutSeconds?: number;
-  /** PEM; trusted instead of the usual authorities. */
-  ca?: string;
 }
 
 /** The schedule that Standard Webhooks suggests, ended after two days: 5 s, 5 min, 30 min, 2, 5, 10, 14 and 17 hours. */

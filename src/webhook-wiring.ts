@@ -25,13 +25,12 @@ type ScriptedConnection = ReturnType<typeof withScripts>;
 
 const DAY = 24 * 3_600_000;
 
-function outward({ allow, allowHttp, timeoutSeconds, ca }: WebhookSettings) {
+function outward({ allow, allowHttp, timeoutSeconds }: WebhookSettings) {
   const policy = webhookPolicy(allow, allowHttp);
   const options = {
     policy,
     version: VERSION,
     ...(timeoutSeconds !== undefined && { timeoutMilliseconds: timeoutSeconds * 1000 }),
-    ...(ca !== undefined && { ca }),
   };
   return { policy, call: webhookCaller(options) };
 }
@@ -65,8 +64,7 @@ export function wireWebhookApi(
       return record?.callerId === caller.id ? record.revision : undefined;
     },
   });
-  const idsOf = async (callerId: string) => (await webhooks.ofCaller(callerId)).map(({ id }) => id);
-  return { api, idsOf, close: queues.close };
+  return { api, idsOf: webhooks.idsOf, close: queues.close };
 }
 
 /** Delivers events: relays the outbox into the endpoints' queues, and works on these. */

@@ -26,6 +26,8 @@ export interface WebhookTools {
   revisionOf(caller: Caller, messageId: string): Promise<number | undefined>;
 }
 
+/** Others cannot be ours and are not looked up. */
+const ID = /^wh_[A-Za-z0-9-]{1,64}$/;
 const MOST_OF_ONE_CALLER = 20;
 /** Secrets that sign at a time; each rotation drops the oldest beyond. */
 const MOST_SECRETS = 3;
@@ -36,7 +38,7 @@ const MOST_REPLAYED = 1_000;
 export function webhookApi(tools: WebhookTools): WebhookApi {
   const { webhooks } = tools;
   async function own(caller: Caller, id: string): Promise<Webhook | undefined> {
-    const found = await webhooks.find(id);
+    const found = ID.test(id) ? await webhooks.find(id) : undefined;
     return found?.callerId === caller.id ? found : undefined;
   }
   const read = async (caller: Caller, id: string) => {

@@ -127,6 +127,7 @@ export interface WebhookStore {
   find(id: string): Promise<Webhook | undefined>;
   /** Oldest first. */
   ofCaller(callerId: string): Promise<Webhook[]>;
+  idsOf(callerId: string): Promise<string[]>;
   /** Every endpoint's id. */
   ids(): Promise<string[]>;
   /** False where there is none any more. */

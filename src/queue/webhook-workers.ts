@@ -29,12 +29,14 @@ export interface WebhookWorkers {
 
 /** Tries that run at a time for one endpoint in one process. */
 const CONCURRENCY = 4;
-/** Longer than a try may take. */
-const LOCK_MILLISECONDS = 30_000;
+/** What a killed process had begun is begun again by another one within two or three times this. */
+const LOCK_MILLISECONDS = 10_000;
+/** A retry that a killed process had planned is seen by then. */
+const IDLE_LOOK_SECONDS = 10;
 /** An endpoint of which nothing was heard, because the subscription was down, is found by then. */
 const LOOK_MILLISECONDS = 15_000;
 
-/** Keeps a worker for every endpoint; they share one connection, and an idle one costs two commands a minute. */
+/** Keeps a worker for every endpoint; they share one connection, and an idle one costs a dozen commands a minute. */
 export function driveWebhooks(options: WebhookWorkersOptions): WebhookWorkers {
   const { subscriber, channel, backends, log } = options;
   const workers = new Map<string, Worker<DeliveryJob>>();
@@ -88,7 +90,10 @@ function workerOf(webhookId: string, options: WebhookWorkersOptions): Worker<Del
     webhookId,
     async ({ data }: Job<DeliveryJob>) => {
       const wait = await notify(webhookId, data);
-      if (wait !== undefined) await queues.add(webhookId, { ...data, attempt: data.attempt + 1 }, wait);
+      if (wait === undefined) return;
+      await queues.add(webhookId, { ...data, attempt: data.attempt + 1 }, wait);
+      // The worker may be waiting already, for longer than that.
+      backends.wake(webhookId);
     },
     {
       connection: redis as unknown as ConnectionOptions,
@@ -97,7 +102,7 @@ function workerOf(webhookId: string, options: WebhookWorkersOptions): Worker<Del
       lockDuration: LOCK_MILLISECONDS,
       stalledInterval: LOCK_MILLISECONDS,
       maxStalledCount: 1_000_000,
-      drainDelay: 60,
+      drainDelay: IDLE_LOOK_SECONDS,
       runRetryDelay: 1_000,
     },
     backends.factory,

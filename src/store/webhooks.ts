@@ -30,9 +30,12 @@ export function webhookStore(redis: Redis & Scripted, keys: Keys, eventLifetimeM
     return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
   }
 
+  const idsOf = (callerId: string) => redis.zrange(at.ofCaller(callerId), '0', '-1');
+
   return {
     find,
     now,
+    idsOf,
     async create({ id, callerId, url, description, events, secrets, createdAt }) {
       const settings = { ...settingsOf({ url, description, events }), secrets: JSON.stringify(secrets) };
       await redis
@@ -44,8 +47,7 @@ export function webhookStore(redis: Redis & Scripted, keys: Keys, eventLifetimeM
         .exec();
     },
     async ofCaller(callerId) {
-      const ids = await redis.zrange(at.ofCaller(callerId), '0', '-1');
-      const found = await Promise.all(ids.map(find));
+      const found = await Promise.all((await idsOf(callerId)).map(find));
       return found.filter((each) => each !== undefined);
     },
     ids: () => redis.hkeys(at.all),
