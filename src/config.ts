@@ -6,6 +6,7 @@ import { usualBurst } from './gateway/rate.ts';
 import type { MailboxConfig, MailboxLimits } from './mailbox-config.ts';
 import { readMailboxes, readPace } from './read-mailboxes.ts';
 import { StartupError } from './startup-error.ts';
+import { readWebhookSettings, type WebhookSettings } from './webhook-settings.ts';
 
 export interface Config {
   production: boolean;
@@ -36,6 +37,7 @@ export interface Config {
   sandboxPort?: number;
   /** Absent: start the sandbox and use its mailbox. */
   mailboxes?: MailboxConfig[];
+  webhooks: WebhookSettings;
   /** Of the sandbox's mailbox. */
   pace: Pick<MailboxLimits, 'messagesPerMinute' | 'windowSeconds' | 'connections'>;
 }
@@ -75,6 +77,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     expiresHours: env.number('POSTROOM_EXPIRES_HOURS', 48, 0.01, 24 * 30),
     retentionDays: env.number('POSTROOM_RETENTION_DAYS', 30, 0.01, 3650),
     pace: readPace(env),
+    webhooks: readWebhookSettings(env, faults),
     shutdownSeconds: env.number('POSTROOM_SHUTDOWN_SECONDS', 25, 0, 3600),
     bodyMemoryMegabytes: env.whole('POSTROOM_BODY_MEMORY_MB', 512, 1, 1_000_000),
     ...(redisUrl !== undefined && { redisUrl }),

@@ -48,21 +48,25 @@ import { rates } from './store/rates.ts';
 import { connectRedis, type Patience, withScripts } from './store/redis.ts';
 import { redisFacts } from './store/redis-facts.ts';
 import { scheduleStore } from './store/schedule.ts';
+import { watchWebhookCallers } from './store/webhook-callers.ts';
 import { testLanes } from './test-lanes.ts';
 import { type TestServer, testSandbox } from './test-sandbox.ts';
 import { verifier } from './verify.ts';
 import { VERSION } from './version.ts';
+import type { WebhookSettings } from './webhook-settings.ts';
+import { startWebhooks, wireWebhookApi } from './webhook-wiring.ts';
 
 const HOUR = 3_600_000;
 /** What is being sent into the sandbox then is cut off: no deployment waits for a test message that hangs. */
 const TEST_GRACE_MILLISECONDS = 3_000;
 
 /** A configuration with nothing left open: the sandbox and the embedded Redis have filled in what was absent. */
-export type Settled = Omit<Config, 'pace'> & {
+export type Settled = Omit<Config, 'pace' | 'webhooks'> & {
   redisUrl: string;
   mailboxes: MailboxConfig[];
   apiKey: string;
   sandbox?: TestServer;
+  webhooks?: WebhookSettings;
 };
 
 export interface Service {
@@ -170,12 +174,14 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
     recordMilliseconds: retentionOf(config).recordMilliseconds,
     log,
   });
+  const webhooks = startWebhooks({ redis, connect: () => connect('patient'), keys, settings: config.webhooks, log });
   return async () => {
     sweeper.stop();
     tidier.stop();
     await releaser.stop();
     const over = setTimeout(() => void sandbox.close().catch(() => undefined), TEST_GRACE_MILLISECONDS);
-    await lanes.close(config.shutdownSeconds * 1000);
+    const grace = config.shutdownSeconds * 1000;
+    await Promise.all([lanes.close(grace), webhooks.close(grace)]);
     clearTimeout(over);
     await sandbox.close();
     await jobs.close();
@@ -205,6 +211,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
   const messages = messageStore(redis, keys, retentionOf(config));
   const mailboxes = mailboxStore(redis, keys);
   const jobs = jobQueues(redis, keys.bull, sharedBackends(redis));
+  const webhooks = wireWebhookApi(redis, keys, messages, config.webhooks);
   const tools: AcceptTools & ChangeTools & ScheduleTools & OperateTools & SearchTools = {
     senders: config.mailboxes.map(senderOf),
     messages,
@@ -218,6 +225,8 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     lifetimeMilliseconds: retentionOf(config).lifetimeMilliseconds,
     newId: newMessageId,
     now: () => new Date(),
+    mayBeHooked: watchWebhookCallers(redis, subscriber, keys),
+    webhookIdsOf: webhooks.idsOf,
     log: markTests(log),
   };
   const isSender = (id: string) => tools.senders.some((each) => each.id === id);
@@ -250,6 +259,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     hold: (id, reason) => asked(async () => (isSender(id) ? holdMailbox(tools, id, reason) : undefined)),
     release: (id) => asked(async () => (isSender(id) ? releaseMailbox(tools, id) : undefined)),
     metrics: () => asked(mailboxes.metrics),
+    webhooks: eachAsked(webhooks.api),
     verify: verifier(config.mailboxes, () => redisFacts(redis)),
     async readiness() {
       if (closing)
@@ -276,7 +286,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     close: async () => {
       closing = true;
       await app.close();
-      await jobs.close();
+      await Promise.all([jobs.close(), webhooks.close()]);
     },
   };
 }
@@ -338,6 +348,12 @@ async function asked<T>(ask: () => Promise<T>): Promise<T> {
     if (cause instanceof IdentityUnavailable) throw cause;
     throw new StoreUnavailable('The store could not be asked', { cause });
   }
+}
+
+/** The same for every call of a part of the API. */
+function eachAsked<Part extends object>(part: Part): Part {
+  const calls = Object.entries(part).map(([name, ask]) => [name, (...args: unknown[]) => asked(() => ask(...args))]);
+  return Object.fromEntries(calls) as Part;
 }
 
 async function inOrder(closers: (() => Promise<unknown>)[]): Promise<void> {

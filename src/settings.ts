@@ -106,6 +106,33 @@ export const SETTINGS = [
     default: '3001, or a free port',
     about: 'Port of the sandbox’s inbox, which is started where no mailbox is configured (never in production).',
   },
+  {
+    name: 'POSTROOM_WEBHOOK_ALLOW',
+    default: 'none; this machine where the sandbox is started',
+    about:
+      'Host names, addresses and CIDR ranges, separated by commas, that webhooks may call although they are not public, as in 10.20.0.0/16, hooks.corp.example.',
+  },
+  {
+    name: 'POSTROOM_WEBHOOK_ALLOW_HTTP',
+    default: 'false; true where the sandbox is started',
+    about: 'true: webhooks may be called without TLS.',
+  },
+  {
+    name: 'POSTROOM_WEBHOOK_RETRY_SECONDS',
+    default: '5,300,1800,7200,18000,36000,50400,61200 (two days)',
+    about: 'Waits after the first, second … failed try of a webhook; after the last one the event is given up.',
+  },
+  {
+    name: 'POSTROOM_WEBHOOK_DISABLE_DAYS',
+    default: '5',
+    about: 'A webhook of which every try has failed for so long is disabled.',
+  },
+  {
+    name: 'POSTROOM_WEBHOOK_KEEP_DAYS',
+    default: '3',
+    about:
+      'How long events are kept to be tried and replayed. Longer than all waits of POSTROOM_WEBHOOK_RETRY_SECONDS together.',
+  },
   { name: 'M365_MAILBOX', about: 'Address of the mailbox Postroom logs in as and sends from.' },
   {
     name: 'M365_FROM',

@@ -7,6 +7,7 @@ import { type EmbeddedRedis, startEmbeddedRedis } from './sandbox/embedded-redis
 import { type Sandbox, startSandbox } from './sandbox/sandbox.ts';
 import { type Settled, startService } from './service.ts';
 import { StartupError } from './startup-error.ts';
+import { forTryingOut } from './webhook-settings.ts';
 
 /** Runs the service until a signal ends it. */
 export async function start(): Promise<void> {
@@ -55,7 +56,8 @@ function settle(config: Config, redis: EmbeddedRedis | undefined, sandbox: Sandb
   const redisUrl = config.redisUrl ?? redis?.url ?? '';
   const mailboxes = config.mailboxes ?? (sandbox ? [sandboxMailbox(sandbox, config)] : []);
   const apiKey = config.apiKey ?? (config.role === 'worker' ? '' : keptApiKey(config.dataDir));
-  return { ...config, redisUrl, mailboxes, apiKey, ...(sandbox && { sandbox }) };
+  const webhooks = sandbox ? forTryingOut(config.webhooks) : config.webhooks;
+  return { ...config, redisUrl, mailboxes, apiKey, webhooks, ...(sandbox && { sandbox }) };
 }
 
 const SANDBOX_PORT = 3001;

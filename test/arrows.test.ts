@@ -3,7 +3,8 @@ import { dirname, join, normalize, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 /**
- * What each folder of src may import, besides itself. The outside folders (http, queue, smtp, store, doctor) never
+ * What each folder of src may import, besides itself. The outside folders (http, queue, smtp, store, doctor, webhooks)
+ * never
  * import each other; gateway names what it needs as types, and service hands it over.
  */
 const ARROWS: Record<string, string[]> = {
@@ -15,6 +16,7 @@ const ARROWS: Record<string, string[]> = {
   smtp: ['gateway', 'failure', 'mail'],
   http: ['gateway', 'failure', 'mail'],
   doctor: ['gateway', 'failure', 'mail'],
+  webhooks: ['gateway', 'failure', 'mail'],
   sandbox: ['failure', 'make-folder', 'startup-error'],
 };
 
@@ -33,6 +35,8 @@ const LIBRARIES: Record<string, string[]> = {
   jose: ['entra-tokens.ts'],
   nodemailer: ['smtp'],
   oauth4webapi: ['smtp'],
+  standardwebhooks: ['webhooks'],
+  'ipaddr.js': ['webhooks'],
   zod: ['http', 'mailboxes-file.ts'],
   pino: ['logger.ts', 'service.ts', 'http'],
   'pino-pretty': ['logger.ts'],

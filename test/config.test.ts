@@ -187,6 +187,25 @@ describe('the configuration', () => {
   });
 });
 
+describe('webhooks', () => {
+  it('may go to no inside address unless the environment says so', () => {
+    expect(readConfig({}).webhooks).toMatchObject({ allow: [], allowHttp: false, disableDays: 5, keepDays: 3 });
+    const { webhooks } = readConfig({
+      POSTROOM_WEBHOOK_ALLOW: '10.20.0.0/16, hooks.corp.example',
+      POSTROOM_WEBHOOK_ALLOW_HTTP: 'true',
+      POSTROOM_WEBHOOK_RETRY_SECONDS: '1, 2.5',
+    });
+    expect(webhooks).toMatchObject({ allow: ['10.20.0.0/16', 'hooks.corp.example'], retrySeconds: [1, 2.5] });
+  });
+
+  it('have each fault of their settings told', () => {
+    expect(faultsOf({ POSTROOM_WEBHOOK_ALLOW: '10.0.0.0/40' })).toContain('POSTROOM_WEBHOOK_ALLOW: "10.0.0.0/40"');
+    expect(faultsOf({ POSTROOM_WEBHOOK_ALLOW_HTTP: 'yes' })).toContain('POSTROOM_WEBHOOK_ALLOW_HTTP');
+    expect(faultsOf({ POSTROOM_WEBHOOK_RETRY_SECONDS: 'soon' })).toContain('POSTROOM_WEBHOOK_RETRY_SECONDS');
+    expect(faultsOf({ POSTROOM_WEBHOOK_KEEP_DAYS: '1' })).toContain('POSTROOM_WEBHOOK_KEEP_DAYS');
+  });
+});
+
 describe('a login without a client secret', () => {
   const { M365_CLIENT_SECRET: _, ...APPLICATION } = OAUTH;
   const { M365_MAILBOX, ...KNOWN } = APPLICATION;

@@ -37,6 +37,9 @@ export interface AcceptTools {
   enqueue(mailbox: string, ticket: Ticket): Promise<void>;
   newId(now: Date): string;
   now(): Date;
+  /** May this caller have webhooks? Yes where it is not known. */
+  mayBeHooked(callerId: string): boolean;
+  webhookIdsOf(callerId: string): Promise<string[]>;
   log: { info(fields: object, sentence: string): void };
 }
 
@@ -74,6 +77,9 @@ export async function accept(
   const able = willing.filter(({ recipientsPerMessage }) => count <= recipientsPerMessage);
   if (able.length === 0)
     return refused('too_many_recipients', placeOf(submission, '/to'), tooManyRecipients(count, willing));
+  const { webhooks: named } = submission;
+  const unknown = named && named.length > 0 ? await unknownWebhook(tools, caller, named) : undefined;
+  if (unknown) return unknown;
   const now = tools.now();
   const id = tools.newId(now);
   const messageId = submission.raw?.messageId ?? `<${id.replace(/^msg_/, '')}@${domainOf(submission.from.address)}>`;
@@ -96,6 +102,7 @@ export async function accept(
     mime,
     ...(expiresAt !== undefined && { expiresAt }),
     ...(lifetimeMilliseconds !== undefined && { lifetimeMilliseconds }),
+    hooked: named?.length !== 0 && tools.mayBeHooked(caller.id),
     ...(idempotency && { idempotency }),
   };
   const accepted = await (sendAt === undefined
@@ -142,6 +149,13 @@ function acceptanceOf(accepted: Accepted, senders: Sender[]): Acceptance {
   return { kind: accepted.kind, message: viewOf(record, { attempts: [], estimatedSendAt }) };
 }
 
+async function unknownWebhook(tools: AcceptTools, caller: Caller, named: string[]) {
+  const known = await tools.webhookIdsOf(caller.id);
+  const index = named.findIndex((id) => !known.includes(id));
+  const message = 'You have no webhook with this id; GET /v1/webhooks lists yours.';
+  return index < 0 ? undefined : refused('invalid_fields', `/webhooks/${index}`, message);
+}
+
 function refused(code: string, pointer: string, message: string) {
   return { kind: 'refused' as const, code, status: 422 as const, errors: [{ pointer, message }] };
 }
@@ -179,7 +193,7 @@ function fixedPart(
   messageIdHeader: string,
   bytes: number,
 ): FixedPart {
-  const { from, to, cc, bcc, subject, tags, metadata, onUnconfirmed, priority } = submission;
+  const { from, to, cc, bcc, subject, tags, metadata, onUnconfirmed, priority, webhooks } = submission;
   const plain = (addresses: { address: string }[]) => addresses.map(({ address }) => address);
   return {
     envelope,
@@ -194,6 +208,7 @@ function fixedPart(
     bytes,
     onUnconfirmed,
     priority,
+    ...(webhooks && { webhooks }),
   };
 }
 

@@ -8,6 +8,7 @@ import type { KeyChange, KeyOutcome, NewKey, ShownKey } from './keys.ts';
 import type { ListQuery, MessagePage } from './list.ts';
 import type { Retried, RetryQuery } from './retry-many.ts';
 import type { MessageView } from './view.ts';
+import type { WebhookApi } from './webhook-api.ts';
 
 /** What the HTTP layer may ask of the gateway. `service` hands it over. */
 export interface Api {
@@ -43,6 +44,7 @@ export interface Api {
   hold(id: string, reason: string): Promise<MailboxView | undefined>;
   release(id: string): Promise<MailboxView | undefined>;
   metrics(): Promise<Metrics>;
+  webhooks: WebhookApi;
   /** Examines a mailbox from DNS to Send As; undefined where there is no such mailbox. Ends early when `signal` aborts. */
   verify(id: string, options: { send: boolean; signal: AbortSignal }): Promise<Verification | undefined>;
 }

@@ -9,7 +9,12 @@ const CHANCE_LENGTH = 16;
  * guessed. It may be part of a BullMQ job id, which must not contain a colon.
  */
 export function newMessageId(now: Date): string {
-  return `msg_${timePart(now.getTime())}${chancePart()}`;
+  return newId('msg', now);
+}
+
+/** The same for other things, each with a prefix of its own. */
+export function newId(prefix: string, now: Date): string {
+  return `${prefix}_${timePart(now.getTime())}${chancePart()}`;
 }
 
 /** The same for an API key. */

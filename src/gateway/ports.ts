@@ -20,6 +20,7 @@ export type FixedPart = Pick<
   | 'onUnconfirmed'
   | 'priority'
   | 'test'
+  | 'webhooks'
 >;
 
 export interface NewMessage {
@@ -31,6 +32,8 @@ export interface NewMessage {
   expiresAt?: number;
   /** How long it is tried, from when it may go; instead of `expiresAt`. */
   lifetimeMilliseconds?: number;
+  /** Somebody may want to be told of its moves: write them down in the webhooks' outbox as they are made. */
+  hooked?: boolean;
   idempotency?: { key: string; fingerprint: string };
 }
 

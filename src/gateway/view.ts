@@ -30,6 +30,7 @@ export interface MessageView {
   sizeBytes: number;
   onUnconfirmed: 'hold' | 'resend';
   priority: Priority;
+  webhooks?: string[];
   createdAt: string;
   updatedAt: string;
   sendAt?: string;
@@ -82,6 +83,7 @@ export function viewOf(record: MessageRecord, around: Surroundings): MessageView
     sizeBytes: record.bytes,
     onUnconfirmed: record.onUnconfirmed,
     priority: record.priority,
+    ...(record.webhooks && { webhooks: record.webhooks }),
     createdAt: rfc3339(record.acceptedAt),
     updatedAt: rfc3339(record.updatedAt),
     ...(record.sendAt !== undefined && { sendAt: rfc3339(record.sendAt) }),

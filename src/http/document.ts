@@ -7,6 +7,7 @@ import {
   fastifyZodOpenApiTransformObject,
 } from 'fastify-zod-openapi';
 import { DOCS_CSP } from './security-headers.ts';
+import { withWebhooks } from './webhook-document.ts';
 
 const DESCRIPTION = `Postroom takes messages over HTTP and delivers them through Microsoft 365 mailboxes by authenticated SMTP, within their limits.
 
@@ -33,6 +34,7 @@ export async function documentRoutes(app: FastifyInstance, version: string): Pro
       security: [{ apiKey: [] }, { entraToken: [] }],
       tags: [
         { name: 'Messages', description: 'Sending, and what became of it.' },
+        { name: 'Webhooks', description: 'Being told what becomes of messages, instead of asking.' },
         { name: 'Mailboxes', description: 'For operators: what each mailbox does, and a hand on it.' },
         { name: 'Keys', description: 'For operators: who may call, and what they may do.' },
         { name: 'Health', description: 'For load balancers and orchestrators.' },
@@ -57,7 +59,7 @@ export async function documentRoutes(app: FastifyInstance, version: string): Pro
       },
     },
     transform: fastifyZodOpenApiTransform,
-    transformObject: (collected) => withBodyExamples(fastifyZodOpenApiTransformObject(collected)),
+    transformObject: (collected) => withWebhooks(withBodyExamples(fastifyZodOpenApiTransformObject(collected))),
   });
 }
 

@@ -77,6 +77,21 @@ export const PROBLEMS = {
     title: 'Key revoked',
     description: 'This API key has been revoked, and stays so. Create another one.',
   },
+  webhook_not_found: {
+    status: 404,
+    title: 'Webhook not found',
+    description: 'There is no webhook with this id, or it is not yours.',
+  },
+  webhook_disabled: {
+    status: 409,
+    title: 'Webhook disabled',
+    description: 'This webhook is disabled; enable it first with PATCH and {"disabled": false}.',
+  },
+  too_many_webhooks: {
+    status: 409,
+    title: 'Too many webhooks',
+    description: 'One caller may have only so many webhooks; detail says how many. Delete one first.',
+  },
   too_late: {
     status: 409,
     title: 'Too late',

@@ -31,6 +31,7 @@ import { referenceRoutes } from './reference.ts';
 import { requestIdOf } from './request-id.ts';
 import { SECURITY_HEADERS } from './security-headers.ts';
 import { verifyRoutes } from './verify.ts';
+import { webhookRoutes } from './webhooks.ts';
 
 /** Bounds on what one client may cost. Node's own leave a slow one connected for minutes. */
 export interface HttpLimits {
@@ -131,6 +132,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
       mailboxRoutes(scope, api);
       verifyRoutes(scope, api);
       keyRoutes(scope, api.keys, now);
+      webhookRoutes(scope, api);
       explainRoutes(scope, now);
       done();
     },

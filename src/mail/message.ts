@@ -59,6 +59,8 @@ export interface Submission {
   mailbox?: string;
   onUnconfirmed: 'hold' | 'resend';
   priority: Priority;
+  /** Ids of the only endpoints of the caller to be told of it; all of them if absent. */
+  webhooks?: string[];
 }
 
 /** What the SMTP transaction needs: RFC 5321 §3.3. */
@@ -116,6 +118,7 @@ export interface MessageRecord {
   bytes: number;
   onUnconfirmed: 'hold' | 'resend';
   priority: Priority;
+  webhooks?: string[];
   acceptedAt: number;
   updatedAt: number;
   expiresAt: number;

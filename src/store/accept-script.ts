@@ -1,3 +1,5 @@
+import { ANNOUNCE } from './webhook-scripts.ts';
+
 /**
  * Writes records, contents, idempotency entries and indexes of the messages that came in one turn, or finds the answers
  * that were given before. On disk by one sync, and what belongs to the mailbox is counted once for all of them.
@@ -7,6 +9,7 @@
  * `recordOf`); the first event of the timeline is implied by the record, and nobody can wait for it yet.
  */
 export const ACCEPT = `
+${ANNOUNCE}
 local DUE, BUSY, COUNTS = KEYS[1], KEYS[2], KEYS[3]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -48,6 +51,10 @@ local function accept(order, fixed, mime, MESSAGE, MIME, MAILBOX, IDEMPOTENCY)
   redis.call('HSET', MESSAGE, 'fixed', fixed, 'callerId', order.callerId, 'mailbox', order.mailbox,
     'status', 'queued', 'revision', 1, 'ticket', 1, 'pending', order.recipients,
     'acceptedAt', now, 'expiresAt', expiresAt, 'place', place, 'aheadAtFirst', ahead)
+  if order.hooks then
+    redis.call('HSET', MESSAGE, 'hooks', order.hooks)
+    announce(order.hooks, order.id, MESSAGE)
+  end
   if staged then redis.call('PERSIST', MIME) else redis.call('SET', MIME, mime) end
   if order.fingerprint then
     redis.call('HSET', IDEMPOTENCY, 'fingerprint', order.fingerprint, 'id', order.id)

@@ -56,6 +56,32 @@ export interface Keys {
   probe: string;
   /** Prefix of BullMQ's own keys. */
   bull: string;
+  webhooks: WebhookKeys;
+}
+
+/** Where webhooks are. */
+export interface WebhookKeys {
+  /** Hash: an endpoint. */
+  webhook(id: string): string;
+  /** List: its latest tries, newest first. */
+  deliveries(id: string): string;
+  /** Sorted set: endpoints of a caller by the time they were made. */
+  ofCaller(callerId: string): string;
+  /** Hash: every endpoint's caller by its id. */
+  all: string;
+  /** Hash: an event, as long as it may be told. */
+  event(id: string): string;
+  /** Sorted set: a caller's events by their time. */
+  events(callerId: string): string;
+  /** Stream: moves of messages whose caller has webhooks, until they are in the queues. */
+  outbox: string;
+  /** Who empties the outbox at present, and who did last. */
+  relay: string;
+  relayLast: string;
+  /** Pub/Sub: `callers` when endpoints came or went; else an endpoint with something in its queue. */
+  channel: string;
+  /** Prefix of BullMQ's keys of the delivery queues. */
+  bull: string;
 }
 
 export function keysOf(prefix: string): Keys {
@@ -89,5 +115,18 @@ export function keysOf(prefix: string): Keys {
     wake: `${prefix}:wake`,
     probe: `${prefix}:probe`,
     bull: `${prefix}:lanes`,
+    webhooks: {
+      webhook: under('webhook'),
+      deliveries: under('webhook-deliveries'),
+      ofCaller: under('webhooks-of'),
+      all: `${prefix}:webhooks`,
+      event: under('webhook-event'),
+      events: under('webhook-events-of'),
+      outbox: `${prefix}:webhook-outbox`,
+      relay: `${prefix}:webhook-relay`,
+      relayLast: `${prefix}:webhook-relay:last`,
+      channel: `${prefix}:webhook-changes`,
+      bull: `${prefix}:webhook-queues`,
+    },
   };
 }

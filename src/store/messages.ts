@@ -79,7 +79,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
         const messageKey = keys.message(id);
         const idempotencyKey = idempotency ? idempotencyKeyOf(keys, callerId, idempotency.key) : messageKey;
         keysOfAll.push(messageKey, keys.mime(id), keys.mailbox(mailbox), idempotencyKey);
-        values.push(orderOf(message), compactFixed(message.fixed), message.mime);
+        values.push(orderOf(message, keys.webhooks.outbox), compactFixed(message.fixed), message.mime);
       }
       return redis.acceptMessages(keysOfAll.length, ...keysOfAll, ...values);
     },
@@ -209,7 +209,8 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
 }
 
 /** What the script needs to know of a message. */
-function orderOf({ id, mailbox, callerId, fixed, expiresAt, lifetimeMilliseconds, idempotency }: NewMessage): string {
+function orderOf(message: NewMessage, outbox: string): string {
+  const { id, mailbox, callerId, fixed, expiresAt, lifetimeMilliseconds, idempotency, hooked } = message;
   return JSON.stringify({
     id,
     mailbox,
@@ -219,6 +220,7 @@ function orderOf({ id, mailbox, callerId, fixed, expiresAt, lifetimeMilliseconds
     lifetime: lifetimeMilliseconds,
     fingerprint: idempotency?.fingerprint,
     bytes: fixed.bytes,
+    hooks: hooked ? outbox : undefined,
   });
 }
 
@@ -297,7 +299,8 @@ export function movedOf([kind, detail]: string[]): Moved {
   return { moved: false, status: (detail || undefined) as Status | undefined };
 }
 
-function recordOf(id: string, fields: Record<string, string>): MessageRecord | undefined {
+/** A record as Redis keeps it; undefined where it is none. */
+export function recordOf(id: string, fields: Record<string, string>): MessageRecord | undefined {
   if (!fields.fixed || !fields.status) return undefined;
   const fixed = wholeFixed(fields.fixed);
   const waiting = fields.status === 'scheduled' ? 'scheduled' : 'queued';
@@ -378,7 +381,7 @@ function detailOf(detail: string | undefined): Pick<MoveTold, 'code' | 'sendAt' 
   return detail.startsWith('@') ? { sendAt: Number(detail.slice(1)) } : { code: detail };
 }
 
-function attemptsOf(fields: Record<string, string>): Attempt[] {
+export function attemptsOf(fields: Record<string, string>): Attempt[] {
   return numbered(fields, 'a').map(([, told], index) => ({ ...(JSON.parse(told) as Attempt), number: index + 1 }));
 }
 
@@ -411,7 +414,7 @@ function permitOf(id: string, [kind, detail, fixed, recipients, attempts, mime]:
   return { kind: 'go', record, mime, startedAt: Number(String(detail)) };
 }
 
-function pairs(flat: (Buffer | string)[]): Record<string, string> {
+export function pairs(flat: (Buffer | string)[]): Record<string, string> {
   const fields: Record<string, string> = {};
   for (let i = 0; i + 1 < flat.length; i += 2) fields[String(flat[i])] = String(flat[i + 1]);
   return fields;

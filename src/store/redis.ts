@@ -4,6 +4,7 @@ import { LOADS } from './headroom.ts';
 import { FORGET_CALLER, READ_RECORDS } from './list-scripts.ts';
 import * as scheduleScripts from './schedule-scripts.ts';
 import * as scripts from './scripts.ts';
+import { CHANGE_WEBHOOK, NOTE_DELIVERY } from './webhook-scripts.ts';
 
 /**
  * Two ways to use Redis. `prompt` fails within about two seconds, so that the API can answer 503 instead of hanging;
@@ -57,6 +58,8 @@ export interface Scripted {
   takeLeases(keys: number, ...args: string[]): Promise<number[]>;
   lookForWork(busy: string, leasePrefix: string): Promise<(string | number)[]>;
   releaseLease(key: string, id: string): Promise<number>;
+  changeWebhook(key: string, ...setAndClear: string[]): Promise<number>;
+  noteDelivery(key: string, deliveries: string, ...args: string[]): Promise<string>;
 }
 
 export function withScripts(redis: Redis): Redis & Scripted {
@@ -78,5 +81,7 @@ export function withScripts(redis: Redis): Redis & Scripted {
   redis.defineCommand('takeLeases', { lua: scripts.LEASE });
   redis.defineCommand('lookForWork', { numberOfKeys: 1, lua: scripts.LOOK });
   redis.defineCommand('releaseLease', { numberOfKeys: 1, lua: scripts.RELEASE });
+  redis.defineCommand('changeWebhook', { numberOfKeys: 1, lua: CHANGE_WEBHOOK });
+  redis.defineCommand('noteDelivery', { numberOfKeys: 2, lua: NOTE_DELIVERY });
   return redis as unknown as Redis & Scripted;
 }

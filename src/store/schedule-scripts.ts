@@ -1,3 +1,5 @@
+import { ANNOUNCE } from './webhook-scripts.ts';
+
 /**
  * The atomic steps of scheduled messages, in Lua. They know all keys by their prefix, since which mailbox a message
  * belongs to is only known once it is read; all share one hash tag. ARGV[1] of every script is that prefix.
@@ -6,6 +8,7 @@
  * mailbox busy. It enters the engine (`enter`) when it becomes queued.
  */
 const PRELUDE = `
+${ANNOUNCE}
 local PREFIX = ARGV[1]
 local function key(kind, name) return PREFIX .. ':' .. kind .. ':' .. name end
 local SCHEDULED, DUE, BUSY, COUNTS = PREFIX .. ':scheduled', PREFIX .. ':due', PREFIX .. ':busy', PREFIX .. ':counts'
@@ -17,6 +20,7 @@ local function tell(id, event)
   local revision = redis.call('HINCRBY', key('message', id), 'revision', 1)
   redis.call('HSET', key('message', id), 'e' .. revision, now .. ' ' .. event)
   redis.call('HDEL', key('message', id), 'e' .. (revision - 500))
+  announce(redis.call('HGET', key('message', id), 'hooks'), id, key('message', id))
   redis.call('PUBLISH', PREFIX .. ':changed', id)
 end
 
@@ -85,6 +89,7 @@ redis.call('HSET', KEYS[1], 'fixed', ARGV[3], 'callerId', order.callerId, 'mailb
   'revision', 0, 'ticket', 1, 'attempts', 0, 'pending', order.recipients, 'acceptedAt', now, 'updatedAt', now,
   'expiresAt', order.expiresAt, 'place', 0, 'aheadAtFirst', 0,
   'sendAt', order.sendAt, 'firstSendAt', order.sendAt, 'priority', order.priority)
+if order.hooks then redis.call('HSET', KEYS[1], 'hooks', order.hooks) end
 if order.lifetime then redis.call('HSET', KEYS[1], 'lifetime', order.lifetime) end
 if order.dateAt then redis.call('HSET', KEYS[1], 'dateAt', order.dateAt) end
 if staged then redis.call('PERSIST', KEYS[2]) else redis.call('SET', KEYS[2], ARGV[4]) end

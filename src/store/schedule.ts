@@ -35,6 +35,7 @@ export function scheduleStore(
       expiresAt,
       lifetime,
       dateAt: placeOfDate(message),
+      ...(message.hooked && { hooks: keys.webhooks.outbox }),
       ...(idempotency && {
         fingerprint: idempotency.fingerprint,
         idempotencyLifetime: retention.idempotencyMilliseconds,

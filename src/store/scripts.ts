@@ -1,4 +1,5 @@
 import { RELIST } from './list-scripts.ts';
+import { ANNOUNCE } from './webhook-scripts.ts';
 
 /**
  * The atomic steps, in Lua. Redis's clock is the only clock in them, so that processes need not agree on the time.
@@ -16,6 +17,7 @@ local function told(fields, revision, event)
   fields[#fields + 1] = 'e' .. revision
   fields[#fields + 1] = now .. ' ' .. event
 end
+${ANNOUNCE}
 `;
 
 /**
@@ -30,7 +32,7 @@ local window, perWindow, perDay, daySlice, daySlices = tonumber(ARGV[9]), tonumb
 local FIRST_HOLD_KEY = 14
 
 local m = redis.call('HMGET', MESSAGE, 'status', 'ticket', 'pending', 'expiresAt', 'attemptToken', 'updatedAt',
-  'revision', 'nextAttemptAt', 'dotMayHaveLeft', 'fixed', 'recipients', 'attempts')
+  'revision', 'nextAttemptAt', 'dotMayHaveLeft', 'fixed', 'recipients', 'attempts', 'hooks')
 local status, revision = m[1], m[7]
 -- The answer was lost on its way and the step is repeated.
 if status == 'sending' and m[5] == token then
@@ -101,6 +103,7 @@ redis.call('HINCRBY', COUNTS, status .. '|' .. mailbox, -1)
 redis.call('HINCRBY', COUNTS, 'sending|' .. mailbox, 1)
 redis.call('SADD', SENDING, id)
 relist(id, status, 'sending')
+announce(m[13], id, MESSAGE)
 redis.call('PUBLISH', changed, id)
 return { 'go', tostring(now), m[10], m[11], m[12], redis.call('GET', MIME) }
 `;
@@ -131,7 +134,7 @@ local MOST_EVENTS, MOST_ATTEMPTS = 500, 100
 local ENGINE = { queued = 1, sending = 1, deferred = 1 }
 local OVER = { sent = true, partiallySent = true, failed = true, canceled = true }
 
-local m = redis.call('HMGET', MESSAGE, 'status', 'attemptToken', 'slice', 'ticket', 'settledBy', 'revision', 'tries')
+local m = redis.call('HMGET', MESSAGE, 'status', 'attemptToken', 'slice', 'ticket', 'settledBy', 'revision', 'tries', 'hooks')
 local status = m[1]
 -- The answer was lost on its way and the step is repeated.
 if token ~= '' and m[5] == token and status == to then return { 'moved', m[4] } end
@@ -187,6 +190,7 @@ else
   if OVER[status] then redis.call('PERSIST', MESSAGE) redis.call('PERSIST', MIME) end
   redis.call('ZADD', DUE, now + (delay or 0) + nextLook, id)
 end
+announce(m[8], id, MESSAGE)
 redis.call('PUBLISH', changed, id)
 return { 'moved', tostring(ticket) }
 `;

@@ -152,6 +152,7 @@ export function fakeApi() {
     release: async () => undefined,
     metrics: async () => ({ messages: [], holds: [] }),
     verify: async () => undefined,
+    webhooks: noWebhooks(),
   };
 
   return {
@@ -174,6 +175,20 @@ export function fakeApi() {
     },
     /** Readers who listen for a change of this message at present. */
     listeners: (id: string): number => changes.listenerCount(id),
+  };
+}
+
+function noWebhooks(): Api['webhooks'] {
+  return {
+    create: async () => ({ kind: 'tooMany', limit: 0 }),
+    list: async () => [],
+    read: async () => undefined,
+    change: async () => undefined,
+    remove: async () => false,
+    rotate: async () => undefined,
+    test: async () => undefined,
+    replay: async () => undefined,
+    deliveries: async () => undefined,
   };
 }
 

@@ -92,6 +92,10 @@ export const message = z
     sizeBytes: z.int().meta({ description: 'Size of the encoded message in octets.' }),
     onUnconfirmed: z.enum(['hold', 'resend']),
     priority: z.enum(PRIORITIES),
+    webhooks: z
+      .array(z.string())
+      .optional()
+      .meta({ description: 'Ids of the only webhooks that are told of it, where the sender named any.' }),
     createdAt: time,
     updatedAt: time,
     sendAt: time.optional().meta({ description: 'When it goes or went to its lane, if it was scheduled.' }),

@@ -12,6 +12,7 @@ const MAX_SUBJECT_LENGTH = 255;
 const MAX_HEADERS = 50;
 const MAX_TAGS = 10;
 const MAX_METADATA = 50;
+const MAX_WEBHOOKS = 20;
 const MAX_METADATA_NAME = 64;
 const MAX_METADATA_VALUE = 500;
 const MAX_MAILBOX_ID = 255;
@@ -98,6 +99,13 @@ export const messageFields = z.strictObject({
   expiresInSeconds: lifetimeSeconds.optional().meta({
     description: 'The same as a number of seconds, counted from `sendAt`, or else from now; give one of the two.',
   }),
+  webhooks: z
+    .array(z.string().max(64))
+    .max(MAX_WEBHOOKS)
+    .optional()
+    .meta({
+      description: `Ids of the only ones of your webhooks to be told what becomes of it, at most ${MAX_WEBHOOKS}; \`[]\` for none, all if absent.`,
+    }),
   priority: z.enum(PRIORITIES).default('normal').meta({
     description: 'Which of the messages that wait for the same mailbox goes first; among equals, the oldest.',
   }),
@@ -149,6 +157,7 @@ export function asSubmission(given: z.output<typeof messageFields>): Submission 
     onUnconfirmed,
     priority,
   };
+  if (given.webhooks !== undefined) submission.webhooks = given.webhooks;
   if (given.text !== undefined) submission.text = given.text;
   if (given.html !== undefined) submission.html = given.html;
   if (given.calendar !== undefined) submission.calendar = given.calendar;
