@@ -124,6 +124,13 @@ describe('a message with a sendAt', () => {
   });
 });
 
+it('an end in so many seconds counts from now where there is no sendAt', async () => {
+  const { createdAt, expiresAt } = await postroom.read(
+    await postroom.sendTo('ada@fabrikam.com', { expiresInSeconds: 90 }),
+  );
+  expect(Date.parse(expiresAt) - Date.parse(createdAt)).toBe(90_000);
+});
+
 describe('a scheduled message', () => {
   it('can be given a later or an earlier time, and its end moves along', async () => {
     const id = await postroom.sendTo('ada@fabrikam.com', { sendAt: inSeconds(1_000), expiresInSeconds: 100 });

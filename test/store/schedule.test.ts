@@ -102,6 +102,21 @@ describe('a scheduled message', () => {
     expect(await queuedBy(sendAt)).toHaveLength(2);
   });
 
+  it('that is large is written in pieces, and kept', async () => {
+    const mime = Buffer.concat([
+      Buffer.from(`Date: x\r\nDate: ${dateField(DUE)}\r\n\r\n`),
+      Buffer.alloc(5_000_000, 'x'),
+    ]);
+    const message = later({ mime });
+    message.fixed = { ...message.fixed, bytes: mime.length };
+    await schedule.accept(message);
+    expect(await store.redis.strlen(store.keys.mime(message.id))).toBe(mime.length);
+    expect(await store.redis.ttl(store.keys.mime(message.id))).toBe(-1);
+    const to = { sendAt: DUE + HOUR, expiresAt: DUE + 2 * HOUR, date: dateField(DUE + HOUR) };
+    await schedule.reschedule(message.id, to);
+    expect(await store.redis.getrange(store.keys.mime(message.id), 9, 45)).toBe(`Date: ${to.date}`);
+  });
+
   it('accepted many times at once with one key is one', async () => {
     const idempotency = { key: 'order-1', fingerprint: 'a' };
     const answers = await Promise.all(
