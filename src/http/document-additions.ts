@@ -3,48 +3,84 @@
 type Json = Record<string, unknown>;
 
 interface Operation {
+  parameters?: { schema?: Json }[];
+  requestBody?: Json;
   responses?: Record<string, Json>;
 }
 
+interface Document {
+  paths?: Json;
+  components?: { schemas?: Json };
+}
+
 const INT32 = 2 ** 31 - 1;
+/** Node's limit of the request line and the header fields together, in octets: a longer one is answered 431. */
+const MAX_PARAMETER = 16_384;
+/** The largest body that can be configured, in octets: a longer one is answered 413 before it is read. */
+const MAX_BODY = 157_286_400 + 4 * 1024 * 1024;
+
+/** Adds integer formats, rate headers, and the length that bounds a string where nothing shorter does. */
+export function withAdditions<T extends object>(document: T): T {
+  const { paths, components } = document as Document;
+  addIntegerFormats(document);
+  for (const [path, item] of Object.entries(paths ?? {})) {
+    for (const operation of Object.values(item as Record<string, Operation>)) {
+      for (const { schema } of operation.parameters ?? []) addMaxLength(schema, MAX_PARAMETER);
+      addMaxLengths(operation.requestBody, components?.schemas ?? {}, new Set());
+      if (path.startsWith('/v1/')) addRateHeaders(operation);
+    }
+  }
+  return document;
+}
 
 /** Generators choose a type by it: whole numbers that are known to fit get `int32`, the others `int64`. */
-export function withIntegerFormats<T>(node: T): T {
-  if (typeof node !== 'object' || node === null) return node;
-  const schema = node as Json;
-  if (schema.type === 'integer') schema.format ??= fits(schema.maximum) ? 'int32' : 'int64';
-  for (const each of Object.values(schema)) withIntegerFormats(each);
-  return node;
+function addIntegerFormats(node: unknown): void {
+  if (!isObject(node)) return;
+  if (node.type === 'integer') node.format ??= fits(node.maximum) ? 'int32' : 'int64';
+  for (const each of Object.values(node)) addIntegerFormats(each);
 }
 
 const fits = (maximum: unknown) => typeof maximum === 'number' && maximum <= INT32;
+
+/** Everything that a body may hold, what it refers to included. */
+function addMaxLengths(node: unknown, schemas: Json, seen: Set<unknown>): void {
+  if (!isObject(node) || seen.has(node)) return;
+  seen.add(node);
+  addMaxLength(node, MAX_BODY);
+  if (typeof node.$ref === 'string') addMaxLengths(schemas[node.$ref.split('/').at(-1) ?? ''], schemas, seen);
+  for (const [name, each] of Object.entries(node)) if (name !== 'examples') addMaxLengths(each, schemas, seen);
+}
+
+function addMaxLength(schema: Json | undefined, maximum: number): void {
+  if (schema?.type !== 'string') return;
+  const isBounded = ['enum', 'const', 'pattern', 'format'].some((name) => schema[name] !== undefined);
+  if (!isBounded) schema.maxLength ??= maximum;
+}
 
 /** draft-ietf-httpapi-ratelimit-headers-10 §3 and §4 (read 2026-11); structured fields, RFC 9651. */
 const RATE_HEADERS = {
   RateLimit: {
     description: 'What is left of a limit, and after how many seconds it is whole again. Only for a key that has one.',
     schema: { type: 'string', maxLength: 200 },
-    example: '"default";r=599;t=1',
   },
   'RateLimit-Policy': {
     description: 'The limit itself: so many requests in so many seconds. Only for a key that has one.',
     schema: { type: 'string', maxLength: 200 },
-    example: '"default";q=600;w=60',
   },
 };
 
-/** Every operation behind a key may answer 429 and tell of the limit; `tooMany` is that answer. */
-export function withRateLimits<T extends { paths?: Json }>(document: T, tooMany: Json): T {
-  for (const [path, item] of Object.entries(document.paths ?? {})) {
-    if (!path.startsWith('/v1/')) continue;
-    for (const operation of Object.values(item as Record<string, Operation>)) tellLimits(operation, tooMany);
-  }
-  return document;
+const RETRY_AFTER = {
+  'Retry-After': { description: 'Seconds after which to ask again.', schema: { type: 'string', maxLength: 10 } },
+};
+
+function addRateHeaders({ responses = {} }: Operation): void {
+  for (const [status, response] of Object.entries(responses))
+    if (/^[24]/.test(status))
+      response.headers = {
+        ...(response.headers as Json | undefined),
+        ...RATE_HEADERS,
+        ...(status === '429' && RETRY_AFTER),
+      };
 }
 
-function tellLimits({ responses }: Operation, tooMany: Json): void {
-  if (!responses) return;
-  responses['429'] ??= { ...tooMany };
-  for (const [status, response] of Object.entries(responses))
-    if (/^[24]/.test(status)) response.headers = { ...(response.headers as Json | undefined), ...RATE_HEADERS };
-}
+const isObject = (node: unknown): node is Json => typeof node === 'object' && node !== null;

@@ -6,8 +6,12 @@ import {
   fastifyZodOpenApiTransform,
   fastifyZodOpenApiTransformObject,
 } from 'fastify-zod-openapi';
+import { withAdditions } from './document-additions.ts';
 import { DOCS_CSP } from './security-headers.ts';
 import { withWebhooks } from './webhook-document.ts';
+
+/** For services of one organisation: `x-internal` is how OWASP's rules want to be told. */
+const INTERNAL_SERVER = { url: '/', 'x-internal': true };
 
 const DESCRIPTION = `Postroom takes messages over HTTP and delivers them through Microsoft 365 mailboxes by authenticated SMTP, within their limits.
 
@@ -30,7 +34,7 @@ export async function documentRoutes(app: FastifyInstance, version: string): Pro
         version,
         license: { name: 'MIT', identifier: 'MIT' },
       },
-      servers: [{ url: '/' }],
+      servers: [INTERNAL_SERVER],
       security: [{ apiKey: [] }, { entraToken: [] }],
       tags: [
         { name: 'Messages', description: 'Sending, and what became of it.' },
@@ -53,13 +57,14 @@ export async function documentRoutes(app: FastifyInstance, version: string): Pro
             scheme: 'bearer',
             bearerFormat: 'JWT',
             description:
-              'Where it is configured: an access token that Entra ID gave an application (client credentials), with the app roles `Messages.Send`, `Messages.Read` or `Postroom.Operate` for the scopes `send`, `read` and `operate`.',
+              'Where it is configured: an access token that Entra ID gave an application (client credentials), with the app roles `Messages.Send`, `Messages.Read` or `Postroom.Operate` for the scopes `send`, `read` and `operate`; verified as RFC8725 (JWT best practices) asks.',
           },
         },
       },
     },
     transform: fastifyZodOpenApiTransform,
-    transformObject: (collected) => withWebhooks(withBodyExamples(fastifyZodOpenApiTransformObject(collected))),
+    transformObject: (collected) =>
+      withWebhooks(withAdditions(withBodyExamples(fastifyZodOpenApiTransformObject(collected)))),
   });
 }
 
