@@ -166,7 +166,7 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
     schedule: scheduleStore(redis, keys, retentionOf(config), tools.messages),
     addJob: jobs.add,
     wake: mailboxes.wake,
-    log,
+    log: tools.log,
   });
   const tidier = startTidier({
     lists: messageLists(redis, keys),

@@ -1,5 +1,6 @@
 import type { Status } from '../mail/status.ts';
-import type { Caller } from './api.ts';
+import { testLaneOf } from '../mail/test-lane.ts';
+import type { Caller, Metrics } from './api.ts';
 import { LISTED_STATUSES, type MessageLists } from './lists.ts';
 import type { MailboxStore } from './ports.ts';
 
@@ -10,6 +11,8 @@ export interface MessageCounts {
   statuses: StatusCounts;
   /** For a caller who may operate. */
   mailboxes?: { mailbox: string; statuses: StatusCounts }[];
+  /** For such a caller too: the same of test keys, which are in none of the above. Absent where there are none. */
+  test?: Pick<MessageCounts, 'statuses' | 'mailboxes'>;
 }
 
 export interface CountTools {
@@ -31,19 +34,24 @@ async function countOwn({ lists }: CountTools, callerId: string): Promise<Messag
 }
 
 async function countAll({ mailboxes }: CountTools): Promise<MessageCounts> {
-  // Mail of test keys is no backlog; `test` of a mailbox tells of it.
-  const messages = (await mailboxes.metrics()).messages.filter(({ test }) => !test);
+  const { messages } = await mailboxes.metrics();
+  const [real, tests] = [messages.filter(({ test }) => !test), messages.filter(({ test }) => test)];
+  const counted = await countLanes(mailboxes, real, (mailbox) => mailbox);
+  return { ...counted, ...(tests.length > 0 && { test: await countLanes(mailboxes, tests, testLaneOf) }) };
+}
+
+/** @param laneOf the lane of a mailbox that these messages are in */
+async function countLanes(
+  mailboxes: CountTools['mailboxes'],
+  messages: Metrics['messages'],
+  laneOf: (mailbox: string) => string,
+): Promise<Pick<MessageCounts, 'statuses' | 'mailboxes'>> {
   const names = [...new Set(messages.map(({ mailbox }) => mailbox))].sort();
   const each = await Promise.all(
     names.map(async (mailbox) => {
-      const held = (await mailboxes.holdsOf(mailbox)).size > 0;
-      return {
-        mailbox,
-        statuses: summed(
-          messages.filter((count) => count.mailbox === mailbox),
-          held,
-        ),
-      };
+      const held = (await mailboxes.holdsOf(laneOf(mailbox))).size > 0;
+      const own = messages.filter((count) => count.mailbox === mailbox);
+      return { mailbox, statuses: summed(own, held) };
     }),
   );
   const all = each.flatMap(({ statuses }) =>

@@ -14,6 +14,8 @@ export interface Load {
 export interface Headroom {
   /** Of several mailboxes that may all send a message, the one that should send it soonest; of equals, the first. */
   choose(candidates: Sender[], recipients: number): Promise<Sender>;
+  /** The same, without giving it the message. */
+  wouldChoose(candidates: Sender[], recipients: number): Promise<Sender>;
 }
 
 /** How often what is known is read again while it is asked for; a thousand mailboxes cost no more than a hundred. */
@@ -79,17 +81,26 @@ export function headroom(
     return (held ? 2 * NEVER : 0) + (usedUp ? NEVER : 0) + milliseconds;
   }
 
+  async function lookAt(candidates: Sender[]): Promise<void> {
+    for (const { id } of candidates) wanted.add(id);
+    const now = monotonic();
+    const fresh = Math.max(FRESH_MILLISECONDS, wanted.size * FRESH_FOR_EACH_MILLISECONDS);
+    const unread = candidates.some(({ id }) => !loads.has(id));
+    if ((unread || now - readAt > fresh) && now - triedAt > (unread ? 0 : fresh)) reading ??= refresh();
+    if (reading && (unread || now - readAt > fresh + STALE_MILLISECONDS)) await within(reading);
+  }
+
+  const best = (candidates: Sender[], recipients: number) => least(candidates, (each) => burden(each, recipients));
   return {
     async choose(candidates, recipients) {
-      for (const { id } of candidates) wanted.add(id);
-      const now = monotonic();
-      const fresh = Math.max(FRESH_MILLISECONDS, wanted.size * FRESH_FOR_EACH_MILLISECONDS);
-      const unread = candidates.some(({ id }) => !loads.has(id));
-      if ((unread || now - readAt > fresh) && now - triedAt > (unread ? 0 : fresh)) reading ??= refresh();
-      if (reading && (unread || now - readAt > fresh + STALE_MILLISECONDS)) await within(reading);
-      const chosen = least(candidates, (each) => burden(each, recipients));
+      await lookAt(candidates);
+      const chosen = best(candidates, recipients);
       note(chosen.id, 1, recipients);
       return chosen;
+    },
+    async wouldChoose(candidates, recipients) {
+      await lookAt(candidates);
+      return best(candidates, recipients);
     },
   };
 }

@@ -94,7 +94,11 @@ async function viewTests(mailboxes: MailboxStore, id: string): Promise<MailboxVi
   const messages = await mailboxes.counts(testLaneOf(id));
   if (Object.keys(messages).length === 0) return undefined;
   const [hold] = (await mailboxes.holdsOf(testLaneOf(id))).values();
-  return { state: hold ? 'held' : 'open', ...(hold && { hold: viewHold(hold) }), messages };
+  return {
+    state: hold ? 'held' : 'open',
+    ...(hold && { hold: viewHold(hold) }),
+    messages: hold ? asHeld(messages) : messages,
+  };
 }
 
 function viewHold({ failure, since, nextProbeAt, probes, byOperator }: StoredHold): NonNullable<MailboxView['hold']> {

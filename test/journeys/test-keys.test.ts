@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MailboxView, TimelineEvent } from '../../src/gateway/api.ts';
+import type { MessageCounts } from '../../src/gateway/counts.ts';
 import type { MessageView } from '../../src/gateway/view.ts';
 import {
   type Client,
@@ -145,7 +146,7 @@ describe('a failure that a recipient asks for', () => {
     expect((await tester.until(id, 'held')).failure?.category).toBe('mailboxUnusable');
     await postroom.until(await postroom.sendTo('ada@fabrikam.com'), 'sent');
     const main = await answerOf<MailboxView>('/v1/mailboxes/main', KEY);
-    expect(main).toMatchObject({ state: 'open', test: { state: 'held', messages: { queued: expect.any(Number) } } });
+    expect(main).toMatchObject({ state: 'open', test: { state: 'held', messages: { held: expect.any(Number) } } });
     expect(main.messages).not.toHaveProperty('queued');
     const metrics = await (await call('/metrics', KEY)).text();
     expect(metrics).toMatch(/^postroom_test_messages\{mailbox="main",status="queued"\} [1-9]/m);
@@ -158,6 +159,33 @@ describe('a failure that a recipient asks for', () => {
   });
 });
 
+describe('among the messages of all callers', () => {
+  it('those of test keys are listed with their mark, under the mailbox that would send them, and counted apart', async () => {
+    const tag = `listed-${Date.now()}`;
+    const [real, test] = [
+      await postroom.sendTo('a@b.example', { tags: [tag] }),
+      await tester.sendTo('a@b.example', { tags: [tag] }),
+    ];
+    await Promise.all([postroom.until(real, 'sent'), tester.until(test, 'sent')]);
+    const path = `/v1/messages?mailbox=main&tag=${tag}`;
+    const all = await answerOf<{ messages: MessageView[] }>(path, KEY);
+    expect(all.messages.map((each) => [each.id, each.test]).toSorted()).toEqual(
+      [
+        [real, undefined],
+        [test, true],
+      ].toSorted(),
+    );
+    const only = await answerOf<{ messages: MessageView[] }>(`${path}&test=true`, KEY);
+    expect(only.messages.map(({ id }) => id)).toEqual([test]);
+    const own = await answerOf<{ messages: MessageView[] }>(path, TEST_KEY);
+    expect(own.messages.map(({ id }) => id)).toEqual([test]);
+    const counts = await answerOf<MessageCounts>('/v1/messages/counts', KEY);
+    expect(counts.mailboxes?.map(({ mailbox }) => mailbox)).toEqual(['main']);
+    expect(counts.statuses.sent).toBe(postroom.sandbox.inbox.messages().length);
+    expect(counts.test?.mailboxes).toMatchObject([{ mailbox: 'main', statuses: { sent: expect.any(Number) } }]);
+  });
+});
+
 describe('a real hold', () => {
   it('of the mailbox does not stop test mail', async () => {
     await call('/v1/mailboxes/main/hold', KEY, { method: 'POST', body: '{}' });
@@ -166,6 +194,19 @@ describe('a real hold', () => {
     expect((await postroom.read(real)).status).toBe('held');
     await call('/v1/mailboxes/main/release', KEY, { method: 'POST' });
     await postroom.until(real, 'sent');
+  });
+});
+
+describe('a test key that an operator makes', () => {
+  it('sends into the sandbox like the first one, and sees nothing of that one', async () => {
+    const body = JSON.stringify({ name: 'ci', mode: 'test', scopes: ['send', 'read'] });
+    const made = await call('/v1/keys', KEY, { method: 'POST', body });
+    const { secret } = (await made.json()) as { secret: string };
+    expect(secret).toMatch(/^pr_test_/);
+    const ci = client(() => postroom.url, postroom.sandbox.mailboxes[0]?.address ?? '', secret);
+    const sent = await ci.until(await ci.sendTo('ada@fabrikam.com'), 'sent');
+    expect([sent.test, copies(sent)]).toEqual([true, 0]);
+    expect((await call(`/v1/messages/${await tester.sendTo('ada@fabrikam.com')}`, secret)).status).toBe(404);
   });
 });
 

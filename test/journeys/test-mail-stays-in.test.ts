@@ -7,7 +7,15 @@ import { startSandbox } from '../../src/sandbox/sandbox.ts';
 import { keysOf } from '../../src/store/keys.ts';
 import { connectRedis } from '../../src/store/redis.ts';
 import { startFleet } from '../support/fleet.ts';
-import { type Client, client, eventually, startPostroom, TEST_KEY, type TestPostroom } from '../support/postroom.ts';
+import {
+  type Client,
+  client,
+  eventually,
+  KEY,
+  startPostroom,
+  TEST_KEY,
+  type TestPostroom,
+} from '../support/postroom.ts';
 import type { PostroomProcess } from '../support/process.ts';
 import { startTestRedis } from '../support/redis.ts';
 
@@ -24,6 +32,12 @@ afterEach(async () => {
   await postroom[Symbol.asyncDispose]();
   expect([mailCommands, received]).toEqual([0, 0]);
 });
+
+/** And waits for its connections to Redis. */
+async function restartAs(role: 'api' | 'worker' | 'all'): Promise<void> {
+  await postroom.restart({ role });
+  if (role !== 'worker') await eventually(async () => (await fetch(`${postroom.url}/health/ready`)).ok);
+}
 
 const change = (id: string, what: string, body?: object) =>
   fetch(`${postroom.url}/v1/messages/${id}/${what}`, {
@@ -79,44 +93,66 @@ describe('test mail stays in, when a person', () => {
     await eventually(async () => (await tester.read(lost)).attempts.length === 2);
     await tester.until(again, 'sent', 20_000);
   }, 40_000);
+
+  it('has it wait for its time, and go earlier', async () => {
+    const in10Minutes = new Date(Date.now() + 600_000).toISOString();
+    const id = await tester.sendTo('ada@fabrikam.com', { sendAt: in10Minutes });
+    expect(await tester.read(id)).toMatchObject({ status: 'scheduled', test: true });
+    expect((await change(id, 'expedite')).status).toBe(200);
+    expect(await tester.until(id, 'sent')).toMatchObject({ test: true, mailbox: 'main' });
+    const soon = new Date(Date.now() + 1_500).toISOString();
+    expect((await tester.until(await tester.sendTo('a@b.example', { sendAt: soon }), 'sent')).test).toBe(true);
+  });
+
+  it('has all that failed sent again', async () => {
+    const id = await tester.sendTo('unknown@fabrikam.com');
+    await tester.until(id, 'failed');
+    const answer = await fetch(`${postroom.url}/v1/messages/retry`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ mailbox: 'main' }),
+    });
+    expect(await answer.json()).toMatchObject({ retried: 1 });
+    await eventually(async () => (await tester.read(id)).attempts.length === 2);
+  });
 });
 
 describe('test mail stays in, when', () => {
   it('its job comes to the lane of the real mailbox: that refuses, and it is sent by its own', async () => {
     // Nobody delivers yet, so that the real lane is the first to have it.
-    await postroom.restart({ role: 'api' });
+    await restartAs('api');
     const id = await tester.sendTo('ada@fabrikam.com');
     await withRedis((redis) => redis.zrem(busy, 'main~test'));
     await giveJobToMain(id);
-    await postroom.restart({ role: 'worker' });
+    await restartAs('worker');
     await eventually(() => postroom.logged().includes('Message of another lane was not sent'));
     await eventually(() => postroom.logged().includes('Message sent'));
-    await postroom.restart({ role: 'all' });
+    await restartAs('all');
     const sent = await tester.until(id, 'sent');
     expect(sent.recipients[0]?.reply?.response).toMatch(/POSTROOM-SANDBOX/i);
   }, 40_000);
 
   it('its record names the real mailbox as its lane: the mark alone keeps it in', async () => {
-    await postroom.restart({ role: 'api' });
+    await restartAs('api');
     const id = await tester.sendTo('ada@fabrikam.com');
     await withRedis(async (redis) => {
       await redis.hset(recordOf(id), 'mailbox', 'main');
       await redis.zrem(busy, 'main~test');
     });
     await giveJobToMain(id);
-    await postroom.restart({ role: 'all' });
+    await restartAs('all');
     await eventually(() => postroom.logged().includes('Message of another lane was not sent'));
     expect(await tester.until(id, 'sent')).toMatchObject({ test: true });
   }, 40_000);
 
   it('the sweeper finds it without a job', async () => {
-    await postroom.restart({ role: 'api' });
+    await restartAs('api');
     const id = await tester.sendTo('ada@fabrikam.com');
     await withRedis(async (redis) => {
       await redis.del(...(await redis.keys('{postroom}:lanes:*')));
       await redis.zadd(due, 1, id);
     });
-    await postroom.restart({ role: 'all' });
+    await restartAs('all');
     expect(await tester.until(id, 'sent', 20_000)).toMatchObject({ test: true });
   }, 40_000);
 

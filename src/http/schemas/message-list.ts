@@ -126,5 +126,12 @@ export const messageCounts = z
       .array(z.looseObject({ mailbox: z.string(), statuses: counts }))
       .optional()
       .meta({ description: 'The same for each mailbox; only for `operate`.' }),
+    test: z
+      .looseObject({
+        statuses: counts,
+        mailboxes: z.array(z.looseObject({ mailbox: z.string(), statuses: counts })).optional(),
+      })
+      .optional()
+      .meta({ description: 'The same of messages of test keys, which are counted nowhere else; only for `operate`.' }),
   })
   .meta({ id: 'MessageCounts' });
