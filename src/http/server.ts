@@ -30,6 +30,7 @@ import { chargeRequests } from './rate-limit.ts';
 import { referenceRoutes } from './reference.ts';
 import { requestIdOf } from './request-id.ts';
 import { SECURITY_HEADERS } from './security-headers.ts';
+import { endSilentConnections } from './silent-connections.ts';
 import { verifyRoutes } from './verify.ts';
 import { webhookRoutes } from './webhooks.ts';
 
@@ -107,6 +108,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const methodsOf = rememberPaths(app);
   app.setNotFoundHandler((request, reply) => refusePath(request, reply, methodsOf));
 
+  endSilentConnections(app);
   greet(app, methodsOf);
   logAnswers(app);
 

@@ -31,8 +31,8 @@ const IDLE_GRACE_MILLISECONDS = 60_000;
 /** A hold that somebody ended unheard, while the subscription was down without either end knowing, is read again. */
 const HOLDS_MILLISECONDS = 15_000;
 /** A process that drives or takes many lanes already lets another one be first. */
-const POLITENESS_MILLISECONDS = 15;
-const MOST_POLITENESS_MILLISECONDS = 300;
+const POLITENESS_MILLISECONDS = 50;
+const MOST_POLITENESS_MILLISECONDS = 1_000;
 
 interface Owned {
   lane: OpenLane;

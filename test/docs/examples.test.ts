@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { forTryingOut, USUAL_WEBHOOKS } from '../../src/webhook-settings.ts';
 import { KEY, startPostroom, TEST_KEY, type TestPostroom } from '../support/postroom.ts';
 import { difference, type Example, readExamples } from './read-examples.ts';
 
@@ -10,7 +11,10 @@ const FROM = ['*@contoso.com', 'sender@postroom.example'];
 
 let postroom: TestPostroom;
 beforeAll(async () => {
-  postroom = await startPostroom({ mailbox: () => ({ from: FROM }), config: { testApiKey: TEST_KEY } });
+  postroom = await startPostroom({
+    mailbox: () => ({ from: FROM }),
+    config: { testApiKey: TEST_KEY, webhooks: forTryingOut(USUAL_WEBHOOKS) },
+  });
 });
 afterAll(() => postroom[Symbol.asyncDispose]());
 
@@ -72,5 +76,6 @@ function here(shell: string): string {
   return shell
     .replaceAll(/(?:http:\/\/)?localhost:3000/g, postroom.url)
     .replaceAll(/(?:http:\/\/)?localhost:3001/g, origin)
+    .replaceAll('https://example.com', origin)
     .replaceAll(/\bcurl\b/g, 'curl -sS --fail-with-body --max-time 40');
 }

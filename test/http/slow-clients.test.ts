@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { KEYS } from '../support/fake-api.ts';
 import { type HttpService, startHttpService } from '../support/http-service.ts';
@@ -48,4 +50,13 @@ test('waiting for a message is not slowness', async () => {
   const response = await service.post({ from: 'a@b.example', to: 'a@b.example', subject: '', text: '' });
   const { id } = (await response.json()) as { id: string };
   expect((await service.get(`/v1/messages/${id}?wait=1`)).status).toBe(200);
+});
+
+test('one over which nothing was ever asked does not hold up the end of the process', async () => {
+  const patient = await startHttpService({ limits: { headersMilliseconds: 600_000, requestMilliseconds: 600_000 } });
+  const socket = connect(patient.port, '127.0.0.1');
+  await once(socket, 'connect');
+  socket.resume();
+  expect((await patient.get('/health/live')).status).toBe(200);
+  await Promise.all([once(socket, 'close'), patient.app.close()]);
 });

@@ -133,6 +133,7 @@ describe('while Redis cannot be used, the API says 503 with Retry-After, and aft
     }
     over = true;
     await sending;
+    await expectRecovery(postroom);
     for (const id of accepted) {
       const { internetMessageId } = await postroom.until(id, 'sent', 45_000);
       expect(copiesOf(postroom, internetMessageId)).toBe(1);

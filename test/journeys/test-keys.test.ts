@@ -218,6 +218,7 @@ describe('who holds a test key', () => {
     for (const path of ['/v1/mailboxes', '/metrics']) expect((await call(path, TEST_KEY)).status).toBe(403);
     const test = await tester.sendTo('ada@fabrikam.com');
     expect(await answerOf<MessageView>(`/v1/messages/${test}`, KEY)).toMatchObject({ test: true });
+    await tester.until(test, 'sent');
   });
 });
 
