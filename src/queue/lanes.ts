@@ -30,7 +30,7 @@ const IDLE_MILLISECONDS = 15_000;
 const IDLE_GRACE_MILLISECONDS = 60_000;
 /** A hold that somebody ended unheard, while the subscription was down without either end knowing, is read again. */
 const HOLDS_MILLISECONDS = 15_000;
-/** A process that drives or takes many lanes already lets another one be first. */
+/** A process lets others be first, the longer the more lanes it drives already. */
 const POLITENESS_MILLISECONDS = 50;
 const MOST_POLITENESS_MILLISECONDS = 1_000;
 
@@ -53,25 +53,56 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
   let epoch = 0;
   let over = false;
 
-  async function take(mailbox: string): Promise<void> {
-    const setting = settings.get(mailbox);
-    if (!setting || over || owned.has(mailbox) || taking.has(mailbox)) return;
+  /** Waiting for their turn to be taken, in order, since when they were wanted. */
+  const wanted: { mailbox: string; since: number }[] = [];
+  const opening = new Set<Promise<void>>();
+  let isTaking = false;
+
+  function take(mailbox: string): void {
+    if (!settings.has(mailbox) || over || owned.has(mailbox) || taking.has(mailbox)) return;
     taking.add(mailbox);
+    wanted.push({ mailbox, since: performance.now() });
+    void takeInTurn();
+  }
+
+  /** One after the other, and the later the more there are already: what others have taken meanwhile is only asked for. */
+  async function takeInTurn(): Promise<void> {
+    if (isTaking) return;
+    isTaking = true;
+    for (let next = wanted[0]; next && !over; next = wanted[0]) {
+      const politeness = Math.min(leases.size * POLITENESS_MILLISECONDS, MOST_POLITENESS_MILLISECONDS);
+      const early = next.since + politeness - performance.now();
+      if (early > 0) await pause(early);
+      else {
+        wanted.shift();
+        await tryToTake(next.mailbox);
+      }
+    }
+    isTaking = false;
+  }
+
+  async function tryToTake(mailbox: string): Promise<void> {
+    epoch += 1;
+    const lease = `${owner}-${epoch}`;
+    const answer = await store.takeLease(mailbox, lease, LEASE_MILLISECONDS).catch(() => undefined);
+    if (!answer || over) {
+      if (answer) await store.releaseLease(mailbox, lease).catch(() => undefined);
+      taking.delete(mailbox);
+      return;
+    }
+    leases.set(mailbox, lease);
+    const opened = open(mailbox, lease).finally(() => opening.delete(opened));
+    opening.add(opened);
+  }
+
+  async function open(mailbox: string, lease: string): Promise<void> {
     try {
-      const others = owned.size + taking.size - 1;
-      await pause(Math.min(others * POLITENESS_MILLISECONDS, MOST_POLITENESS_MILLISECONDS));
-      epoch += 1;
-      const lease = `${owner}-${epoch}`;
-      if (over || !(await store.takeLease(mailbox, lease, LEASE_MILLISECONDS))) return;
-      leases.set(mailbox, lease);
-      const lane = await openLane(setting, lease, tools, holds).catch(async (error) => {
-        leases.delete(mailbox);
-        await store.releaseLease(mailbox, lease);
-        throw error;
-      });
+      const lane = await openLane(settings.get(mailbox) as LaneSettings<Connection>, lease, tools, holds);
       owned.set(mailbox, { lane, lease, busyAt: performance.now() });
       log.info({ mailbox }, 'Lane opened');
     } catch (error) {
+      leases.delete(mailbox);
+      await store.releaseLease(mailbox, lease).catch(() => undefined);
       log.warn({ mailbox, error }, 'Lane not opened; tried again soon');
     } finally {
       taking.delete(mailbox);
@@ -103,7 +134,7 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
 
   async function look(): Promise<void> {
     const found = await store.look();
-    for (const { mailbox, isDriven } of found) if (!isDriven) void take(mailbox);
+    for (const { mailbox, isDriven } of found) if (!isDriven) take(mailbox);
     const busy = new Set(found.map(({ mailbox }) => mailbox));
     const now = performance.now();
     for (const [mailbox, mine] of owned) {
@@ -123,7 +154,7 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
     }
     const mine = owned.get(payload);
     if (mine) mine.lane.wake();
-    else void take(payload);
+    else take(payload);
   });
   const refreshAll = () => {
     for (const { lane } of owned.values()) refresh(lane);
@@ -148,6 +179,7 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
     async close(graceMilliseconds) {
       over = true;
       for (const timer of [looking, refreshing]) clearInterval(timer);
+      await Promise.race([Promise.all(opening), pause(graceMilliseconds)]);
       await Promise.all([...owned].map(([mailbox, mine]) => letGo(mailbox, mine, graceMilliseconds)));
       clearInterval(renewing);
     },
