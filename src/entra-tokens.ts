@@ -32,8 +32,8 @@ type Verdict = Caller | RefusedToken;
 
 /**
  * Judges access tokens that Entra ID gave applications for themselves (client credentials), v1.0 and v2.0 ones.
- * Microsoft, "Access tokens in the Microsoft identity platform", read 2026-11: signature, issuer, audience, lifetime,
- * tenant and roles are to be validated by whoever the token is for.
+ * Microsoft, "Access tokens in the Microsoft identity platform" (as quoted elsewhere; the page itself was not opened):
+ * signature, issuer, audience, lifetime, tenant and roles are to be validated by whoever the token is for.
  *
  * @returns undefined for what is no token; rejects with IdentityUnavailable while the keys cannot be fetched
  */

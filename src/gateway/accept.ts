@@ -103,12 +103,16 @@ export async function accept(
     mime,
     ...(expiresAt !== undefined && { expiresAt }),
     ...(lifetimeMilliseconds !== undefined && { lifetimeMilliseconds }),
-    hooked: named?.length !== 0 && tools.mayBeHooked(caller.id),
+    hooked: named ? named.length > 0 : tools.mayBeHooked(caller.id),
     ...(idempotency && { idempotency }),
   };
   const accepted = await (sendAt === undefined
     ? acceptNow(tools, message)
-    : tools.schedule.accept({ ...message, sendAt, date: dateField(sendAt) }));
+    : tools.schedule.accept({
+        ...message,
+        sendAt,
+        ...(!submission.raw?.hasDate && { date: dateField(sendAt) }),
+      }));
   if (accepted.kind === 'accepted') tools.log.info(acceptedFields(id, mailbox, fixed), 'Message accepted');
   return acceptanceOf(accepted, tools.senders);
 }

@@ -28,6 +28,8 @@ export interface Lane<Connection> {
   settle(record: Attempted, token: string, verdict: Verdict, outcome: Outcome): Promise<void>;
   /** Gives the message up; false if its time only seems to be over, because the clock jumped. */
   expire(ticket: Ticket): Promise<boolean>;
+  /** Gives up a message whose content is not there any more. */
+  giveUpEmpty(ticket: Ticket): Promise<void>;
   /** Resolves after this many milliseconds; rejects with `LaneClosed` when the lane closes. */
   sleep(milliseconds: number): Promise<void>;
 }
@@ -109,6 +111,10 @@ async function tryOnce<Connection>(
   lane.giveBack(connected.connection, true);
   if (permit.kind === 'lost') throw new LaneClosed('The lane has passed to another process');
   if (permit.kind === 'expired') return lane.expire(ticket);
+  if (permit.kind === 'gone') {
+    await lane.giveUpEmpty(ticket);
+    return true;
+  }
   if (permit.kind === 'held') await passage.refresh();
   if (permit.kind === 'quota') await passage.blocked(quotaUsedUp(chance.now()), permit.milliseconds);
   return permit.kind === 'void';

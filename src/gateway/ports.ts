@@ -81,6 +81,8 @@ export type Permit =
   | { kind: 'void' }
   | { kind: 'held' }
   | { kind: 'expired' }
+  /** Its content is not kept any more. */
+  | { kind: 'gone' }
   /** Another process holds the lane. */
   | { kind: 'lost' };
 

@@ -69,6 +69,20 @@ export function expiredFailure(record: MessageRecord, now: Date): Failure {
   };
 }
 
+/** Only a Redis that evicts or has lost data comes to this, or a retry at the very end of a failed message's content. */
+export function contentGoneFailure(_record: MessageRecord, now: Date): Failure {
+  return {
+    category: 'configuration',
+    code: 'content_gone',
+    scope: 'message',
+    plan: 'never',
+    summary: 'The content of the message is not in Redis any more, so that it cannot be sent: our store lost it.',
+    remedy:
+      'Submit it again. If nobody deleted it, check that Redis runs with maxmemory-policy noeviction and did not lose data (postroom doctor).',
+    at: now.toISOString(),
+  };
+}
+
 function lastTrouble(record: MessageRecord): string {
   return record.failure ? `; the last trouble was ${record.failure.code}` : '';
 }

@@ -9,7 +9,8 @@ import { rfc3339 } from './view.ts';
 export interface NewScheduled extends NewMessage {
   sendAt: number;
   /** How its content says `sendAt` in its Date field; with a change of the one the other changes. */
-  date: string;
+  /** The Date field that was made for it; absent where the caller gave its own, which stays. */
+  date?: string;
 }
 
 /** Messages that wait for their time. Rejects with what the store throws when it cannot be asked. */

@@ -13,9 +13,29 @@ export function acceptOnlyJson(scope: FastifyInstance): void {
   scope.removeAllContentTypeParsers();
   scope.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     refuseEncoding(request);
-    done(null, readJson(body));
+    // Many clients name the type of a body that they do not send.
+    const isNone = body.length === 0 && request.routeOptions.schema?.body === undefined;
+    done(null, isNone ? undefined : readJson(body));
+  });
+  scope.addHook('preValidation', (request, _reply, done) => {
+    if (request.body === undefined && lacksBody(request)) throw new ProblemError('invalid_json', { detail: NO_BODY });
+    done();
   });
 }
+
+const NO_BODY = 'There is no body. Send one, with Content-Type: application/json.';
+
+/**
+ * Fastify chooses a body's schema by its type, and so checks nothing where there is neither type nor body. The handler
+ * itself reads a form.
+ */
+function lacksBody({ routeOptions, headers }: FastifyRequest): boolean {
+  const body = routeOptions.schema?.body as { required?: boolean; content?: object } | undefined;
+  const isForm = headers['content-type']?.toLowerCase().startsWith(FORM) && FORM in (body?.content ?? {});
+  return body?.required === true && !isForm;
+}
+
+const FORM = 'multipart/form-data';
 
 export function refuseEncoding(request: FastifyRequest): void {
   const encoding = request.headers['content-encoding'];

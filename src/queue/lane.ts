@@ -1,6 +1,7 @@
 import { type ConnectionOptions, type Job, WaitingError, Worker } from 'bullmq';
 import { deliver, type Lane, LaneClosed, type Ticket } from '../gateway/deliver.ts';
 import type { Pace } from '../gateway/ports.ts';
+import { contentGoneFailure, expiredFailure } from '../gateway/recover.ts';
 import { mayMoveTo } from '../mail/status.ts';
 import { isTestLane } from '../mail/test-lane.ts';
 import { sendBackAstray } from './astray.ts';
@@ -9,7 +10,7 @@ import { type HoldKeys, keysFrom, type LoginDigests, openGate } from './gate.ts'
 import type { HoldTeller } from './hold-teller.ts';
 import { type JobData, ticketOf, WORKER_OPTIONS } from './jobs.ts';
 import { localWindow } from './local-window.ts';
-import { expireMessage, readdJobs, recoverOrphans } from './recovery.ts';
+import { giveUpMessage, readdJobs, recoverOrphans } from './recovery.ts';
 import type { LaneTools } from './tools.ts';
 
 /** One mailbox as the engine sees it. */
@@ -168,10 +169,11 @@ export async function openLane<Connection>(
       tools.backends.wake(mailbox);
       if (verdict.delayMilliseconds) promoteInTime(next, verdict.delayMilliseconds);
     },
+    giveUpEmpty: ({ messageId }) => giveUpMessage(messageId, contentGoneFailure, tools),
     async expire({ messageId }) {
       await clock.now();
       if (clock.jumped()) return false;
-      await expireMessage(messageId, tools);
+      await giveUpMessage(messageId, expiredFailure, tools);
       return true;
     },
   };

@@ -1,5 +1,7 @@
+import type { Failure } from '../failure/failure.ts';
 import type { Ticket } from '../gateway/deliver.ts';
-import { expiredFailure, recoverSending } from '../gateway/recover.ts';
+import { recoverSending } from '../gateway/recover.ts';
+import type { MessageRecord } from '../mail/message.ts';
 import type { LaneTools } from './tools.ts';
 
 /** What a dead owner left: messages that were being sent, and jobs that were active. */
@@ -48,14 +50,15 @@ export async function recoverMessage(
     await jobs.add(mailbox, { messageId: id, number: moved.ticket, priority: record.priority });
 }
 
-/** Gives up a waiting message whose time is over. */
-export async function expireMessage(
+/** Gives up a waiting message, with what `failureOf` says of it. */
+export async function giveUpMessage(
   id: string,
+  failureOf: (record: MessageRecord, now: Date) => Failure,
   { messages, chance, log }: Pick<LaneTools, 'messages' | 'chance' | 'log'>,
 ) {
   const record = await messages.find(id);
   if (!record) return;
-  const failure = expiredFailure(record, chance.now());
+  const failure = failureOf(record, chance.now());
   const recipients = record.recipients.map((each) =>
     each.status === 'sent' || each.status === 'failed'
       ? each
@@ -64,5 +67,5 @@ export async function expireMessage(
   const to = recipients.some((each) => each.status === 'sent') ? 'partiallySent' : 'failed';
   const from: ('queued' | 'deferred')[] = ['queued', 'deferred'];
   const moved = await messages.move({ id, mailbox: record.mailbox, to, from, failure, recipients });
-  if (moved.moved) log.info({ messageId: id, mailbox: record.mailbox, failure }, 'Message expired');
+  if (moved.moved) log.info({ messageId: id, mailbox: record.mailbox, failure }, 'Message given up');
 }

@@ -398,7 +398,7 @@ function numbered(fields: Record<string, string>, name: 'a' | 'e'): [number, str
 function permitOf(id: string, [kind, detail, fixed, recipients, attempts, mime]: (Buffer | null)[]): Permit {
   const name = String(kind);
   if (name === 'wait' || name === 'quota') return { kind: name, milliseconds: Number(String(detail)) };
-  if (name !== 'go') return { kind: name as 'void' | 'held' | 'expired' | 'lost' };
+  if (name !== 'go') return { kind: name as 'void' | 'held' | 'expired' | 'gone' | 'lost' };
   if (!fixed || !mime) throw new Error(`Message ${id} has no content`);
   const known = wholeFixed(String(fixed));
   const { envelope, onUnconfirmed, priority, test } = known;

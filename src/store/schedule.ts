@@ -92,6 +92,7 @@ function lifetimeOf({ lifetimeMilliseconds }: NewScheduled, retention: Retention
 
 /** Where in the content the Date field says `sendAt`; undefined where it says another time: then it is not ours. */
 function placeOfDate({ mime, date }: NewScheduled): number | undefined {
+  if (date === undefined) return undefined;
   const end = mime.indexOf('\r\n\r\n');
   const at = mime.indexOf(`\r\nDate: ${date}\r\n`);
   return at >= 0 && at < end ? at + '\r\nDate: '.length : undefined;

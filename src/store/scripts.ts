@@ -41,6 +41,8 @@ end
 if (status ~= 'queued' and status ~= 'deferred') or m[2] ~= ticket then return { 'void' } end
 if redis.call('GET', LEASE) ~= lease then return { 'lost' } end
 if tonumber(m[4]) <= now and ignoreExpiry == '0' then return { 'expired' } end
+-- Redis lost it: begun, it would stand in its lane's way for ever.
+if redis.call('EXISTS', MIME) == 0 then return { 'gone' } end
 if trial == '0' and ARGV[FIRST_HOLD_KEY] then
   for _, hold in ipairs(redis.call('HMGET', HOLDS, unpack(ARGV, FIRST_HOLD_KEY))) do
     if hold then return { 'held' } end

@@ -244,3 +244,36 @@ test('while it closes, a request under way is answered and a later one sent else
   ]);
   await closed;
 });
+
+describe('a request without a body', () => {
+  test.each([
+    ['POST', '/v1/messages'],
+    ['POST', '/v1/messages/batch'],
+    ['POST', '/v1/messages/retry'],
+    ['PATCH', '/v1/messages/msg_01kg9c5vq8f2t7n4w6x3y1z0ab'],
+    ['POST', '/v1/messages/msg_01kg9c5vq8f2t7n4w6x3y1z0ab/resolve'],
+    ['POST', '/v1/keys'],
+    ['POST', '/v1/webhooks'],
+    ['PATCH', '/v1/webhooks/wh_1'],
+    ['POST', '/v1/webhooks/wh_1/replay'],
+    ['POST', '/v1/explain'],
+  ])('%s %s is told that it needs one, whatever type it names', async (method, path) => {
+    for (const type of [undefined, 'application/json', 'text/plain', 'multipart/form-data; boundary=x']) {
+      const { status } = await problemOf(await bodiless(method, path, type));
+      expect([type, status]).toEqual([type, expect.toBeOneOf([400, 415])]);
+    }
+  });
+
+  test('may name a type where none is needed', async () => {
+    const { status } = await bodiless('POST', '/v1/messages/msg_01kg9c5vq8f2t7n4w6x3y1z0ab/cancel', 'application/json');
+    expect(status).toBe(404);
+  });
+});
+
+function bodiless(method: string, path: string, type: string | undefined): Promise<Response> {
+  const key = path.startsWith('/v1/keys') ? KEYS.operator : KEYS.all;
+  return fetch(`${service.baseUrl}${path}`, {
+    method,
+    headers: { authorization: `Bearer ${key}`, ...(type !== undefined && { 'content-type': type }) },
+  });
+}

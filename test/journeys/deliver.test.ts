@@ -1,5 +1,7 @@
 import PostalMime from 'postal-mime';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { keysOf } from '../../src/store/keys.ts';
+import { connectRedis } from '../../src/store/redis.ts';
 import { eventually, startPostroom, type TestPostroom } from '../support/postroom.ts';
 
 let postroom: TestPostroom;
@@ -154,4 +156,16 @@ describe('secrets', () => {
     for (const secret of [clientSecret, 'It works.', 'Bearer ']) expect(postroom.logged()).not.toContain(secret);
     expect(postroom.sandbox.stats().cleartextAuthAttempts).toBe(0);
   });
+});
+
+it('a message whose content Redis has lost is failed, and keeps no other from being sent', async () => {
+  const main = await postroom.sendTo('deferred-once@fabrikam.com', {
+    sendAt: new Date(Date.now() + 3_000).toISOString(),
+  });
+  const redis = connectRedis(postroom.redis.url, 'patient', () => undefined);
+  await redis.del(keysOf('{postroom}').mime(main));
+  redis.disconnect();
+  const lost = await postroom.until(main, 'failed');
+  expect(lost.failure).toMatchObject({ code: 'content_gone', category: 'configuration' });
+  await postroom.until(await postroom.sendTo('ada@fabrikam.com'), 'sent');
 });

@@ -147,3 +147,11 @@ describe('the day’s recipients', () => {
     expect((await beginFour()).permit.kind).toBe('go');
   });
 });
+
+it('a message whose content Redis has lost gets no permit, and takes no place', async () => {
+  const message = aMessage();
+  await store.messages.accept(message);
+  await store.redis.del(store.keys.mime(message.id));
+  expect(await store.messages.begin(beginning(message.id))).toEqual({ kind: 'gone' });
+  expect(await store.mailboxes.usage('main')).toMatchObject({ inWindow: 0, recipientsToday: 0 });
+});

@@ -102,6 +102,15 @@ describe('a scheduled message', () => {
     expect(await queuedBy(sendAt)).toHaveLength(2);
   });
 
+  it('whose Date the caller gave keeps it, also where it is the very time at which it goes', async () => {
+    const mime = Buffer.from(`Date: x\r\nDate: ${dateField(DUE)}\r\n\r\n`);
+    const { date: _, ...message } = later({ mime });
+    await schedule.accept(message);
+    const sendAt = DUE + HOUR;
+    await schedule.reschedule(message.id, { sendAt, expiresAt: sendAt + HOUR, date: dateField(sendAt) });
+    expect(await store.redis.get(store.keys.mime(message.id))).toBe(String(mime));
+  });
+
   it('that is large is written in pieces, and kept', async () => {
     const mime = Buffer.concat([
       Buffer.from(`Date: x\r\nDate: ${dateField(DUE)}\r\n\r\n`),
