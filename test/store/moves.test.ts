@@ -1,22 +1,8 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { MOVES, STATUSES, type Status } from '../../src/mail/status.ts';
-import { startTestRedis, type TestRedis } from '../support/redis.ts';
-import { aMessage, beginning, LEASE, openStore, type TestStore } from '../support/store.ts';
+import { acceptAndBegin, aMessage, beginning, leasedStore } from '../support/store.ts';
 
-let redis: TestRedis;
-let store: TestStore;
-beforeAll(async () => {
-  redis = await startTestRedis();
-  store = openStore(redis.url);
-});
-afterAll(async () => {
-  store.close();
-  await redis[Symbol.asyncDispose]();
-});
-beforeEach(async () => {
-  await redis.flush();
-  await store.mailboxes.takeLease('main', LEASE, 60_000);
-});
+const store = leasedStore();
 
 const ALL = Object.keys(STATUSES) as Status[];
 
@@ -49,6 +35,13 @@ describe('a move', () => {
     expect(await store.messages.move(move)).toEqual({ moved: false, status: 'sending' });
     expect(await store.messages.markDot(message.id, 'sleeper')).toBe(false);
     expect(await store.messages.move({ ...move, token: 'new owner' })).toMatchObject({ moved: true });
+  });
+
+  it('by which the dot may leave is on the record, where a new owner finds it', async () => {
+    const { id, token } = await acceptAndBegin(store);
+    expect((await store.messages.find(id))?.dotMayHaveLeft).toBeUndefined();
+    expect(await store.messages.markDot(id, token)).toBe(true);
+    expect((await store.messages.find(id))?.dotMayHaveLeft).toBe(true);
   });
 
   it('keeps the counts, the busy mailboxes and those that are being sent', async () => {

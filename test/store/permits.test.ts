@@ -1,22 +1,8 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { eventually } from '../support/postroom.ts';
-import { startTestRedis, type TestRedis } from '../support/redis.ts';
-import { acceptAndBegin, aMessage, beginning, LEASE, openStore, type TestStore } from '../support/store.ts';
+import { acceptAndBegin, aMessage, beginning, leasedStore } from '../support/store.ts';
 
-let redis: TestRedis;
-let store: TestStore;
-beforeAll(async () => {
-  redis = await startTestRedis();
-  store = openStore(redis.url);
-});
-afterAll(async () => {
-  store.close();
-  await redis[Symbol.asyncDispose]();
-});
-beforeEach(async () => {
-  await redis.flush();
-  await store.mailboxes.takeLease('main', LEASE, 60_000);
-});
+const store = leasedStore();
 
 const pace = { perWindow: 2, windowMilliseconds: 60_000, recipientsPerDay: 1_000 };
 

@@ -1,25 +1,11 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Caller } from '../../src/gateway/api.ts';
 import { positionOf } from '../../src/gateway/position.ts';
 import { type RetryQuery, retryMessages } from '../../src/gateway/retry-many.ts';
 import { messageLists } from '../../src/store/lists.ts';
-import { startTestRedis, type TestRedis } from '../support/redis.ts';
-import { aMessage, beginning, LEASE, openStore, type TestStore } from '../support/store.ts';
+import { aMessage, beginning, leasedStore } from '../support/store.ts';
 
-let redis: TestRedis;
-let store: TestStore;
-beforeAll(async () => {
-  redis = await startTestRedis();
-  store = openStore(redis.url);
-});
-afterAll(async () => {
-  store.close();
-  await redis[Symbol.asyncDispose]();
-});
-beforeEach(async () => {
-  await redis.flush();
-  await store.mailboxes.takeLease('main', LEASE, 60_000);
-});
+const store = leasedStore();
 
 const ADA: Caller = { id: 'ada', permissions: ['send'] };
 const OPERATOR: Caller = { id: 'root', permissions: ['operate'] };

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach } from 'vitest';
 import type { Begin, MailboxStore, MessageStore, NewMessage, Permit } from '../../src/gateway/ports.ts';
 import { keysOf } from '../../src/store/keys.ts';
 import { mailboxStore } from '../../src/store/mailboxes.ts';
 import { messageStore } from '../../src/store/messages.ts';
 import { connectRedis, type Patience, type Scripted, withScripts } from '../../src/store/redis.ts';
+import { startTestRedis, type TestRedis } from './redis.ts';
 
 export interface TestStore {
   redis: Redis & Scripted;
@@ -32,6 +34,25 @@ export function openStore(url: string, patience: Patience = 'patient'): TestStor
     mailboxes: mailboxStore(redis, keys),
     close: () => redis.disconnect(),
   };
+}
+
+/** A store over an empty Redis for each test of a file, which holds the lease of `main`. To be called once, at the top. */
+export function leasedStore(): TestStore {
+  const store = {} as TestStore;
+  let redis: TestRedis;
+  beforeAll(async () => {
+    redis = await startTestRedis();
+    Object.assign(store, openStore(redis.url));
+  });
+  afterAll(async () => {
+    store.close();
+    await redis[Symbol.asyncDispose]();
+  });
+  beforeEach(async () => {
+    await redis.flush();
+    await store.mailboxes.takeLease('main', LEASE, 60_000);
+  });
+  return store;
 }
 
 export function aMessage(more: Partial<NewMessage> & { to?: string[] } = {}): NewMessage {
