@@ -1,5 +1,5 @@
 import type { Caller, FieldError } from './api.ts';
-import type { DisabledBecause, EventType } from './webhook.ts';
+import type { Delivery, DisabledBecause, EventType } from './webhook.ts';
 
 /** What the HTTP layer may ask about webhooks. A caller sees its own; undefined reads the same as "no such webhook". */
 export interface WebhookApi {
@@ -73,16 +73,5 @@ export type Replay =
   /** `more`: there are others in that time; ask again from the last one's. */
   { kind: 'replayed'; events: number; more: boolean; lastAt?: string } | { kind: 'disabled' };
 
-export interface DeliveryView {
-  at: string;
-  eventId: string;
-  type: EventType;
-  messageId: string;
-  attempt: number;
-  outcome: 'delivered' | 'failed';
-  httpStatus?: number;
-  reason?: string;
-  response?: string;
-  durationMilliseconds: number;
-  nextAttemptAt?: string;
-}
+/** Times as RFC 3339 writes them. */
+export type DeliveryView = Omit<Delivery, 'at' | 'nextAttemptAt'> & { at: string; nextAttemptAt?: string };
