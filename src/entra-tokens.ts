@@ -13,7 +13,7 @@ export interface EntraConfig {
 }
 
 /** App roles of the application that stands for Postroom. */
-export const APP_ROLES: Readonly<Record<string, Permission>> = {
+const APP_ROLES: Readonly<Record<string, Permission>> = {
   'Messages.Send': 'send',
   'Messages.Read': 'read',
   'Postroom.Operate': 'operate',

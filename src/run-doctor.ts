@@ -9,7 +9,7 @@ import { StartupError } from './startup-error.ts';
 import { examinationTeller } from './tell-examination.ts';
 import { printable, type Terminal } from './terminal.ts';
 
-export const DOCTOR_USAGE = `Usage: postroom doctor [mailbox] [--send] [--json]
+const DOCTOR_USAGE = `Usage: postroom doctor [mailbox] [--send] [--json]
 
   Finds out why a mailbox does not send: configuration, Redis, clock, DNS, TCP, TLS,
   token, login, MAIL FROM, and the DNS records of the From domains.

@@ -6,7 +6,7 @@ import { STAGES, type Stage } from './mail/reply.ts';
 import { StartupError } from './startup-error.ts';
 import { printable, styled, type Terminal, wrapped } from './terminal.ts';
 
-export const EXPLAIN_USAGE = `Usage: postroom explain <text> [--stage <stage>] [--json]
+const EXPLAIN_USAGE = `Usage: postroom explain <text> [--stage <stage>] [--json]
 
   Says what an SMTP reply, a log line or an error of Microsoft 365 or Entra ID means.
   Works offline.

@@ -20,7 +20,7 @@ export interface ExamineOptions {
 }
 
 /** From the configuration to Send As, in the order in which one thing depends on another. */
-export function checksFor(patient: Patient): Check[] {
+function checksFor(patient: Patient): Check[] {
   return [
     ...checkConfiguration(),
     ...checkRedis(),

@@ -1,4 +1,4 @@
-import type { Failure, Scope } from './failure.ts';
+import type { Failure } from './failure.ts';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -55,30 +55,4 @@ function spread(milliseconds: number, random: () => number): number {
 /** Never earlier; up to a tenth later. */
 function later(milliseconds: number, random: () => number): number {
   return Math.round(milliseconds * (1 + random() / 10));
-}
-
-const BREADTH = [
-  'recipient',
-  'message',
-  'connection',
-  'mailbox',
-  'network',
-  'tenant',
-] as const satisfies readonly Scope[];
-
-/**
- * The failure that speaks for a message when its recipients failed in different ways: an unknown outcome first, then
- * the one that stops most, then the one with the least hope.
- *
- * @returns undefined for an empty list
- */
-export function worst(failures: readonly Failure[]): Failure | undefined {
-  const weight = (failure: Failure): number =>
-    (failure.code === 'outcome_unknown' ? 100 : 0) +
-    BREADTH.indexOf(failure.scope) * 2 +
-    (failure.plan === 'never' ? 1 : 0);
-  return failures.reduce<Failure | undefined>(
-    (found, each) => (found && weight(found) >= weight(each) ? found : each),
-    undefined,
-  );
 }

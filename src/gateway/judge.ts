@@ -33,7 +33,7 @@ export interface Verdict {
 const BEFORE_MAIL: readonly Stage[] = ['connect', 'greeting', 'ehlo', 'tls', 'auth'];
 
 /** Not a fault of any message: whatever it is, every other message of the mailbox would meet it too. */
-export function isMailboxWide(failure: Failure, stage: Stage): boolean {
+function isMailboxWide(failure: Failure, stage: Stage): boolean {
   if (failure.scope === 'mailbox' || failure.scope === 'tenant' || failure.scope === 'network') return true;
   return failure.scope === 'connection' && BEFORE_MAIL.includes(stage);
 }

@@ -8,7 +8,7 @@ import { sendForm } from './schemas/send-form.ts';
 import { sendMessage } from './schemas/send-message.ts';
 import { sendRaw } from './schemas/send-raw.ts';
 
-export const MAX_WAIT_SECONDS = 60;
+const MAX_WAIT_SECONDS = 60;
 
 const WAIT = `This must be a number of seconds from 0 to ${MAX_WAIT_SECONDS}.`;
 

@@ -8,7 +8,7 @@ import { MAX_ATTACHMENTS } from './schemas/attachment.ts';
 import type { Spool, SpooledFile } from './spool.ts';
 
 /** Of the part `message`: held in memory, unlike the files. */
-export const MAX_MESSAGE_PART_BYTES = 1024 * 1024;
+const MAX_MESSAGE_PART_BYTES = 1024 * 1024;
 const INLINE = 'inline:';
 const MAX_PART_HEADERS = 20;
 

@@ -15,7 +15,7 @@ export type AddressInput = string | { address: string; name?: string | undefined
 export type ParsedAddress = { ok: true; address: Address } | { ok: false; problem: string };
 
 /** RFC 5321 §4.5.3.1.3: a path is at most 256 octets, its angle brackets included. */
-export const MAX_ADDRESS_OCTETS = 254;
+const MAX_ADDRESS_OCTETS = 254;
 /** RFC 5321 §4.5.3.1.1. */
 const MAX_LOCAL_PART_OCTETS = 64;
 /** UTF-16 units; ours. Longer names are folded wrongly by some clients and read by nobody. */
@@ -66,11 +66,6 @@ function isUsual(text: string): boolean {
 function usual(text: string): ParsedAddress {
   const at = text.indexOf('@');
   return { ok: true, address: { address: text.slice(0, at) + text.slice(at).toLowerCase() } };
-}
-
-/** `b***@contoso.com`: for logs. */
-export function maskAddress(address: string): string {
-  return `${address.slice(0, 1)}***${address.slice(address.lastIndexOf('@'))}`;
 }
 
 /** The part after the `@`, of a parsed address. */

@@ -31,7 +31,7 @@ export const MOVES = {
   canceled: [],
 } as const satisfies Record<Status, readonly Status[]>;
 
-export const FINAL_STATUSES = ['sent', 'partiallySent', 'failed', 'canceled'] as const satisfies readonly Status[];
+const FINAL_STATUSES = ['sent', 'partiallySent', 'failed', 'canceled'] as const satisfies readonly Status[];
 
 export function isFinal(status: Status): boolean {
   return (FINAL_STATUSES as readonly Status[]).includes(status);

@@ -5,7 +5,7 @@ import type { Mechanism } from './smtp-policy.ts';
 import { isSmtpReplyId, saying, wordsOf } from './words.ts';
 
 /** Where a rule can be laid down. `message` is the answer to the final dot, `body` the time before it. */
-export const RULE_STAGES = [
+const RULE_STAGES = [
   'greeting',
   'hello',
   'startTls',

@@ -125,7 +125,7 @@ export interface HeaderSummary {
 }
 
 /** Exchange's bound: learn.microsoft.com, "Exchange Online limits", message header size 256 KB. */
-export const MAX_HEADER_BYTES = 256 * 1_024;
+const MAX_HEADER_BYTES = 256 * 1_024;
 
 /** @returns `tooLarge` if there is more of it than Exchange takes */
 export async function summarizeHeader(raw: Buffer): Promise<HeaderSummary | 'tooLarge'> {

@@ -32,7 +32,7 @@ export function encodeText(text: string): EncodedBody {
 }
 
 /** RFC 2045 §6.8, in lines of 76, without a line end after the last. */
-export function encodeBase64(bytes: Buffer): Buffer {
+function encodeBase64(bytes: Buffer): Buffer {
   const out = Buffer.allocUnsafe(base64Length(bytes.length));
   writeBase64(bytes, out, 0);
   return out;
@@ -81,7 +81,7 @@ function breakLines(out: Buffer, at: number, breaks: number): void {
  *
  * @param bytes with CRLF line ends
  */
-export function encodeQuotedPrintable(bytes: Buffer): string | Buffer {
+function encodeQuotedPrintable(bytes: Buffer): string | Buffer {
   const longest = longestQuotedPrintable(bytes.length);
   const out = longest <= scratch.length ? scratch : Buffer.allocUnsafe(longest);
   let to = 0;

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { judgementOf } from '../../src/failure/catalogue.ts';
 import { CODES, type Code } from '../../src/failure/codes.ts';
 import type { Failure } from '../../src/failure/failure.ts';
-import { backoffDelay, holdDelay, worst } from '../../src/failure/plan.ts';
+import { backoffDelay, holdDelay } from '../../src/failure/plan.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -82,25 +82,5 @@ describe('a held mailbox', () => {
       for (let probes = 0; probes < 10; probes++)
         expect(holdDelay(probes, failing(code), MINUTE, earliest), code).toBeGreaterThanOrEqual(5 * MINUTE);
     }
-  });
-});
-
-describe('of several failures', () => {
-  it('an unknown outcome speaks for the message before any other', () => {
-    expect(worst([failing('server_busy'), failing('outcome_unknown'), failing('tenant_blocked')])?.code).toBe(
-      'outcome_unknown',
-    );
-  });
-
-  it('what stops most comes next, then what is final', () => {
-    expect(worst([failing('recipient_unknown'), failing('mailbox_full'), failing('timeout')])?.code).toBe(
-      'mailbox_full',
-    );
-    expect(worst([failing('recipient_throttled'), failing('recipient_unknown')])?.code).toBe('recipient_unknown');
-  });
-
-  it('the first of equals is taken, and none of none', () => {
-    expect(worst([failing('recipient_unknown'), failing('recipient_invalid')])?.code).toBe('recipient_unknown');
-    expect(worst([])).toBeUndefined();
   });
 });

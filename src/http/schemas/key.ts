@@ -8,7 +8,7 @@ import { time } from './message.ts';
 import { withoutPattern } from './time.ts';
 
 export const SCOPES = ['send', 'read', 'operate'] as const;
-export const MAX_PER_MINUTE = 1_000_000;
+const MAX_PER_MINUTE = 1_000_000;
 const MAX_FROM = 100;
 const MAX_GRACE_MINUTES = 7 * 24 * 60;
 

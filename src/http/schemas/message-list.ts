@@ -4,8 +4,8 @@ import { counts } from './mailbox.ts';
 import { category, listedMessage, status } from './message.ts';
 import { withoutPattern } from './time.ts';
 
-export const MAX_PAGE = 100;
-export const MAX_RETRIED = 1_000;
+const MAX_PAGE = 100;
+const MAX_RETRIED = 1_000;
 
 const CURSOR = 'This must be the `next` of an earlier answer.';
 const STATUS = 'This must be a status; see the API document.';
