@@ -99,6 +99,25 @@ export function checkHeader(name: string, value: string): string | undefined {
   return problem === undefined ? undefined : `${problem}.`;
 }
 
+/**
+ * What is wrong with a message's header fields together, each of which `checkHeader` has passed. RFC 8058 §3.1: a field
+ * List-Unsubscribe-Post means nothing without a List-Unsubscribe that has an HTTPS URI.
+ *
+ * @returns undefined if nothing is, else the name of the field at fault as it was given, and a sentence
+ */
+export function checkHeadersTogether(
+  fields: Readonly<Record<string, string>>,
+): { name: string; message: string } | undefined {
+  const given = (key: string) => Object.keys(fields).find((name) => headerKey(name) === key);
+  const name = given('list-unsubscribe-post');
+  if (name === undefined) return undefined;
+  const target = given('list-unsubscribe');
+  const example = 'as in <https://contoso.com/leave/4711> (RFC 8058)';
+  if (target === undefined) return { name, message: `${name} needs a List-Unsubscribe beside it, ${example}.` };
+  if (/<https:[^<>]+>/i.test(fields[target] ?? '')) return undefined;
+  return { name: target, message: `With ${name}, the value of ${target} must have an HTTPS address, ${example}.` };
+}
+
 /** How the composer must write the field: free text may be encoded (RFC 2047), all else is sent as it stands. */
 export function isFreeText(name: string): boolean {
   return kindOf(headerKey(name)) === 'text';

@@ -126,6 +126,23 @@ const WRONG: [string, Record<string, unknown>, string, RegExp][] = [
   ['a header name with a colon', { headers: { 'X-Foo: a': 'b' } }, '/headers/X-Foo: a', /may contain only/],
   ['a header that is no string', { headers: { 'X-Foo': { prepared: true, value: 'x' } } }, '/headers/X-Foo', /string/],
   ['a header in two spellings', { headers: { 'X-Foo': 'a', 'x-foo': 'b' } }, '/headers/x-foo', /twice/],
+  [
+    'one-click unsubscribing without an address for it',
+    { headers: { 'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click' } },
+    '/headers/List-Unsubscribe-Post',
+    /needs a List-Unsubscribe beside it, as in <https:/,
+  ],
+  [
+    'one-click unsubscribing by mail alone',
+    {
+      headers: {
+        'list-unsubscribe-post': 'List-Unsubscribe=One-Click',
+        'List-Unsubscribe': '<mailto:leave@contoso.com>',
+      },
+    },
+    '/headers/List-Unsubscribe',
+    /must have an HTTPS address/,
+  ],
   ['51 headers', { headers: named(51, 'a') }, '/headers', /50 headers/],
   ['a tag with a space', { tags: ['ok', 'not ok'] }, '/tags/1', /1 to 64 characters/],
   ['a tag of 65 characters', { tags: ['x'.repeat(65)] }, '/tags/0', /1 to 64/],
@@ -264,6 +281,17 @@ const RIGHT: [string, Record<string, unknown>, Record<string, unknown>][] = [
     },
   ],
   ['a header', { headers: { 'X-Foo': 'bar' } }, { headers: { 'X-Foo': 'bar' } }],
+  [
+    'one-click unsubscribing',
+    {
+      headers: {
+        'List-Unsubscribe': '<mailto:leave@contoso.com>, <https://contoso.com/leave/4711>',
+        'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click',
+      },
+    },
+    {},
+  ],
+  ['a way to unsubscribe by hand', { headers: { 'List-Unsubscribe': '<mailto:leave@contoso.com>' } }, {}],
   ['a sendAt with an offset', { sendAt: days(1).replace('Z', '+00:00') }, { sendAt: expect.any(Number) }],
   ['a sendAt that has passed', { sendAt: days(-100) }, { sendAt: expect.any(Number) }],
   [

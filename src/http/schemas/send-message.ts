@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { characterUnfitForLine, quote } from '../../mail/characters.ts';
-import { checkHeader, headerKey } from '../../mail/header.ts';
+import { checkHeader, checkHeadersTogether, headerKey } from '../../mail/header.ts';
 import { PRIORITIES, type Submission } from '../../mail/message.ts';
 import { addressList, replyAddressList, senderAddress } from './address.ts';
 import { attachments } from './attachment.ts';
@@ -31,6 +31,8 @@ const headers = z.record(z.string(), z.string()).superRefine((fields, context) =
     if (message) context.addIssue({ code: 'custom', path: [name], message });
     seen.add(headerKey(name));
   }
+  const together = checkHeadersTogether(fields);
+  if (together) context.addIssue({ code: 'custom', path: [together.name], message: together.message });
 });
 
 const tag = z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, {
