@@ -1,5 +1,6 @@
 import type { Multipart, MultipartFile } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
+import { quote } from '../mail/characters.ts';
 import { fingerprint } from './fingerprint.ts';
 import { readJson } from './json-body.ts';
 import { boundaryOf, PartCounter } from './part-counter.ts';
@@ -11,6 +12,9 @@ import type { Spool, SpooledFile } from './spool.ts';
 const MAX_MESSAGE_PART_BYTES = 1024 * 1024;
 const INLINE = 'inline:';
 const MAX_PART_HEADERS = 20;
+
+const OTHER_PARTS = 'after message it may only have parts named attachments or inline:<contentId>';
+const RAW_ADVICE = 'send a whole message in MIME as application/json instead, {"raw": {"content": "<base64>"}}';
 
 /** A message whose files were sent as parts of their own. */
 export interface Upload {
@@ -75,7 +79,7 @@ function isFile(part: Multipart): part is MultipartFile {
 
 /** The part `message`: the same JSON as a body of `application/json`, and bounded in the same way. */
 async function readMessage(part: MultipartFile): Promise<Record<string, unknown>> {
-  if (part.fieldname !== 'message') throw malformed('its first part must be named message and hold the JSON');
+  if (part.fieldname !== 'message') throw malformed(firstPartAdvice(part.fieldname));
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of part.file as AsyncIterable<Buffer>) {
@@ -88,6 +92,19 @@ async function readMessage(part: MultipartFile): Promise<Record<string, unknown>
   return value as Record<string, unknown>;
 }
 
+/** Callers of other gateways send a part for each field, or the MIME as a file. */
+function firstPartAdvice(name: string | undefined): string {
+  const advice = name === 'raw' ? RAW_ADVICE : `as with curl's -F 'message={"from": …};type=application/json'`;
+  const found = name === undefined ? '' : `, not ${quote(name)}`;
+  return `its first part must be named message and hold the JSON${found}; ${advice}`;
+}
+
+function otherPartAdvice(name: string | undefined): string {
+  if (name === 'raw') return `; ${RAW_ADVICE}`;
+  if (name === 'message' || name === undefined) return '';
+  return '; files go as attachments, all else into the JSON of message';
+}
+
 async function readFile(part: MultipartFile, spool: Spool): Promise<FilePart> {
   const { fieldname, mimetype, encoding } = part;
   const filename = (part.filename as string | undefined) ?? '';
@@ -95,7 +112,7 @@ async function readFile(part: MultipartFile, spool: Spool): Promise<FilePart> {
     throw malformed('its parts must not have a Content-Transfer-Encoding (RFC 7578 §4.7)');
   const attachment = { filename, contentType: mimetype, content: '' as const };
   if (fieldname !== 'attachments' && !(fieldname as string | undefined)?.startsWith(INLINE))
-    throw malformed('after message it may only have parts named attachments or inline:<contentId>');
+    throw malformed(`${OTHER_PARTS}; it has one named ${quote(String(fieldname))}${otherPartAdvice(fieldname)}`);
   const file = await spool.add(part.file as AsyncIterable<Buffer>);
   if (fieldname === 'attachments') return { file, attachment: { ...attachment, disposition: 'attachment' } };
   return { file, attachment: { ...attachment, contentId: fieldname.slice(INLINE.length) } };
@@ -127,7 +144,7 @@ function malformed(reason: string, cause?: unknown): ProblemError {
 const REASONS: Readonly<Record<string, string>> = {
   FST_PARTS_LIMIT: `it has more than ${MAX_ATTACHMENTS} files`,
   FST_FILES_LIMIT: `it has more than ${MAX_ATTACHMENTS} files`,
-  FST_PROTO_VIOLATION: 'after message it may only have parts named attachments or inline:<contentId>',
+  FST_PROTO_VIOLATION: OTHER_PARTS,
   FST_MP_PREMATURE_CLOSE: 'it ended before its last boundary',
 };
 

@@ -94,6 +94,7 @@ describe('a retry of many', () => {
       limit: 1_000,
       after: CURSOR,
       tag: 'a',
+      test: false,
       createdAfter: '2026-01-31T09:30:00Z',
     });
     expect(service.fake.retries.at(-1)).toEqual({
@@ -101,6 +102,7 @@ describe('a retry of many', () => {
       limit: 1_000,
       after: { acceptedAt: 17, id: 'msg_1' },
       tag: 'a',
+      test: false,
       createdAfter: Date.parse('2026-01-31T09:30:00Z'),
     });
   });
@@ -113,6 +115,7 @@ describe('a retry of many', () => {
     [{ after: 'x' }, '/after'],
     [{ createdBefore: 'now' }, '/createdBefore'],
     [{ mailboxes: 'main' }, '/mailboxes'],
+    [{ test: 'true' }, '/test'],
   ])('refuses %o by its name', async (body, pointer) => {
     expect(await problemOf(await retry(body))).toMatchObject({
       status: 422,

@@ -121,6 +121,15 @@ describe('a wrong form', () => {
   });
 
   it.each([
+    ['a message in MIME as its only part', [file({ name: 'raw' })], '{"raw": {"content": "<base64>"}}'],
+    ['a message in MIME beside the JSON', [message, file({ name: 'raw' })], '{"raw": {"content": "<base64>"}}'],
+    ['a part for each field', [file({ name: 'from' })], `not "from"; as with curl's -F 'message={"from": …}`],
+    ['a file under another name', [message, file({ name: 'attachment' })], '"attachment"; files go as attachments'],
+  ] as [string, Part[], string][])('says what to do instead of %s', async (_, parts, words) => {
+    expect((await problemOf(await post(parts))).detail).toContain(words);
+  });
+
+  it.each([
     ['no boundary', 'multipart/form-data', formOf([message])],
     ['another boundary', 'multipart/form-data; boundary=other', formOf([message])],
     ['an end within a file', FORM, formOf([message, file()]).subarray(0, -12)],

@@ -10,9 +10,10 @@ const store = leasedStore();
 const ADA: Caller = { id: 'ada', permissions: ['send'] };
 const OPERATOR: Caller = { id: 'root', permissions: ['operate'] };
 
-async function ended(to: 'failed' | 'unconfirmed', callerId = 'ada', tags: string[] = []): Promise<string> {
+async function ended(to: 'failed' | 'unconfirmed', callerId = 'ada', tags: string[] = [], test = false) {
   const message = aMessage({ callerId });
   message.fixed.tags = tags;
+  if (test) message.fixed.test = true;
   const { id } = message;
   await store.messages.accept(message);
   await store.messages.begin(beginning(id, { token: id }));
@@ -63,6 +64,16 @@ describe('a retry of many', () => {
     const { enqueued, retry } = retrying();
     expect((await retry({ tag: 'a' }, OPERATOR)).retried).toBe(2);
     expect(enqueued.toSorted()).toEqual(meant.toSorted());
+  });
+
+  it('is of test mail alone, or of all but that, where it says so', async () => {
+    const live = await ended('failed');
+    const test = await ended('failed', 'ada', [], true);
+    const { enqueued, retry } = retrying();
+    expect((await retry({ test: false }, OPERATOR)).retried).toBe(1);
+    expect(enqueued).toEqual([live]);
+    expect((await retry({ test: true }, OPERATOR)).retried).toBe(1);
+    expect(enqueued).toEqual([live, test]);
   });
 
   it('says what could not be sent again and where to go on, so that those do not stand in the way', async () => {

@@ -13,6 +13,8 @@ const CATEGORY = 'This must be a failure category; see the API document.';
 const TIME = 'This must be a time with seconds and an offset, as in 2026-01-31T09:30:00Z (RFC 3339).';
 const TIME_IN_QUERY = `${TIME} In a query, + is written as %2B.`;
 
+const TEST = '`true`: only messages of test keys; `false`: only the others.';
+
 const wholeNumber = (most: number) => `This must be a whole number from 1 to ${most}.`;
 const text = (most: number) =>
   z
@@ -65,7 +67,7 @@ export const listQuery = z.strictObject({
     .enum(['true', 'false'], { error: 'This must be true or false.' })
     .transform((given) => given === 'true')
     .optional()
-    .meta({ description: '`true`: only messages of test keys; `false`: only the others.' }),
+    .meta({ description: TEST }),
   ...filters(TIME_IN_QUERY),
 });
 
@@ -92,6 +94,10 @@ export const retryRequest = z
         maxItems: 2,
         description: 'Those that are `unconfirmed` are sent again only if you say so: they may arrive twice.',
       }),
+    test: z
+      .boolean({ error: 'This must be true or false, without quotation marks.' })
+      .optional()
+      .meta({ description: TEST }),
     limit: z
       .int({ error: retryLimit })
       .min(1, { error: retryLimit })
