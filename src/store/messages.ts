@@ -364,14 +364,17 @@ function clearedBy({ to, clearFailure }: Move): string {
   return to === 'unconfirmed' ? failure : `${failure}attemptToken slice dotMayHaveLeft`;
 }
 
-/** The timeline as the record keeps it. That it was accepted need not be written: the record says when. */
+/**
+ * The timeline as the record keeps it. That it was accepted need not be written, the record says when; of a message that
+ * was scheduled it is, and may be past keeping.
+ */
 function eventsOf(fields: Record<string, string>): MoveTold[] {
   const first = { number: 1, at: Number(fields.acceptedAt), status: 'queued' as Status };
   const later = numbered(fields, 'e').map(([number, told]) => {
     const [at, status, detail] = told.split(' ');
     return { number, at: Number(at), status: status as Status, ...detailOf(detail) };
   });
-  return later[0]?.number === 1 || later.length < Number(fields.revision) - 1 ? later : [first, ...later];
+  return fields.firstSendAt || later.length < Number(fields.revision) - 1 ? later : [first, ...later];
 }
 
 /** Why it moved: the code of a failure, `@` and the time it waits for, or `!` where it was expedited. */

@@ -63,6 +63,18 @@ local function bringForward(id, m, date)
   if m.dateAt then redis.call('SETRANGE', key('mime', id), m.dateAt, date) end
 end
 
+-- Who has not been served waits anew, without what was wrong last time; the attempts tell that.
+local FINAL = { sent = true, failed = true, canceled = true }
+local function waitAnew(id)
+  local written = redis.call('HGET', key('message', id), 'recipients')
+  if not written then return end
+  local recipients = cjson.decode(written)
+  for i, each in ipairs(recipients) do
+    if not FINAL[each.status] then recipients[i] = { address = each.address, status = 'queued' } end
+  end
+  redis.call('HSET', key('message', id), 'recipients', cjson.encode(recipients))
+end
+
 local function read(id)
   local m = redis.call('HMGET', key('message', id), 'status', 'mailbox', 'ticket', 'lifetime', 'dateAt', 'priority', 'expiresAt')
   return { status = m[1], mailbox = m[2], ticket = m[3], lifetime = m[4] and tonumber(m[4]), dateAt = m[5], priority = m[6], expiresAt = m[7] }
@@ -141,6 +153,7 @@ else
     redis.call('HINCRBY', COUNTS, m.status .. '|' .. m.mailbox, -1)
     redis.call('HINCRBY', COUNTS, 'queued|' .. m.mailbox, 1)
     redis.call('ZREM', listOf(m.status, redis.call('HGET', KEYS[1], 'callerId')), id)
+    waitAnew(id)
   end
   redis.call('HSET', KEYS[1], 'status', 'queued', 'updatedAt', now)
   redis.call('HDEL', KEYS[1], 'nextAttemptAt', 'failure')

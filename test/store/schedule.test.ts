@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { dateField, type NewScheduled, type ScheduleStore } from '../../src/gateway/schedule.ts';
+import type { RecipientState } from '../../src/mail/message.ts';
 import { readLoads } from '../../src/store/headroom.ts';
 import { scheduleStore } from '../../src/store/schedule.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
-import { aMessage, beginning, LEASE, openStore, type TestStore } from '../support/store.ts';
+import { acceptAndBegin, aMessage, beginning, LEASE, openStore, type TestStore } from '../support/store.ts';
 
 const HOUR = 3_600_000;
 const RETENTION = {
@@ -126,6 +127,16 @@ describe('a scheduled message', () => {
     expect(await store.redis.getrange(store.keys.mime(message.id), 9, 45)).toBe(`Date: ${to.date}`);
   });
 
+  it.each([499, 500, 501, 502])('keeps the end of its timeline, %i times given another time', async (times) => {
+    const id = await scheduled();
+    const to = { sendAt: DUE + HOUR, expiresAt: DUE + 2 * HOUR, date: dateField(DUE + HOUR) };
+    await Promise.all(Array.from({ length: times }, () => schedule.reschedule(id, to)));
+    const events = (await store.messages.timeline(id))?.events ?? [];
+    expect(events).toHaveLength(Math.min(500, times + 1));
+    expect(events.every(({ status }) => status === 'scheduled')).toBe(true);
+    expect(events.at(-1)?.number).toBe(times + 1);
+  });
+
   it('accepted many times at once with one key is one', async () => {
     const idempotency = { key: 'order-1', fingerprint: 'a' };
     const answers = await Promise.all(
@@ -188,6 +199,26 @@ describe('expediting', () => {
     expect(found).toMatchObject({ ahead: 0, record: { status: 'queued', ticket: 2, firstTicket: 2, revision: 2 } });
     expect(await store.messages.begin(beginning(message.id, { ticket: 1 }))).toEqual({ kind: 'void' });
     expect(await store.mailboxes.counts('main')).toEqual({ queued: 4 });
+  });
+
+  it('has whom a deferred message could not be sent to wait anew, and leaves alone what became of the others', async () => {
+    const { id, token } = await acceptAndBegin(store);
+    const failure = {
+      code: 'greylisted',
+      smtp: { code: 451, response: '451 4.7.1 “später”/\\', stage: 'rcpt' },
+    } as never;
+    const recipients: RecipientState[] = [
+      { address: 'a@b.example', status: 'sent', reply: { code: 250, response: '250 OK', stage: 'after-dot' } },
+      { address: 'c@d.example', status: 'deferred', failure },
+      { address: 'e@f.example', status: 'failed', failure },
+    ];
+    const deferred = { to: 'deferred', token, recipients, failure, delayMilliseconds: HOUR } as const;
+    await store.messages.move({ id, mailbox: 'main', ...deferred });
+    expect(await schedule.expedite(id, wish(['deferred']))).toMatchObject({ moved: true });
+    const record = await store.messages.find(id);
+    expect(record?.recipients).toEqual([recipients[0], { address: 'c@d.example', status: 'queued' }, recipients[2]]);
+    expect(record).not.toHaveProperty('failure');
+    expect(record).not.toHaveProperty('nextAttemptAt');
   });
 
   it('changes nothing of a message that has another status', async () => {
