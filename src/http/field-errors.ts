@@ -8,17 +8,24 @@ type Issue = z.core.$ZodIssue;
 type Path = readonly PropertyKey[];
 /** The names that the object at a path may have. */
 type FieldNames = (path: Path) => readonly string[];
+/** What to do instead of giving the unknown field of this name at a path, as the second half of a sentence. */
+type Advice = (path: Path, name: string) => string | undefined;
 
 /** No answer lists more; the first ones are what a person corrects. */
 export const MAX_FIELD_ERRORS = 50;
 
 /** What zod found, one entry a field, with JSON pointers. Needs issues whose messages `sentence` has made. */
-export function fieldErrorsOf(issues: readonly Issue[], fieldNames: FieldNames): FieldError[] {
+export function fieldErrorsOf(
+  issues: readonly Issue[],
+  fieldNames: FieldNames,
+  advice: Advice = () => undefined,
+): FieldError[] {
   const errors: FieldError[] = [];
   for (const { path, issue } of issues.flatMap((each) => leavesOf(each, []))) {
     const room = MAX_FIELD_ERRORS - errors.length;
     if (room === 0) break;
-    if (issue.code === 'unrecognized_keys') errors.push(...unknownFields(issue.keys.slice(0, room), path, fieldNames));
+    if (issue.code === 'unrecognized_keys')
+      errors.push(...unknownFields(issue.keys.slice(0, room), path, fieldNames, advice));
     else errors.push({ pointer: jsonPointer(path), message: issue.message });
   }
   return errors;
@@ -46,12 +53,16 @@ function hasOtherType(branch: readonly Issue[]): boolean {
   );
 }
 
-function unknownFields(keys: readonly string[], path: Path, fieldNames: FieldNames): FieldError[] {
+function unknownFields(keys: readonly string[], path: Path, fieldNames: FieldNames, advice: Advice): FieldError[] {
   return keys.map((key) => {
-    const meant = nearestName(key, fieldNames(path));
-    const advice = meant ? `did you mean ${quote(meant)}?` : 'remove it.';
-    return { pointer: jsonPointer([...path, key]), message: `There is no field ${quote(key)}; ${advice}` };
+    const instead = advice(path, key) ?? nearest(key, fieldNames(path)) ?? 'remove it.';
+    return { pointer: jsonPointer([...path, key]), message: `There is no field ${quote(key)}; ${instead}` };
   });
+}
+
+function nearest(name: string, known: readonly string[]): string | undefined {
+  const meant = nearestName(name, known);
+  return meant && `did you mean ${quote(meant)}?`;
 }
 
 /** zod's error map: a sentence for the caller where the schema has none of its own. */

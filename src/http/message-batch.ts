@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { Api, Caller } from '../gateway/api.ts';
 import { callerOf } from './auth.ts';
 import { acceptBatch, type BatchResult } from './batch.ts';
+import { foreignAdvice } from './foreign-names.ts';
 import { idempotencyKeyOf, refuseKey } from './idempotency.ts';
 import { problemBody } from './problem.ts';
 import { problemResponses } from './problem-responses.ts';
@@ -45,7 +46,11 @@ function batchSchema() {
 
 /** `POST /v1/messages/batch`. */
 export function messageBatchRoutes(scope: FastifyInstance, api: Api, now: () => number): void {
-  const checkBatch = bodyValidator(batchEnvelope, { fieldNames: () => ['messages'], wholeErrors: () => [] });
+  const checkBatch = bodyValidator(batchEnvelope, {
+    fieldNames: () => ['messages'],
+    advice: (_, name) => foreignAdvice('batch', name),
+    wholeErrors: () => [],
+  });
   const check = sendBodyValidator(now);
 
   scope.withTypeProvider<FastifyZodOpenApiTypeProvider>().post('/messages/batch', {

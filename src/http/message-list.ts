@@ -7,6 +7,7 @@ import type { MessageFilter } from '../gateway/match.ts';
 import { type Position, positionOf } from '../gateway/position.ts';
 import { MOST_LOOKED_AT } from '../gateway/search.ts';
 import { callerOf } from './auth.ts';
+import { foreignAdvice } from './foreign-names.ts';
 import { problemResponses } from './problem-responses.ts';
 import { listQuery, messageCounts, messagePage } from './schemas/message-list.ts';
 import { queryValidator, unchecked } from './validation.ts';
@@ -45,7 +46,7 @@ function countsSchema() {
 /** `GET /v1/messages` and `GET /v1/messages/counts`. */
 export function messageListRoutes(scope: FastifyInstance, api: Api): void {
   const routes = scope.withTypeProvider<FastifyZodOpenApiTypeProvider>();
-  const checkQuery = queryValidator(listQuery);
+  const checkQuery = queryValidator(listQuery, (name) => foreignAdvice('list', name));
 
   routes.get('/messages', {
     config: readers,

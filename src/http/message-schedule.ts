@@ -5,6 +5,7 @@ import type { Api, FieldError } from '../gateway/api.ts';
 import { callerOf } from './auth.ts';
 import { BODY_EXAMPLES } from './document.ts';
 import { expeditedExample, RESCHEDULES, rescheduledExample } from './examples-schedule.ts';
+import { foreignAdvice } from './foreign-names.ts';
 import { sendChanged } from './message-changes.ts';
 import { problemResponses } from './problem-responses.ts';
 import { message } from './schemas/message.ts';
@@ -30,6 +31,7 @@ export function messageScheduleRoutes(scope: FastifyInstance, api: Api, now: () 
   const routes = scope.withTypeProvider<FastifyZodOpenApiTypeProvider>();
   const checkBody = bodyValidator(schedule, {
     fieldNames: () => ['sendAt'],
+    advice: (_, name) => foreignAdvice('schedule', name),
     wholeErrors: (received) => scheduleErrors(received, now()),
   });
 

@@ -4,17 +4,18 @@ const MAX_COMPARED_LENGTH = 40;
 /** The known name that was probably meant: the same but for case, `_` and `-`, or at most two slips away. */
 export function nearestName(name: string, known: readonly string[]): string | undefined {
   if (name.length > MAX_COMPARED_LENGTH) return undefined;
-  const plain = plainOf(name);
-  const same = known.find((candidate) => plainOf(candidate) === plain);
+  const plain = plainName(name);
+  const same = known.find((candidate) => plainName(candidate) === plain);
   if (same) return same;
   const [nearest] = known
-    .map((candidate) => ({ candidate, slips: slipsBetween(plain, plainOf(candidate)) }))
+    .map((candidate) => ({ candidate, slips: slipsBetween(plain, plainName(candidate)) }))
     .filter(({ candidate, slips }) => slips <= Math.min(2, Math.floor(candidate.length / 3)))
     .sort((a, b) => a.slips - b.slips);
   return nearest?.candidate;
 }
 
-function plainOf(name: string): string {
+/** As names are compared: without case, `_` and `-`. */
+export function plainName(name: string): string {
   return name.replace(/[_-]/g, '').toLowerCase();
 }
 

@@ -1,3 +1,4 @@
+import { foreignAdvice, type Place } from './foreign-names.ts';
 import { ADDRESS_FIELDS } from './schemas/address.ts';
 import { ATTACHMENT_FIELDS } from './schemas/attachment.ts';
 import { CALENDAR_FIELDS } from './schemas/calendar.ts';
@@ -10,10 +11,12 @@ import { bodyValidator, invalidFields, type Validated } from './validation.ts';
 export function sendBodyValidator(now: () => number): (received: unknown) => Validated {
   const checkComposed = bodyValidator(sendMessage, {
     fieldNames: fieldNamesAt,
+    advice: (path, name) => foreignAdvice(placeOf(path), name),
     wholeErrors: (received) => wholeMessageErrors(received, now()),
   });
   const checkRaw = bodyValidator(sendRaw, {
     fieldNames: fieldNamesAt,
+    advice: (path, name) => foreignAdvice(placeOf(path), name),
     wholeErrors: (received) => rawMessageErrors(received, now()),
   });
   return (received) => {
@@ -41,6 +44,15 @@ function bothWays(names: readonly string[], checked: Validated) {
     ...names.map((name) => ({ pointer: `/${name}`, message })),
     ...others.flatMap((each) => ('pointer' in each ? [each] : [])),
   ]);
+}
+
+function placeOf(path: readonly PropertyKey[]): Place {
+  const [first] = path;
+  if (first === undefined) return 'message';
+  if (first === 'attachments') return 'attachment';
+  if (first === 'calendar') return 'calendar';
+  const last = path.at(-1);
+  return first === 'raw' && (last === 'raw' || last === 'envelope') ? last : 'address';
 }
 
 /** Names of the fields at a path of the body: what an unknown one may have meant. */

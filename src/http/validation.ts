@@ -10,28 +10,32 @@ export type Validated = { value: unknown } | { error: ProblemError };
 export interface BodyRules {
   /** Names of the fields of the object at a path: what an unknown one may have meant. */
   fieldNames(path: readonly PropertyKey[]): readonly string[];
+  /** What to do instead of giving an unknown field, where there is more to say than its nearest name. */
+  advice?(path: readonly PropertyKey[], name: string): string | undefined;
   /** What is wrong with the body as received that its schema cannot say. */
   wholeErrors(received: unknown): FieldError[];
 }
 
 /** A Fastify validator for a body: all that is wrong at once, as `invalid_fields`. */
-export function bodyValidator(schema: z.ZodType, { fieldNames, wholeErrors }: BodyRules) {
+export function bodyValidator(schema: z.ZodType, { fieldNames, advice, wholeErrors }: BodyRules) {
   const compiled = z.compile(schema);
   return (received: unknown): Validated => {
     const result = compiled.safeParse(received, { error: sentence });
-    const fieldErrors = result.success ? [] : fieldErrorsOf(result.error.issues, fieldNames);
+    const fieldErrors = result.success ? [] : fieldErrorsOf(result.error.issues, fieldNames, advice);
     const errors = merge(fieldErrors, wholeErrors(received));
     return errors.length === 0 && result.success ? { value: result.data } : { error: invalidFields(errors) };
   };
 }
 
 /** A Fastify validator for query parameters. */
-export function queryValidator(schema: z.ZodType) {
+export function queryValidator(schema: z.ZodObject, advice?: (name: string) => string | undefined) {
   return (received: unknown): Validated => {
     const blank = blankParameters(received);
     if (blank.length > 0) return { error: parameterProblem(blank) };
     const result = schema.safeParse(received, { error: sentence });
-    return result.success ? { value: result.data } : { error: invalidParameters(result.error.issues) };
+    return result.success
+      ? { value: result.data }
+      : { error: invalidParameters(result.error.issues, Object.keys(schema.shape), advice) };
   };
 }
 
@@ -67,10 +71,17 @@ function merge(errors: FieldError[], others: FieldError[]): FieldError[] {
   return [...errors, ...others.filter(({ pointer }) => !reported.has(pointer))];
 }
 
-function invalidParameters(issues: readonly z.core.$ZodIssue[]): ProblemError {
-  return parameterProblem(
-    fieldErrorsOf(issues, () => []).map(({ pointer, message }) => ({ parameter: nameIn(pointer), message })),
+function invalidParameters(
+  issues: readonly z.core.$ZodIssue[],
+  names: readonly string[],
+  advice?: (name: string) => string | undefined,
+): ProblemError {
+  const errors = fieldErrorsOf(
+    issues,
+    () => names,
+    (_, name) => advice?.(name),
   );
+  return parameterProblem(errors.map(({ pointer, message }) => ({ parameter: nameIn(pointer), message })));
 }
 
 /** Of `/status/1` the parameter is `status`. */

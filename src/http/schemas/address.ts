@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Address, type AddressInput, nameImpersonates, parseAddress, senderProblem } from '../../mail/address.ts';
+import { wrongType } from './wrong-type.ts';
 
 /** More entries than this are refused here; the mailbox's own limit is the gateway's to check. */
 export const MAX_RECIPIENTS = 1_000;
@@ -13,8 +14,13 @@ const addressObject = z
 
 export const ADDRESS_FIELDS = Object.keys(addressObject.shape);
 
+const ADDRESS =
+  'This has the wrong type; write an address as "Ada <ada@fabrikam.com>" or {"name": "Ada", "address": "ada@fabrikam.com"}.';
+
 const addressInput = z
-  .union([z.string().meta({ description: '`ada@fabrikam.com` or `Ada Lovelace <ada@fabrikam.com>`' }), addressObject])
+  .union([z.string().meta({ description: '`ada@fabrikam.com` or `Ada Lovelace <ada@fabrikam.com>`' }), addressObject], {
+    error: wrongType(ADDRESS),
+  })
   .meta({ id: 'AddressInput', description: 'One address, as a string or as an object.' });
 
 const oneAddress = addressInput.transform((input, context) => {
@@ -49,7 +55,9 @@ function remembered(input: AddressInput, address: Address): Address {
 export const envelopeSender = oneAddress;
 
 const oneOrSeveral = z
-  .union([oneAddress, z.array(oneAddress).max(MAX_RECIPIENTS)])
+  .union([oneAddress, z.array(oneAddress).max(MAX_RECIPIENTS)], {
+    error: wrongType(`${ADDRESS.slice(0, -1)}, or a list of these.`),
+  })
   .meta({ id: 'AddressList', description: 'One address, or a list of at most 1,000.' });
 
 /** One address or several; always a list once parsed. */

@@ -3,6 +3,7 @@ import { message, testMark } from './message.ts';
 import { problem } from './problem.ts';
 import { batchMessage } from './send-message.ts';
 import { batchRaw } from './send-raw.ts';
+import { wrongType } from './wrong-type.ts';
 
 export const MAX_BATCH = 100;
 
@@ -10,9 +11,12 @@ const COUNT = `This must have 1 to ${MAX_BATCH} messages; send several batches.`
 const idempotencyKey = z.string().regex(/^[!-~]{1,255}$/, { error: 'This must be 1 to 255 visible ASCII characters.' });
 
 /** What is wrong with the whole; each message is judged by itself. */
-export const batchEnvelope = z.strictObject({
-  messages: z.array(z.unknown()).min(1, { error: COUNT }).max(MAX_BATCH, { error: COUNT }),
-});
+export const batchEnvelope = z.strictObject(
+  {
+    messages: z.array(z.unknown()).min(1, { error: COUNT }).max(MAX_BATCH, { error: COUNT }),
+  },
+  { error: wrongType('This must be an object, as in {"messages": [{"from": …}, …]}.') },
+);
 
 /** The key of one message of a batch, as received. */
 export const ownKey = z.looseObject({ idempotencyKey: idempotencyKey.optional() });

@@ -8,8 +8,8 @@ const MAX_PAGE = 100;
 const MAX_RETRIED = 1_000;
 
 const CURSOR = 'This must be the `next` of an earlier answer.';
-const STATUS = 'This must be a status; see the API document.';
-const CATEGORY = 'This must be a failure category; see the API document.';
+const STATUS = `This must be one of ${status.options.join(', ')}.`;
+const CATEGORY = `This must be one of ${category.options.join(', ')}.`;
 const TIME = 'This must be a time with seconds and an offset, as in 2026-01-31T09:30:00Z (RFC 3339).';
 const TIME_IN_QUERY = `${TIME} In a query, + is written as %2B.`;
 

@@ -7,6 +7,7 @@ import { attachments } from './attachment.ts';
 import { calendar } from './calendar.ts';
 import { checkedBy } from './checked-by.ts';
 import { givenTime, MAX_DAYS_AHEAD, MAX_LIFETIME_DAYS, withoutPattern } from './time.ts';
+import { wrongType } from './wrong-type.ts';
 
 const MAX_SUBJECT_LENGTH = 255;
 const MAX_HEADERS = 50;
@@ -21,7 +22,8 @@ const MAX_LIFETIME_SECONDS = MAX_LIFETIME_DAYS * 86_400;
 const subject = z.string().max(MAX_SUBJECT_LENGTH).superRefine(checkedBy(unfitSubject));
 const text = z.string().superRefine(checkedBy(unfitText));
 
-const headers = z.record(z.string(), z.string()).superRefine((fields, context) => {
+const PAIRS = wrongType('This must be an object of names and values, as in {"X-Campaign": "spring"}.');
+const headers = z.record(z.string(), z.string(), { error: PAIRS }).superRefine((fields, context) => {
   const names = Object.keys(fields);
   if (names.length > MAX_HEADERS) context.addIssue({ code: 'custom', message: tooMany(MAX_HEADERS, 'headers') });
   const seen = new Set<string>();
@@ -35,11 +37,14 @@ const headers = z.record(z.string(), z.string()).superRefine((fields, context) =
   if (together) context.addIssue({ code: 'custom', path: [together.name], message: together.message });
 });
 
-const tag = z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, {
-  error: 'A tag must have 1 to 64 characters: letters, digits, dots, underscores and hyphens.',
-});
+const tag = z
+  .string({ error: wrongType('A tag must be a string; pairs of names and values go into metadata.') })
+  .regex(/^[A-Za-z0-9._-]{1,64}$/, {
+    error: 'A tag must have 1 to 64 characters: letters, digits, dots, underscores and hyphens.',
+  });
 
-const metadata = z.record(z.string(), z.string()).superRefine((entries, context) => {
+const ENTRIES = wrongType('This must be an object of names and strings, as in {"order": "4711"}.');
+const metadata = z.record(z.string(), z.string(), { error: ENTRIES }).superRefine((entries, context) => {
   const keys = Object.keys(entries);
   if (keys.length > MAX_METADATA) context.addIssue({ code: 'custom', message: tooMany(MAX_METADATA, 'entries') });
   for (const key of keys.slice(0, MAX_METADATA)) {

@@ -4,6 +4,7 @@ import { parseRawMessage, type RawMessage } from '../../mail/raw-message.ts';
 import { addressList, envelopeSender, MAX_RECIPIENTS } from './address.ts';
 import { base64 } from './attachment.ts';
 import { asSubmission, batchKey, COMPOSING_FIELDS, messageFields } from './send-message.ts';
+import { wrongType } from './wrong-type.ts';
 
 const content = base64.meta({
   description:
@@ -21,7 +22,10 @@ const envelope = z
   })
   .meta({ id: 'RawEnvelope', description: 'Who it goes to, whatever its header says.' });
 
-const fields = z.strictObject({ content, envelope: envelope.optional() });
+const fields = z.strictObject(
+  { content, envelope: envelope.optional() },
+  { error: wrongType('This must be an object, as in {"content": "<the whole message in base64>"}.') },
+);
 
 export const RAW_FIELDS: Readonly<Record<string, readonly string[]>> = {
   raw: Object.keys(fields.shape),
