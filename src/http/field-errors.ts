@@ -19,13 +19,14 @@ export function fieldErrorsOf(
   issues: readonly Issue[],
   fieldNames: FieldNames,
   advice: Advice = () => undefined,
+  kind: 'field' | 'parameter' = 'field',
 ): FieldError[] {
   const errors: FieldError[] = [];
   for (const { path, issue } of issues.flatMap((each) => leavesOf(each, []))) {
     const room = MAX_FIELD_ERRORS - errors.length;
     if (room === 0) break;
     if (issue.code === 'unrecognized_keys')
-      errors.push(...unknownFields(issue.keys.slice(0, room), path, fieldNames, advice));
+      errors.push(...unknownFields(issue.keys.slice(0, room), path, fieldNames, advice, kind));
     else errors.push({ pointer: jsonPointer(path), message: issue.message });
   }
   return errors;
@@ -53,10 +54,16 @@ function hasOtherType(branch: readonly Issue[]): boolean {
   );
 }
 
-function unknownFields(keys: readonly string[], path: Path, fieldNames: FieldNames, advice: Advice): FieldError[] {
+function unknownFields(
+  keys: readonly string[],
+  path: Path,
+  fieldNames: FieldNames,
+  advice: Advice,
+  kind: string,
+): FieldError[] {
   return keys.map((key) => {
     const instead = advice(path, key) ?? nearest(key, fieldNames(path)) ?? 'remove it.';
-    return { pointer: jsonPointer([...path, key]), message: `There is no field ${quote(key)}; ${instead}` };
+    return { pointer: jsonPointer([...path, key]), message: `There is no ${kind} ${quote(key)}; ${instead}` };
   });
 }
 

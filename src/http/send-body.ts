@@ -7,6 +7,8 @@ import { RAW_FIELDS, sendRaw } from './schemas/send-raw.ts';
 import { rawMessageErrors, wholeMessageErrors } from './schemas/whole-message.ts';
 import { bodyValidator, invalidFields, type Validated } from './validation.ts';
 
+const SEVERAL = 'This must be an object; send several messages with POST /v1/messages/batch.';
+
 /** Judges one send body: composed of fields, or whole in `raw`. @param now milliseconds since the epoch */
 export function sendBodyValidator(now: () => number): (received: unknown) => Validated {
   const checkComposed = bodyValidator(sendMessage, {
@@ -20,6 +22,7 @@ export function sendBodyValidator(now: () => number): (received: unknown) => Val
     wholeErrors: (received) => rawMessageErrors(received, now()),
   });
   return (received) => {
+    if (Array.isArray(received)) return { error: invalidFields([{ pointer: '', message: SEVERAL }]) };
     if (!hasRaw(received)) return checkComposed(received);
     const composing = COMPOSING_FIELDS.filter((name) => Object.hasOwn(received, name));
     const checked = checkRaw(without(received, composing));

@@ -80,6 +80,7 @@ function invalidParameters(
     issues,
     () => names,
     (_, name) => advice?.(name),
+    'parameter',
   );
   return parameterProblem(errors.map(({ pointer, message }) => ({ parameter: nameIn(pointer), message })));
 }
