@@ -1,4 +1,5 @@
 import type { Category, Failure } from '../failure/failure.ts';
+import { parseAddress } from '../mail/address.ts';
 import type { MessageRecord } from '../mail/message.ts';
 import type { Status } from '../mail/status.ts';
 import { mailboxOf } from '../mail/test-lane.ts';
@@ -39,6 +40,13 @@ export function holdsOnce(mailboxes: Pick<MailboxStore, 'holdsOf'>): HoldOf {
     known.set(mailbox, asked);
     return asked;
   };
+}
+
+/** The address as records have it: without a name, its domain in ASCII (RFC 5890). What is no address stays as it is. */
+export function withPlainRecipient(filter: MessageFilter): MessageFilter {
+  if (filter.recipient === undefined) return filter;
+  const parsed = parseAddress(filter.recipient);
+  return parsed.ok ? { ...filter, recipient: parsed.address.address } : filter;
 }
 
 /** Undefined for a message that is not meant. */

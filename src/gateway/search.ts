@@ -2,7 +2,7 @@ import type { MessageRecord } from '../mail/message.ts';
 import { STATUSES, type Status } from '../mail/status.ts';
 import type { Caller } from './api.ts';
 import { LISTED_STATUSES, type ListedStatus, type MessageLists } from './lists.ts';
-import { holdsOnce, type Match, type MessageFilter, matchOf } from './match.ts';
+import { holdsOnce, type Match, type MessageFilter, matchOf, withPlainRecipient } from './match.ts';
 import type { MailboxStore, MessageStore } from './ports.ts';
 import { isOlder, type Position } from './position.ts';
 import { mayRead } from './read.ts';
@@ -27,10 +27,11 @@ const MOST_AT_A_TIME = 200;
 export async function searchMessages(
   tools: SearchTools,
   caller: Caller,
-  filter: MessageFilter,
+  given: MessageFilter,
   { limit, after }: { limit: number; after?: Position },
 ): Promise<{ found: Match[]; next?: Position }> {
   const found: Match[] = [];
+  const filter = withPlainRecipient(given);
   const holdOf = holdsOnce(tools.mailboxes);
   const walk = await walkFor(tools, caller, filter, after);
   let last: Position | undefined;

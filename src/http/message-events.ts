@@ -62,7 +62,7 @@ export function messageEventRoutes(scope: FastifyInstance, api: Api, limits: Str
       if (!events) return sendProblem(reply, 'message_not_found');
       reply.header('vary', 'accept');
       if (!wantsStream(request)) return reply.send({ events });
-      const after = lastEventId(request);
+      const after = lastEventId(request, lastNumber(events));
       if (isOver(events) && after >= lastNumber(events)) return reply.code(204).send();
       const { signal } = openStream(streams, reply, limits.streamMilliseconds);
       const { heartbeatMilliseconds } = limits;
@@ -76,13 +76,14 @@ export function messageEventRoutes(scope: FastifyInstance, api: Api, limits: Str
 }
 
 function wantsStream({ headers }: FastifyRequest): boolean {
-  return headers.accept?.toLowerCase().includes('text/event-stream') === true;
+  return /\btext\/event-stream(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/i.test(headers.accept ?? '');
 }
 
-/** What is not a number of ours counts as nothing seen. */
-function lastEventId({ headers }: FastifyRequest): number {
+/** What is no number of this timeline counts as nothing seen; else its reader would wait for events for ever. */
+function lastEventId({ headers }: FastifyRequest, latest: number): number {
   const given = headers['last-event-id'];
-  return typeof given === 'string' && /^\d{1,15}$/.test(given) ? Number(given) : 0;
+  const number = typeof given === 'string' && /^\d{1,15}$/.test(given) ? Number(given) : 0;
+  return number > latest ? 0 : number;
 }
 
 function lastNumber(events: readonly TimelineEvent[]): number {

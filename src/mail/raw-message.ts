@@ -38,6 +38,8 @@ const MAX_FIELDS = 500;
 /** As for a composed message: what Exchange Online keeps of a subject. */
 const MAX_SUBJECT_LENGTH = 255;
 
+const BYTE_ORDER_MARK = Buffer.from('\ufeff');
+
 interface Field {
   /** In lower case. */
   key: string;
@@ -87,6 +89,8 @@ export function parseRawMessage(octets: Buffer): ParsedRawMessage {
 
 function octetsProblem(content: Buffer, end: number): string | undefined {
   if (content.length === 0) return 'is empty';
+  if (content.indexOf(BYTE_ORDER_MARK) === 0) return 'begins with a byte order mark (octets EF BB BF); leave it out';
+  if (content.indexOf('From ') === 0) return 'begins with the "From " line of a mailbox file; leave that line out';
   if (content.indexOf('\r\n') === 0) return 'begins with an empty line, so it has no header; begin with the From field';
   if (end < 0) return 'has no empty line between header and body';
   if (end > MAX_HEADER_OCTETS) return `has more than ${MAX_HEADER_OCTETS} octets of header; Microsoft 365 refuses that`;

@@ -25,6 +25,20 @@ const told = (text: string) =>
     (JSON.parse(data ?? '') as { status: string }).status,
   ]);
 
+test.each([
+  ['text/event-stream', true],
+  ['application/json, Text/Event-Stream;q=0.5', true],
+  ['text/event-stream;q=0', false],
+  ['text/event-stream; q=0.0, application/json', false],
+  ['*/*', false],
+])('to a reader who accepts %s it is a stream: %s', async (accept, isStream) => {
+  const id = await aMessage();
+  service.fake.move(id, { status: 'sent' });
+  const response = await service.get(`/v1/messages/${id}/events`, { accept });
+  expect(response.headers.get('content-type')?.startsWith('text/event-stream')).toBe(isStream);
+  await response.text();
+});
+
 test('the timeline is read oldest first', async () => {
   const id = await aMessage();
   service.fake.move(id, { status: 'sending' });
@@ -75,7 +89,7 @@ describe('a stream', () => {
     expect((await follow(id, service, { 'last-event-id': '2' })).status).toBe(204);
   });
 
-  test.each(['none', '-1', '1e3', '9'.repeat(40)])(
+  test.each(['none', '-1', '1e3', '3', '9'.repeat(14), '9'.repeat(40)])(
     'begins at the beginning after the unknown event %s',
     async (last) => {
       const id = await aMessage();

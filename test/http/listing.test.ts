@@ -116,6 +116,8 @@ describe('a retry of many', () => {
     [{ createdBefore: 'now' }, '/createdBefore'],
     [{ mailboxes: 'main' }, '/mailboxes'],
     [{ test: 'true' }, '/test'],
+    [{ recipient: '' }, '/recipient'],
+    [{ after: 'A'.repeat(300) }, '/after'],
   ])('refuses %o by its name', async (body, pointer) => {
     expect(await problemOf(await retry(body))).toMatchObject({
       status: 422,

@@ -97,6 +97,12 @@ describe('a whole message is refused', () => {
   it.each([
     ['that is empty', Buffer.alloc(0), /is empty/],
     ['that begins with an empty line', Buffer.from('\r\nFrom: a@b.example\r\n\r\n'), /begins with an empty line/],
+    [
+      'with a byte order mark',
+      Buffer.from(`\ufeff${rawOf(FIELDS)}`),
+      /byte order mark \(octets EF BB BF\); leave it out/,
+    ],
+    ['out of a mailbox file', Buffer.from(`From ada Sat Jan 31\n${rawOf(FIELDS)}`), /"From " line of a mailbox file/],
     ['without a body', Buffer.from('From: a@b.example'), /no empty line between header and body/],
     ['with NUL', rawOf(FIELDS, 'a\0b'), /NUL octet; send attachments in base64/],
     ['with a line of 999 octets', rawOf(FIELDS, 'x'.repeat(999)), /more than 998 octets; use quoted-printable/],

@@ -198,6 +198,7 @@ describe('a list', () => {
       expect(await ids({ mailbox: 'other' }, caller)).toEqual([elsewhere]);
       expect((await ids({ mailbox: 'main' }, caller)).toSorted()).toEqual([plain, special].toSorted());
       expect(await ids({ recipient: 'eve@FABRIKAM.com' }, caller)).toEqual([special]);
+      expect(await ids({ recipient: 'Eve <eve@fabrikam.com>' }, caller)).toEqual([special]);
       expect(await ids({ tag: 'b', status: ['failed'], mailbox: 'main' }, caller)).toEqual([special]);
       expect(await ids({ tag: 'b', status: ['queued', 'sent'] }, caller)).toEqual([]);
       expect(await ids({ category: 'recipientRefused' }, caller)).toEqual([special]);
@@ -208,6 +209,15 @@ describe('a list', () => {
     expect(await ids({ createdBefore: at + 1, status: ['failed'] })).toEqual([special]);
     expect(await ids({ createdAfter: at + 60_000 })).toEqual([]);
   });
+
+  it.each(['a@bücher.example', 'A@BÜCHER.example', 'Ada <a@xn--bcher-kva.example>'])(
+    'finds the recipient that was written %s',
+    async (recipient) => {
+      const meant = await accepted({ to: ['a@xn--bcher-kva.example'] });
+      expect(await ids({ recipient })).toEqual([meant]);
+      expect(await ids({ recipient: 'b@bücher.example' })).toEqual([]);
+    },
+  );
 });
 
 describe('the cost of a page', () => {

@@ -6,9 +6,10 @@ import { withoutPattern } from './time.ts';
 
 const MAX_PAGE = 100;
 const MAX_RETRIED = 1_000;
+const MAX_CURSOR = 200;
 
 const CURSOR = 'This must be the `next` of an earlier answer.';
-const STATUS = `This must be one of ${status.options.join(', ')}.`;
+const STATUS = `This must be one of ${status.options.join(', ')}; of several, give each as a parameter of its own.`;
 const CATEGORY = `This must be one of ${category.options.join(', ')}.`;
 const TIME = 'This must be a time with seconds and an offset, as in 2026-01-31T09:30:00Z (RFC 3339).';
 const TIME_IN_QUERY = `${TIME} In a query, + is written as %2B.`;
@@ -19,6 +20,7 @@ const wholeNumber = (most: number) => `This must be a whole number from 1 to ${m
 const text = (most: number) =>
   z
     .string()
+    .min(1, { error: 'This is empty; give a value, or leave it out.' })
     .max(most, { error: `This has more than ${most} characters.` })
     .optional();
 const time = (error: string, description: string) =>
@@ -26,10 +28,9 @@ const time = (error: string, description: string) =>
 
 const after = z
   .string()
-  .max(200, { error: CURSOR })
-  .refine((cursor) => positionOf(cursor) !== undefined, { error: CURSOR })
+  .refine((cursor) => cursor.length <= MAX_CURSOR && positionOf(cursor) !== undefined, { error: CURSOR })
   .optional()
-  .meta({ description: 'The `next` of the answer before.' });
+  .meta({ maxLength: MAX_CURSOR, description: 'The `next` of the answer before.' });
 
 /** What a list and a retry of many may be narrowed by; all that is given must hold. */
 function filters(timeError: string) {

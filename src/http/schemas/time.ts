@@ -9,7 +9,10 @@ const DAY = 86_400_000;
 export const givenTime = z.iso.datetime({
   offset: true,
   precision: null,
-  error: 'This must be a time with seconds and an offset, as in 2026-01-31T09:30:00Z (RFC 3339).',
+  error: ({ input }) =>
+    input === undefined
+      ? undefined
+      : 'This must be a time with seconds and an offset, as in 2026-01-31T09:30:00Z (RFC 3339).',
 });
 
 /**
