@@ -1,4 +1,7 @@
 import { isUtf8 } from 'node:buffer';
+import { quote } from '../mail/characters.ts';
+import { endOfString } from './json-string.ts';
+import { repeatedName } from './repeated-name.ts';
 
 /** How much structure a body may have; no message comes near it. */
 export interface JsonBounds {
@@ -15,10 +18,7 @@ export type BoundedJson =
   | { kind: 'tooDeep' | 'tooMany'; member?: string };
 
 const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
-/** Longer strings are searched for their end by `indexOf`, which pays only then. */
-const SHORT_STRING = 256;
 
 /**
  * Parses JSON (RFC 8259), but only after one pass over the bytes has shown that it is neither deeper nor wider than
@@ -28,17 +28,28 @@ const SHORT_STRING = 256;
 export function parseBoundedJson(body: Buffer, bounds: JsonBounds): BoundedJson {
   if (body.length === 0) return { kind: 'invalid', reason: 'The body is empty; send a JSON object.' };
   if (!isUtf8(body)) return { kind: 'invalid', reason: 'The body is not valid UTF-8.' };
-  const excess = findExcess(body, bounds);
-  if (excess) return excess;
+  const members = countMembers(body, bounds);
+  if (typeof members !== 'number') return members;
   try {
-    return { kind: 'parsed', value: JSON.parse(body.toString('utf8')) };
+    return judged(body, members, JSON.parse(body.toString('utf8')));
   } catch (error) {
     return { kind: 'invalid', reason: `The body is not valid JSON${positionOf(error)}.` };
   }
 }
 
-/** Counts as a JSON parser would if the text is JSON; if it is not, the parser will say so. */
-function findExcess(body: Buffer, bounds: JsonBounds): BoundedJson | undefined {
+function judged(body: Buffer, members: number, value: unknown): BoundedJson {
+  const twice = repeatedName(body, members, value);
+  if (twice === undefined) return { kind: 'parsed', value };
+  return { kind: 'invalid', reason: `The body has the name ${quote(twice)} twice in one object; give it once.` };
+}
+
+/**
+ * Counts as a JSON parser would if the text is JSON; if it is not, the parser will say so.
+ *
+ * @returns the members of all objects together, or which bound is broken
+ */
+function countMembers(body: Buffer, bounds: JsonBounds): BoundedJson | number {
+  let members = 0;
   let depth = 0;
   let values = 1;
   let lastString = 0;
@@ -49,6 +60,7 @@ function findExcess(body: Buffer, bounds: JsonBounds): BoundedJson | undefined {
       if (depth === 1) lastString = i;
       i = endOfString(body, i + 1);
     } else if (byte === 0x3a) {
+      members++;
       if (depth === 1) member = lastString;
     } else if (byte === COMMA) {
       if (++values > bounds.values) return excess('tooMany', body, member);
@@ -59,28 +71,7 @@ function findExcess(body: Buffer, bounds: JsonBounds): BoundedJson | undefined {
       depth--;
     }
   }
-  return undefined;
-}
-
-/** Index of the quote that ends the string, or the length of the body. */
-function endOfString(body: Buffer, start: number): number {
-  const near = Math.min(body.length, start + SHORT_STRING);
-  for (let i = start; i < near; i++) {
-    const byte = body[i];
-    if (byte === QUOTE) return i;
-    if (byte === BACKSLASH) i++;
-  }
-  return near === body.length ? near : endOfLongString(body, start);
-}
-
-/** A quote ends the string unless an odd number of backslashes stands before it (RFC 8259 §7). */
-function endOfLongString(body: Buffer, start: number): number {
-  for (let quote = body.indexOf(QUOTE, start); quote >= 0; quote = body.indexOf(QUOTE, quote + 1)) {
-    let first = quote;
-    while (first > start && body[first - 1] === BACKSLASH) first--;
-    if ((quote - first) % 2 === 0) return quote;
-  }
-  return body.length;
+  return members;
 }
 
 function excess(kind: 'tooDeep' | 'tooMany', body: Buffer, member: number): BoundedJson {

@@ -15,6 +15,8 @@ export function checkFilename(filename: string): string | undefined {
   const unfit = characterUnfitForName(filename);
   if (unfit) return `The file name ${quote(filename)} contains ${unfit}; remove it.`;
   if (/[/\\]/.test(filename)) return `The file name ${quote(filename)} contains a folder; give the name alone.`;
+  if (/^\.{1,2}$/.test(filename.trim()))
+    return `${quote(filename)} is a folder, not a file name; give one as in report.pdf.`;
   return undefined;
 }
 

@@ -49,6 +49,26 @@ test.each(['', '{', '{"a"', '{"a":"x', '{"a":"x\\', ']]]]', '{]', 'nul', '{"a":1
   },
 );
 
+test.each([
+  ['{"to":"a","to":"b"}', 'to'],
+  ['{"a":{"b":1,"c":2,"b":3}}', 'b'],
+  ['[{"a":1},{"a":1,"a":1}]', 'a'],
+  ['{"to":1,"t\\u006f":2}', 'to'],
+  ['{"":1,"":1}', ''],
+  ['{"__proto__":1,"__proto__":1}', '__proto__'],
+  ['{"a:{":"}:","x":{"a:{":1},"a:{":2}', 'a:{'],
+])('%s, of which a parser would lose a part, is not taken', (text, name) => {
+  const reason = `The body has the name ${JSON.stringify(name)} twice in one object; give it once.`;
+  expect(parse(text)).toEqual({ kind: 'invalid', reason });
+});
+
+test.each(['{"a":{"a":{"a":1}}}', '[{"a":1},{"a":1}]', '{"a":"b","b":"a:b"}', '{"__proto__":1,"constructor":{}}'])(
+  '%s has no name twice in one object',
+  (text) => {
+    expect(parse(text, 4)).toEqual({ kind: 'parsed', value: JSON.parse(text) });
+  },
+);
+
 test('the reason does not repeat what was sent', () => {
   expect(JSON.stringify(parse('{"password": hunter2}'))).not.toContain('hunter2');
 });

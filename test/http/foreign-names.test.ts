@@ -328,7 +328,7 @@ describe('elsewhere than in a message', () => {
 
   it('a list with a status of another sender is told ours', async () => {
     const { errors } = await problemOf(await service.get('/v1/messages?status=delivered'));
-    expect(errors?.[0]?.message).toMatch(/^This must be one of scheduled, queued, .*canceled\.$/);
+    expect(errors?.[0]?.message).toMatch(/^This must be one of scheduled, queued, .*canceled; of several, give each/);
   });
 });
 

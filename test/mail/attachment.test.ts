@@ -19,6 +19,8 @@ describe('a file may not be named', () => {
     ['  ', /empty/],
     ['n'.repeat(256), /longer than 255/],
     ['../../etc/passwd', /folder/],
+    ['.', /folder/],
+    [' ..', /folder/],
     ['C:\\temp\\a.txt', /folder/],
     ['a\r\nBcc: x.pdf', /line break/],
     ['a\0.pdf', /control character/],
