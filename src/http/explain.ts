@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { FastifyZodOpenApiTypeProvider } from 'fastify-zod-openapi';
 import { classifyText } from '../failure/classify-text.ts';
 import type { Failure } from '../failure/failure.ts';
+import { foreignAdvice } from './foreign-names.ts';
 import { problemResponses } from './problem-responses.ts';
 import { explainRequest, explanation } from './schemas/explain.ts';
 import { bodyValidator, unchecked } from './validation.ts';
@@ -10,7 +11,11 @@ const FIELDS = ['text', 'stage'];
 
 /** `POST /v1/explain`: asks nobody. @param now milliseconds since the epoch */
 export function explainRoutes(scope: FastifyInstance, now: () => number): void {
-  const checkBody = bodyValidator(explainRequest, { fieldNames: () => FIELDS, wholeErrors: () => [] });
+  const checkBody = bodyValidator(explainRequest, {
+    fieldNames: () => FIELDS,
+    advice: (_, name) => foreignAdvice('explain', name),
+    wholeErrors: () => [],
+  });
   scope.withTypeProvider<FastifyZodOpenApiTypeProvider>().post('/explain', {
     config: { permissions: ['read', 'send', 'operate'] },
     schema: {

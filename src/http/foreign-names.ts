@@ -11,7 +11,8 @@ export type Place =
   | 'envelope'
   | 'batch'
   | 'schedule'
-  | 'list';
+  | 'list'
+  | 'explain';
 
 /** Names, parted by white space. Case, `_` and `-` in them do not matter. */
 type Names = string;
@@ -192,6 +193,10 @@ export const FOREIGN_NAMES: Readonly<Record<Place, Foreign>> = {
         'from to cc bcc subject html text tags metadata priority expiresAt expiresInSeconds mailbox status',
       ],
     ],
+  },
+  explain: {
+    renamed: { text: 'reply response error message msg smtp smtpReply smtpResponse diagnosticCode bounce' },
+    otherwise: [],
   },
   list: {
     renamed: {

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyZodOpenApiTypeProvider } from 'fastify-zod-openapi';
 import { z } from 'zod';
 import type { Api, Change } from '../gateway/api.ts';
+import type { Status } from '../mail/status.ts';
 import { callerOf } from './auth.ts';
 import { quotedEtag } from './etag.ts';
 import { sendProblem } from './problem.ts';
@@ -53,7 +54,7 @@ export function messageChangeRoutes(scope: FastifyInstance, api: Api): void {
     },
     validatorCompiler: () => unchecked,
     handler: async (request, reply) =>
-      sendChanged(api, request, reply, await api.retry(callerOf(request), request.params.id)),
+      sendChanged(api, request, reply, await api.retry(callerOf(request), request.params.id), RETRIES),
   });
 
   const checkResolution = bodyValidator(resolution, { fieldNames: () => ['outcome'], wholeErrors: () => [] });
@@ -79,23 +80,41 @@ export function messageChangeRoutes(scope: FastifyInstance, api: Api): void {
     },
     validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? checkResolution : unchecked),
     handler: async (request, reply) =>
-      sendChanged(api, request, reply, await api.resolve(callerOf(request), request.params.id, request.body.outcome)),
+      sendChanged(
+        api,
+        request,
+        reply,
+        await api.resolve(callerOf(request), request.params.id, request.body.outcome),
+        RESOLVES,
+      ),
   });
 }
 
+const RETRIES = 'only a failed or unconfirmed one can be sent again.';
+const RESOLVES = 'only an unconfirmed one can be resolved.';
+
+/** @param rule why it is not done where it is too late, as the second half of a sentence */
 export async function sendChanged(
   api: Api,
   request: FastifyRequest<{ Params: { id: string } }>,
   reply: FastifyReply,
   change: Change,
+  rule = 'it is too late for that.',
 ): Promise<FastifyReply> {
   if (change.kind === 'tooLate') {
-    const detail = `The message is ${change.status}: it is too late for that.`;
-    return sendProblem(reply, 'too_late', { detail, messageStatus: change.status });
+    const messageStatus = await asRead(api, request, change.status);
+    return sendProblem(reply, 'too_late', { detail: `The message is ${messageStatus}: ${rule}`, messageStatus });
   }
   if (change.kind === 'unfit') throw invalidFields(change.errors);
   if (change.kind === 'contentGone') return sendProblem(reply, 'content_gone');
   const reading = change.kind === 'changed' ? await api.read(callerOf(request), request.params.id) : undefined;
   if (!reading) return sendProblem(reply, 'message_not_found');
   return reply.header('etag', quotedEtag(reading.etag)).send(reading.message);
+}
+
+/** What waits in a held mailbox reads as `held`, and should not be called otherwise here. */
+async function asRead(api: Api, request: FastifyRequest<{ Params: { id: string } }>, status: Status): Promise<Status> {
+  if (status !== 'queued' && status !== 'deferred') return status;
+  const reading = await api.read(callerOf(request), request.params.id);
+  return reading?.message.status === 'held' ? 'held' : status;
 }

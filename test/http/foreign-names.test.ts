@@ -5,6 +5,7 @@ import { ADDRESS_FIELDS } from '../../src/http/schemas/address.ts';
 import { ATTACHMENT_FIELDS } from '../../src/http/schemas/attachment.ts';
 import { batchEnvelope } from '../../src/http/schemas/batch.ts';
 import { CALENDAR_FIELDS } from '../../src/http/schemas/calendar.ts';
+import { explainRequest } from '../../src/http/schemas/explain.ts';
 import { listQuery } from '../../src/http/schemas/message-list.ts';
 import { messageFields } from '../../src/http/schemas/send-message.ts';
 import { RAW_FIELDS } from '../../src/http/schemas/send-raw.ts';
@@ -26,6 +27,7 @@ const FIELDS: Record<Place, readonly string[]> = {
   envelope: RAW_FIELDS.envelope ?? [],
   batch: Object.keys(batchEnvelope.shape),
   schedule: ['sendAt'],
+  explain: Object.keys(explainRequest.shape),
   list: Object.keys(listQuery.shape),
 };
 const PLACES = Object.entries(FOREIGN_NAMES) as [Place, (typeof FOREIGN_NAMES)[Place]][];
@@ -324,6 +326,11 @@ describe('elsewhere than in a message', () => {
   ])('the query parameter %s of a list is told', async (name, advice) => {
     const { errors } = await problemOf(await service.get(`/v1/messages?${name}=2`));
     expect(errors).toEqual([{ parameter: name, message: `There is no parameter "${name}"; ${advice}` }]);
+  });
+
+  it('an explanation that is asked for in other words is told ours', async () => {
+    const { errors } = await call('POST', '/v1/explain', { reply: '550 5.1.1 x' });
+    expect(errors).toContainEqual({ pointer: '/reply', message: 'There is no field "reply"; did you mean "text"?' });
   });
 
   it('a list with a status of another sender is told ours', async () => {

@@ -79,6 +79,22 @@ describe('a message', () => {
     expect(answer).toMatchObject({ status: 409, body: { code: 'too_late', messageStatus: 'sent' } });
   });
 
+  it('that is held is called so by the answer that it cannot be sent again', async () => {
+    await call('POST', '/v1/mailboxes/main/hold', { reason: 'A drill.' });
+    const id = await postroom.sendTo('ada@fabrikam.com');
+    const body = { code: 'too_late', messageStatus: 'held' };
+    expect(await call('POST', `/v1/messages/${id}/retry`)).toMatchObject({
+      status: 409,
+      body: { ...body, detail: 'The message is held: only a failed or unconfirmed one can be sent again.' },
+    });
+    expect(await call('POST', `/v1/messages/${id}/resolve`, { outcome: 'sent' })).toMatchObject({
+      status: 409,
+      body: { ...body, detail: 'The message is held: only an unconfirmed one can be resolved.' },
+    });
+    await call('POST', '/v1/mailboxes/main/release');
+    await postroom.until(id, 'sent');
+  });
+
   it('that failed can be sent again after a fix: the same bytes, a new attempt', async () => {
     postroom.sandbox.behave({ message: { reply: 'data-554-5.2.252', times: 1 } });
     const id = await postroom.sendTo('ada@fabrikam.com');
@@ -102,6 +118,14 @@ describe('a message', () => {
     await call('POST', `/v1/messages/${second}/retry`);
     await postroom.until(second, 'sent');
   });
+
+  it.each(['two\nlines', '\u202eturned', 'a\u001b[31m'])(
+    'is not held for a reason that would mislead: %j',
+    async (reason) => {
+      const answer = await call<{ errors: object[] }>('POST', '/v1/mailboxes/main/hold', { reason });
+      expect(answer).toMatchObject({ status: 422, body: { errors: [{ pointer: '/reason' }] } });
+    },
+  );
 
   it.each(['cancel', 'retry'])('that nobody has cannot be changed (%s)', async (change) => {
     expect((await call('POST', `/v1/messages/msg_00000000000000000000000000/${change}`)).status).toBe(404);

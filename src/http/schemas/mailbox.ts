@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { characterUnfitForName } from '../../mail/characters.ts';
 import { STATUSES, type Status } from '../../mail/status.ts';
+import { checkedBy } from './checked-by.ts';
 import { failure, time } from './message.ts';
 
 const count = z.int().min(0).optional();
@@ -71,7 +73,14 @@ export const holdRequest = z
     reason: z
       .string()
       .max(200, { error: 'A reason has at most 200 characters.' })
+      .superRefine(checkedBy(unfitReason))
       .default('')
       .meta({ description: 'Why, for whoever reads the held messages.', example: 'The tenant is being migrated.' }),
   })
   .meta({ id: 'HoldRequest' });
+
+/** It stands within a sentence that others read. */
+function unfitReason(reason: string): string | undefined {
+  const unfit = characterUnfitForName(reason);
+  return unfit && `The reason contains ${unfit}; remove it.`;
+}
