@@ -3,19 +3,36 @@ import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 
 /**
- * Ends, when the server closes, the connections over which nothing was ever asked. Node takes only those for idle that
- * have been used (Node 20, `server.closeIdleConnections`): a spare one of some client would hold up the end of the
- * process until its time to send a request is over.
+ * Ends, when the server closes, the connections that Node leaves open and that would hold up the end of the process
+ * until their time is over: those over which nothing was ever asked, and those whose last answer ends while the server
+ * closes, such as a stream. Node ends only what is idle after use at that very moment (Node 20,
+ * `server.closeIdleConnections`).
  */
 export function endSilentConnections(app: FastifyInstance): void {
-  const silent = new Set<Socket>();
+  /** How many answers each connection still owes. */
+  const owed = new Map<Socket, number>();
+  const unused = new Set<Socket>();
+  let closing = false;
   const server = app.server as Server;
   server.on('connection', (socket) => {
-    silent.add(socket);
-    socket.once('close', () => silent.delete(socket));
+    unused.add(socket);
+    socket.once('close', () => {
+      unused.delete(socket);
+      owed.delete(socket);
+    });
   });
-  server.on('request', ({ socket }) => silent.delete(socket));
+  server.on('request', ({ socket }, response) => {
+    unused.delete(socket);
+    owed.set(socket, (owed.get(socket) ?? 0) + 1);
+    response.once('close', () => {
+      const left = (owed.get(socket) ?? 1) - 1;
+      if (left > 0) owed.set(socket, left);
+      else owed.delete(socket);
+      if (closing && left === 0) socket.destroySoon();
+    });
+  });
   app.addHook('preClose', async () => {
-    for (const socket of silent) socket.destroy();
+    closing = true;
+    for (const socket of unused) socket.destroy();
   });
 }

@@ -171,3 +171,15 @@ describe('a stream', () => {
     expect(service.fake.calls.timeline - before).toBe(3_000);
   });
 });
+
+test('a stream that ends a little after the server began to close does not hold it up by its connection', async () => {
+  const { api } = service.fake;
+  const changed: typeof api.changed = async (...asked) => {
+    const answer = await api.changed(...asked);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    return answer;
+  };
+  const closing = await startHttpService({ api: { ...api, changed } });
+  const stream = await follow(await aMessage(), closing);
+  await Promise.all([closing.app.close(), stream.text()]);
+});
