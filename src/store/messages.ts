@@ -20,6 +20,7 @@ import type { Keys } from './keys.ts';
 import { inOneTurn } from './one-turn.ts';
 import type { Scripted } from './redis.ts';
 import { stageContent } from './staged-content.ts';
+import { stepsTogether } from './steps.ts';
 
 export interface Retention {
   recordMilliseconds: number;
@@ -85,6 +86,8 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
     },
   );
 
+  const step = stepsTogether(redis);
+
   async function accept(message: NewMessage): Promise<Accepted> {
     const mime = await stageContent(redis, keys.mime(message.id), message.mime);
     const [kind, first = '', second, third] = await write({ ...message, mime });
@@ -139,10 +142,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
 
   async function begin(request: Begin): Promise<Permit> {
     const { id, mailbox, pace } = request;
-    const answer = await redis.beginAttemptBuffer(
-      keys.message(id),
-      keys.mime(id),
-      ...beginKeys(mailbox),
+    const values = [
       id,
       mailbox,
       keys.changed,
@@ -157,16 +157,18 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
       String(DAY_SLICE),
       String(DAY_SLICES),
       ...request.holdKeys,
-    );
+    ];
+    const answer = await step({
+      name: 'begin',
+      keys: [keys.message(id), keys.mime(id), ...beginKeys(mailbox)],
+      values,
+    });
     return permitOf(id, answer);
   }
 
   async function move(request: Move): Promise<Moved> {
     const { id, mailbox, to, flight, delayMilliseconds: delay } = request;
-    const answer = await redis.moveMessage(
-      keys.message(id),
-      keys.mime(id),
-      ...moveKeys(mailbox),
+    const values = [
       id,
       mailbox,
       keys.changed,
@@ -183,8 +185,9 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
       flight ? String(flight.unusedRecipients) : '',
       clearedBy(request),
       ...fieldsOf(request),
-    );
-    return movedOf(answer);
+    ];
+    const answer = await step({ name: 'move', keys: [keys.message(id), keys.mime(id), ...moveKeys(mailbox)], values });
+    return movedOf(answer.map(String));
   }
 
   return {
@@ -197,7 +200,10 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
     begin,
     move,
     hasContent: async (id) => (await redis.exists(keys.mime(id))) === 1,
-    markDot: async (id: string, token: string) => (await redis.markDot(keys.message(id), token)) === 1,
+    async markDot(id: string, token: string) {
+      const [answer] = await step({ name: 'markDot', keys: [keys.message(id)], values: [token] });
+      return String(answer) === 'marked';
+    },
     sending: (mailbox: string) => redis.smembers(keys.sending(mailbox)),
     async reticket(id: string, ticket: number): Promise<number | undefined> {
       return (await redis.reticket(keys.message(id), keys.due, String(ticket), id)) || undefined;

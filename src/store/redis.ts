@@ -41,8 +41,8 @@ export function connectRedis(url: string, patience: Patience, onError: (error: E
 export interface Scripted {
   /** With the number of keys first. */
   acceptMessages(...args: (string | number | Buffer)[]): Promise<string[][]>;
-  beginAttemptBuffer(...args: string[]): Promise<(Buffer | null)[]>;
-  moveMessage(...args: string[]): Promise<string[]>;
+  /** With the number of keys first. */
+  takeStepsBuffer(...args: (string | number)[]): Promise<(Buffer | null)[][]>;
   readMessage(key: string, prefix: string): Promise<[string[], string | null, string] | null>;
   scheduleMessage(...args: (string | number | Buffer)[]): Promise<[string, string]>;
   rescheduleMessage(...args: (string | number)[]): Promise<string[]>;
@@ -51,7 +51,6 @@ export interface Scripted {
   mailboxLoads(...args: (string | number)[]): Promise<number[][]>;
   readRecords(numberOfKeys: number, ...keys: string[]): Promise<string[][]>;
   forgetCaller(list: string, callers: string, callerId: string): Promise<number>;
-  markDot(key: string, token: string): Promise<number>;
   reticket(key: string, due: string, ticket: string, id: string): Promise<number>;
   claimDue(due: string, most: number, putOff: number): Promise<string[]>;
   /** With the number of keys first. */
@@ -65,8 +64,7 @@ export interface Scripted {
 export function withScripts(redis: Redis): Redis & Scripted {
   // The number of its keys, four for each message, is its first argument.
   redis.defineCommand('acceptMessages', { lua: ACCEPT });
-  redis.defineCommand('beginAttempt', { numberOfKeys: 8, lua: scripts.BEGIN });
-  redis.defineCommand('moveMessage', { numberOfKeys: 9, lua: scripts.MOVE });
+  redis.defineCommand('takeSteps', { lua: scripts.STEPS });
   redis.defineCommand('readMessage', { numberOfKeys: 1, lua: scripts.READ });
   redis.defineCommand('scheduleMessage', { numberOfKeys: 3, lua: scheduleScripts.SCHEDULE });
   redis.defineCommand('rescheduleMessage', { numberOfKeys: 1, lua: scheduleScripts.RESCHEDULE });
@@ -75,7 +73,6 @@ export function withScripts(redis: Redis): Redis & Scripted {
   redis.defineCommand('mailboxLoads', { numberOfKeys: 1, lua: LOADS });
   redis.defineCommand('readRecords', { lua: READ_RECORDS });
   redis.defineCommand('forgetCaller', { numberOfKeys: 2, lua: FORGET_CALLER });
-  redis.defineCommand('markDot', { numberOfKeys: 1, lua: scripts.MARK_DOT });
   redis.defineCommand('reticket', { numberOfKeys: 2, lua: scripts.RETICKET });
   redis.defineCommand('claimDue', { numberOfKeys: 1, lua: scripts.CLAIM_DUE });
   redis.defineCommand('takeLeases', { lua: scripts.LEASE });

@@ -9,7 +9,7 @@ import { ANNOUNCE } from './webhook-scripts.ts';
  * What the steps of delivering share. They take what they need as plain arguments and touch as few keys as they can:
  * each message pays for them, and Redis does one at a time.
  */
-const STEPS = `
+const SHARED = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- The timeline is kept in the record itself, as \`e<revision>\` = \`<time> <status> [<code>]\`; of a very long one, its end.
@@ -24,7 +24,7 @@ ${ANNOUNCE}
  * Leave to start one attempt now, and the move to `sending`, in one step. A place in the sliding window is taken while
  * the attempt runs and for one window after its reply, since nobody outside Microsoft knows when it counts.
  */
-export const BEGIN = `${STEPS}
+const BEGIN = `
 local MESSAGE, MIME, COUNTS, SENDING, PERMITS, DAY, LEASE, HOLDS = unpack(KEYS)
 ${RELIST}
 local id, mailbox, changed, ticket, token, lease, trial, ignoreExpiry = unpack(ARGV, 1, 8)
@@ -111,20 +111,20 @@ return { 'go', tostring(now), m[10], m[11], m[12], redis.call('GET', MIME) }
 `;
 
 /** Written before the final dot may leave; refused to whoever no longer holds the message. */
-export const MARK_DOT = `
+const MARK_DOT = `
 local m = redis.call('HMGET', KEYS[1], 'status', 'attemptToken')
-if m[1] ~= 'sending' or m[2] ~= ARGV[1] then return 0 end
+if m[1] ~= 'sending' or m[2] ~= ARGV[1] then return { 'refused' } end
 -- A script that has written may go on when memory is full, and what is being sent should not stop for a mark.
 redis.call('HDEL', KEYS[1], 'dotMayHaveLeft')
 redis.call('HSET', KEYS[1], 'dotMayHaveLeft', 1)
-return 1
+return { 'marked' }
 `;
 
 /**
  * One checked move. Changes nothing unless the message is in one of the statuses `from` and, where a token is named, in
  * that token's hands. Gives back the recipients that the attempt did not use. What follows the fixed arguments is set.
  */
-export const MOVE = `${STEPS}
+const MOVE = `
 local MESSAGE, MIME, DUE, BUSY, COUNTS, SENDING, PERMITS, DAY, MAILBOX = unpack(KEYS)
 ${RELIST}
 local id, mailbox, changed, to, from, token, code, attempt = unpack(ARGV, 1, 8)
@@ -195,6 +195,35 @@ end
 announce(m[8], id, MESSAGE)
 redis.call('PUBLISH', changed, id)
 return { 'moved', tostring(ticket) }
+`;
+
+/**
+ * Any number of the steps above, in the order in which they were asked for: what a process has to write in one turn of
+ * its event loop costs one command and one sync. Each is atomic and stands by itself: one that fails undoes nothing and
+ * stops none of the others, and is answered `{ 'error', <message> }`.
+ *
+ * KEYS those of each in turn; ARGV for each its name, the number of its keys, the number of its values, and its values.
+ */
+export const STEPS = `${SHARED}
+local steps = {}
+function steps.begin(KEYS, ARGV)
+${BEGIN}
+end
+function steps.markDot(KEYS, ARGV)
+${MARK_DOT}
+end
+function steps.move(KEYS, ARGV)
+${MOVE}
+end
+local answers, key, value = {}, 1, 1
+while ARGV[value] do
+  local keys, values = tonumber(ARGV[value + 1]), tonumber(ARGV[value + 2])
+  local isDone, answer = pcall(steps[ARGV[value]], { unpack(KEYS, key, key + keys - 1) },
+    { unpack(ARGV, value + 3, value + 2 + values) })
+  answers[#answers + 1] = isDone and answer or { 'error', type(answer) == 'table' and answer.err or tostring(answer) }
+  key, value = key + keys, value + 3 + values
+end
+return answers
 `;
 
 /**
