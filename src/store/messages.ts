@@ -182,6 +182,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
       flight?.counted ? String(flight.windowMilliseconds) : '',
       flight ? String(flight.unusedRecipients) : '',
       clearedBy(request),
+      request.ticket === undefined ? '' : String(request.ticket),
       ...fieldsOf(request),
     );
     return movedOf(answer);
