@@ -28,6 +28,7 @@ function toolsWith(happening: (record: MessageRecord) => Promise<unknown>): Chan
   };
 }
 
+const quiet = () => toolsWith(async () => undefined);
 const [ADA, BEA] = ['ada@fabrikam.com', 'bea@fabrikam.com'] as const;
 
 /** One more attempt, after which Ada has the message and Bea does not yet, or not at all. */
@@ -69,7 +70,7 @@ it('a retry that another retry and its attempt overtook goes to nobody who has t
   const { id, token } = await acceptAndBegin(store, {}, { to: [ADA, BEA] });
   await store.messages.move({ id, mailbox: 'main', to: 'failed', token });
   const tools = toolsWith(async () => {
-    await retryMessage(toolsWith(async () => undefined), caller, id);
+    await retryMessage(quiet(), caller, id);
     await reachAdaOnly((await store.messages.find(id)) as MessageRecord, 'failed');
   });
   expect(await retryMessage(tools, caller, id)).toEqual({ kind: 'changed' });
@@ -82,7 +83,7 @@ it('a retry that another retry and its attempt overtook goes to nobody who has t
 it('a retry that comes just after somebody found out that it was sent is too late, not without content', async () => {
   const { id, token } = await acceptAndBegin(store);
   await store.messages.move({ id, mailbox: 'main', to: 'unconfirmed', token });
-  const tools = toolsWith(() => resolveMessage(toolsWith(async () => undefined), caller, id, 'sent'));
+  const tools = toolsWith(() => resolveMessage(quiet(), caller, id, 'sent'));
   expect(await retryMessage(tools, caller, id)).toEqual({ kind: 'tooLate', status: 'sent' });
 });
 
@@ -90,5 +91,5 @@ it('a retry of a message whose content is not kept any more says so', async () =
   const { id, token } = await acceptAndBegin(store);
   await store.messages.move({ id, mailbox: 'main', to: 'failed', token });
   await store.redis.del(store.keys.mime(id));
-  expect(await retryMessage(toolsWith(async () => undefined), caller, id)).toEqual({ kind: 'contentGone' });
+  expect(await retryMessage(quiet(), caller, id)).toEqual({ kind: 'contentGone' });
 });
