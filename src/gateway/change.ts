@@ -80,16 +80,24 @@ async function change(tools: ChangeTools, caller: Caller, id: string, wish: Wish
   if (!record || !mayRead(caller, record)) return { kind: 'unknown' };
   if (!wish.from.includes(record.status)) return { kind: 'tooLate', status: record.status };
   const move = wish.move(record);
-  if (move.to === 'queued' && !(await messages.hasContent(id))) return { kind: 'contentGone' };
-  const moved = await messages.move({ ...move, id, mailbox: record.mailbox, from: [record.status] });
+  if (move.to === 'queued' && !(await messages.hasContent(id))) return withoutContent(tools, caller, id, wish);
+  const { mailbox, status, ticket } = record;
+  const moved = await messages.move({ ...move, id, mailbox, from: [status], ticket });
   if (!moved.moved && moved.status && wish.from.includes(moved.status) && triesLeft > 1)
     return change(tools, caller, id, wish, triesLeft - 1);
   if (!moved.moved) return moved.status ? { kind: 'tooLate', status: moved.status } : { kind: 'unknown' };
   if (move.to === 'queued')
     await tools
-      .enqueue(record.mailbox, { messageId: id, number: moved.ticket, priority: record.priority })
+      .enqueue(mailbox, { messageId: id, number: moved.ticket, priority: record.priority })
       .catch(() => undefined);
   return { kind: 'changed' };
+}
+
+/** Its content may have gone only now, because somebody else was faster and it is over. */
+async function withoutContent({ messages }: ChangeTools, caller: Caller, id: string, wish: Wish): Promise<Change> {
+  const record = await messages.find(id);
+  if (!record || !mayRead(caller, record)) return { kind: 'unknown' };
+  return wish.from.includes(record.status) ? { kind: 'contentGone' } : { kind: 'tooLate', status: record.status };
 }
 
 function as({ address }: RecipientState, status: Status, failure?: Failure): RecipientState {

@@ -94,6 +94,8 @@ export interface Move {
   from?: Status[];
   /** Only if this attempt holds the message. */
   token?: string;
+  /** Only if this is its ticket: it has made no move since it was read. */
+  ticket?: number;
   /** Replaces these of the record. */
   recipients?: RecipientState[];
   failure?: Failure;

@@ -66,6 +66,7 @@ export async function giveUpMessage(
   );
   const to = recipients.some((each) => each.status === 'sent') ? 'partiallySent' : 'failed';
   const from: ('queued' | 'deferred')[] = ['queued', 'deferred'];
-  const moved = await messages.move({ id, mailbox: record.mailbox, to, from, failure, recipients });
-  if (moved.moved) log.info({ messageId: id, mailbox: record.mailbox, failure }, 'Message given up');
+  const { mailbox, ticket } = record;
+  const moved = await messages.move({ id, mailbox, to, from, ticket, failure, recipients });
+  if (moved.moved) log.info({ messageId: id, mailbox, failure }, 'Message given up');
 }

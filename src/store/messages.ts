@@ -184,6 +184,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
       flight?.counted ? String(flight.windowMilliseconds) : '',
       flight ? String(flight.unusedRecipients) : '',
       clearedBy(request),
+      request.ticket === undefined ? '' : String(request.ticket),
       ...fieldsOf(request),
     ];
     const answer = await step({ name: 'move', keys: [keys.message(id), keys.mime(id), ...moveKeys(mailbox)], values });

@@ -121,16 +121,16 @@ return { 'marked' }
 `;
 
 /**
- * One checked move. Changes nothing unless the message is in one of the statuses `from` and, where a token is named, in
- * that token's hands. Gives back the recipients that the attempt did not use. What follows the fixed arguments is set.
+ * One checked move. Changes nothing unless the message is in one of the statuses `from` and, where they are named, in
+ * that token's hands and still of that ticket. Gives back the recipients that the attempt did not use. What follows the fixed arguments is set.
  */
 const MOVE = `
 local MESSAGE, MIME, DUE, BUSY, COUNTS, SENDING, PERMITS, DAY, MAILBOX = unpack(KEYS)
 ${RELIST}
 local id, mailbox, changed, to, from, token, code, attempt = unpack(ARGV, 1, 8)
 local delay, nextLook, keepRecord, keepContent = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
-local window, unused, cleared = tonumber(ARGV[13]), tonumber(ARGV[14]), ARGV[15]
-local FIRST_FIELD = 16
+local window, unused, cleared, seen = tonumber(ARGV[13]), tonumber(ARGV[14]), ARGV[15], ARGV[16]
+local FIRST_FIELD = 17
 local MOST_EVENTS, MOST_ATTEMPTS = 500, 100
 -- What the engine still has something to do about; the rest waits for its time or for a person, or is over.
 local ENGINE = { queued = 1, sending = 1, deferred = 1 }
@@ -146,7 +146,8 @@ if window then
   redis.call('ZREM', PERMITS, token)
   redis.call('ZADD', PERMITS, now + window, token)
 end
-if not status or not string.find(from, '|' .. status .. '|', 1, true) or (token ~= '' and m[2] ~= token) then
+if not status or not string.find(from, '|' .. status .. '|', 1, true) or (token ~= '' and m[2] ~= token)
+  or (seen ~= '' and m[4] ~= seen) then
   return { 'refused', status or '' }
 end
 if unused and unused > 0 and m[3] and redis.call('HEXISTS', DAY, m[3]) == 1 then

@@ -29,6 +29,7 @@ export async function startRedisProxy(target: string): Promise<RedisProxy> {
     if (refusing) return void client.destroy();
     const redis = dial(target);
     const lost = { commands: false, answers: false };
+    let answeredAt = 0;
     for (const socket of [client, redis]) {
       open.add(socket);
       socket.on('error', () => undefined);
@@ -44,7 +45,10 @@ export async function startRedisProxy(target: string): Promise<RedisProxy> {
     });
     redis.on('data', (bytes) => {
       lost.answers ||= !weather.passAnswers;
-      if (!lost.answers) setTimeout(() => client.write(bytes), weather.delayMilliseconds);
+      if (lost.answers) return;
+      // A slow network delivers late, but never in another order.
+      answeredAt = Math.max(answeredAt, performance.now() + weather.delayMilliseconds);
+      setTimeout(() => client.write(bytes), answeredAt - performance.now());
     });
   });
   server.listen(0, '127.0.0.1');

@@ -102,8 +102,9 @@ export function beginning(id: string, more: Partial<Begin> = {}): Begin {
 export async function acceptAndBegin(
   { messages }: TestStore,
   more: Partial<Begin> = {},
+  content: Parameters<typeof aMessage>[0] = {},
 ): Promise<{ id: string; token: string; permit: Permit }> {
-  const message = aMessage();
+  const message = aMessage(content);
   await messages.accept(message);
   const request = beginning(message.id, more);
   return { id: message.id, token: request.token, permit: await messages.begin(request) };
