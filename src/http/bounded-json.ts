@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { quote } from '../mail/characters.ts';
+import { tellJsonFault } from './json-fault.ts';
 import { endOfString } from './json-string.ts';
 import { repeatedName } from './repeated-name.ts';
 
@@ -30,10 +31,11 @@ export function parseBoundedJson(body: Buffer, bounds: JsonBounds): BoundedJson 
   if (!isUtf8(body)) return { kind: 'invalid', reason: 'The body is not valid UTF-8.' };
   const members = countMembers(body, bounds);
   if (typeof members !== 'number') return members;
+  const text = body.toString('utf8');
   try {
-    return judged(body, members, JSON.parse(body.toString('utf8')));
-  } catch (error) {
-    return { kind: 'invalid', reason: `The body is not valid JSON${positionOf(error)}.` };
+    return judged(body, members, JSON.parse(text));
+  } catch {
+    return { kind: 'invalid', reason: `The body is not valid JSON${tellJsonFault(text)}.` };
   }
 }
 
@@ -78,10 +80,4 @@ function excess(kind: 'tooDeep' | 'tooMany', body: Buffer, member: number): Boun
   if (member === 0) return { kind };
   const name = body.toString('utf8', member + 1, Math.min(endOfString(body, member + 1), member + 64));
   return { kind, member: name };
-}
-
-/** V8's message would repeat the caller's text; its position is all that is of use. */
-function positionOf(error: unknown): string {
-  const position = /at position (\d+)/.exec(error instanceof Error ? error.message : '')?.[1];
-  return position === undefined ? '' : `; the first fault is at character ${position}`;
 }

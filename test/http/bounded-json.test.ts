@@ -72,3 +72,36 @@ test.each(['{"a":{"a":{"a":1}}}', '[{"a":1},{"a":1}]', '{"a":"b","b":"a:b"}', '{
 test('the reason does not repeat what was sent', () => {
   expect(JSON.stringify(parse('{"password": hunter2}'))).not.toContain('hunter2');
 });
+
+describe('what is not JSON is told where it stops being so', () => {
+  test.each([
+    ['{"a":1,}', 'at line 1, column 8 is "}" where a name in double quotes should be'],
+    ['{"a":1,\n "b" 2}', 'at line 2, column 6 is "2" where ":" should be'],
+    ['{"a": hunter2}', 'at line 1, column 7 is "h" where a value should be'],
+    ['{"a":01}', 'at line 1, column 6 is "0" where a value should be'],
+    ['[1 2]', 'at line 1, column 4 is "2" where "," or "]" should be'],
+    ["{'a':1}", `at line 1, column 2 is "'" where a name in double quotes should be`],
+    ['{} {}', 'at line 1, column 4 is "{" where the end should be'],
+    ['{"a":"b\nc"}', 'at line 1, column 8 is U+000A where an escape such as \\n should be'],
+    ['{"a":"C:\\x"}', 'at line 1, column 9 is "\\" where an escape that JSON knows, or \\\\ should be'],
+    ['{"a":"b', `it ends at line 1, column 8, where the '"' that ends the text should be`],
+    ['{"a":1', 'it ends at line 1, column 7, where "," or "}" should be'],
+    ['\ufeff{}', 'at line 1, column 1 is U+FEFF where a value should be'],
+    ['{"a":😀}', 'at line 1, column 6 is U+1F600 where a value should be'],
+  ])('%j', (text, place) => {
+    expect(() => JSON.parse(text)).toThrow();
+    expect(parse(text)).toEqual({ kind: 'invalid', reason: `The body is not valid JSON; ${place}.` });
+  });
+
+  test('and whatever JSON.parse refuses has such a place', () => {
+    const good = '{"a":[1,-2.5e3,"x\\n\\u0041",true,null],"b":{}}';
+    for (let at = 0; at < good.length; at++) {
+      for (const put of ['', '"', '\\', ',', '}', '0', 'x', '\u0001', '-', '.']) {
+        const text = good.slice(0, at) + put + good.slice(at + 1);
+        const read = parse(text);
+        if (read.kind === 'invalid' && !read.reason.includes('twice'))
+          expect(read.reason).toMatch(/line 1, column \d+/);
+      }
+    }
+  });
+});
