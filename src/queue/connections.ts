@@ -48,7 +48,7 @@ export function keepConnections<Connection>(dialer: Dialer<Connection>, limit: n
     for (let kept = idle.pop(); kept; kept = idle.pop()) {
       clearTimeout(kept.timer);
       if (dialer.isOpen(kept.connection)) return kept.connection;
-      bornAt.delete(kept.connection);
+      retire(kept.connection);
     }
     return undefined;
   }
