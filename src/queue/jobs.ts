@@ -38,8 +38,8 @@ export interface Jobs {
  * is good, and `attempts` counts nothing that a caller sees. What all jobs have in common is said once, by the worker
  * (`WORKER_OPTIONS`), and not written into each.
  */
-const ATTEMPTS = 1_000_000;
-const BACKOFF = { type: 'again' };
+export const JOB_OPTIONS = { attempts: 1_000_000, backoff: { type: 'again' } };
+export const JOB_NAME = 'deliver';
 
 /** What a worker of these jobs must be started with: a job that is over goes at once, one that throws waits a while. */
 export const WORKER_OPTIONS = {
@@ -56,9 +56,9 @@ function jobOf({ messageId, number, priority }: Ticket, delayMilliseconds: numbe
   const rank = RANK[priority];
   const job = {
     id: jobId,
-    name: 'deliver',
+    name: JOB_NAME,
     data: JSON.stringify(data),
-    opts: { attempts: ATTEMPTS, backoff: BACKOFF, priority: rank, ...(delay > 0 && { delay }) },
+    opts: { ...JOB_OPTIONS, priority: rank, ...(delay > 0 && { delay }) },
     timestamp: Date.now(),
     progress: 0,
     attemptsMade: 0,

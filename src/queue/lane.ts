@@ -8,7 +8,7 @@ import { sendBackAstray } from './astray.ts';
 import { type Dialer, keepConnections } from './connections.ts';
 import { type HoldKeys, keysFrom, type LoginDigests, openGate } from './gate.ts';
 import type { HoldTeller } from './hold-teller.ts';
-import { type JobData, ticketOf, WORKER_OPTIONS } from './jobs.ts';
+import { JOB_NAME, JOB_OPTIONS, type JobData, ticketOf, WORKER_OPTIONS } from './jobs.ts';
 import { localWindow } from './local-window.ts';
 import { giveUpMessage, readdJobs, recoverOrphans } from './recovery.ts';
 import type { LaneTools } from './tools.ts';
@@ -239,7 +239,7 @@ export async function openLane<Connection>(
       drainDelay: 5,
       runRetryDelay: 1_000,
     },
-    tools.backends.factory,
+    tools.backends.forLanes({ jobName: JOB_NAME, jobOptions: JOB_OPTIONS, lockMilliseconds: LOCK_MILLISECONDS }),
   );
   worker.on('error', (error) => log.warn({ mailbox, error }, 'Queue had trouble'));
 
