@@ -17,26 +17,27 @@ export function createLogger(level: string, readable: boolean, destination: stri
   return readable ? pino(options, readableLines()) : pino(options, inOneWrite(destination));
 }
 
-const MOST_CHARACTERS = 4_096;
+/** What is written at once without waiting for the turn's end. */
+const MOST_CHARACTERS = 8_192;
 
 /**
  * The lines of one turn of the event loop in one write, since each costs as much as making the line. What a kill -9 can
  * take of them is what that very turn had to say.
  */
 function inOneWrite(dest: string | number): DestinationStream {
-  const destination = pino.destination({ dest, sync: true, minLength: MOST_CHARACTERS });
-  const flush = () => destination.flushSync();
+  const destination = pino.destination({ dest, sync: true });
+  let lines = '';
+  function flush(): void {
+    const due = lines;
+    lines = '';
+    if (due) destination.write(due);
+  }
   process.once('exit', flush);
-  let isDue = false;
   return {
     write(line) {
-      destination.write(line);
-      if (isDue) return;
-      isDue = true;
-      setImmediate(() => {
-        isDue = false;
-        flush();
-      });
+      if (lines === '') setImmediate(flush);
+      lines += line;
+      if (lines.length > MOST_CHARACTERS) flush();
     },
   };
 }
