@@ -68,6 +68,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
     idempotencyLifetime: retention.idempotencyMilliseconds,
     lists: keys.list({ kind: 'all', callerId: '' }),
     callers: keys.callers,
+    counts: keys.countsOf(''),
   });
 
   /** All that came in one turn, by one script. */
