@@ -7,6 +7,8 @@ export interface Patience {
   milliseconds: number;
   /** What the caller has already seen. If absent, what the first look shows. */
   ifNoneMatch: string | undefined;
+  /** Called when the waiting begins. */
+  onWait: () => void;
   /** Ends the waiting; the message is then read as it stands. */
   stop: AbortController;
 }
@@ -19,7 +21,7 @@ export async function readWhenChanged(
   api: Pick<Api, 'read' | 'changed'>,
   caller: Caller,
   id: string,
-  { milliseconds, ifNoneMatch, stop }: Patience,
+  { milliseconds, ifNoneMatch, onWait, stop }: Patience,
 ): Promise<Reading | undefined> {
   const deadline = performance.now() + milliseconds;
   let known = ifNoneMatch;
@@ -31,6 +33,7 @@ export async function readWhenChanged(
     const reading = await api.read(caller, id);
     known ??= reading && quotedEtag(reading.etag);
     if (!reading || !change || isFinal(reading.message.status) || !namesEtag(known, reading.etag)) return reading;
+    onWait();
     await change;
   }
 }

@@ -47,7 +47,7 @@ export function messageRoutes(scope: FastifyInstance, options: MessageRoutes): v
   });
 
   routes.get('/messages/:id', {
-    config: { permissions: ['read', 'operate'] },
+    config: { permissions: ['read', 'operate'], mayWait: asksToWait },
     schema: readMessageSchema,
     validatorCompiler: ({ httpPart }) => (httpPart === 'querystring' ? checkQuery : unchecked),
     handler: async (request, reply) => {
@@ -63,6 +63,7 @@ export function messageRoutes(scope: FastifyInstance, options: MessageRoutes): v
           await readWhenChanged(api, callerOf(request), id, {
             milliseconds: request.query.wait * 1_000,
             ifNoneMatch: request.headers['if-none-match'],
+            onWait: () => request.place?.leave(),
             stop,
           }),
         );
@@ -72,6 +73,12 @@ export function messageRoutes(scope: FastifyInstance, options: MessageRoutes): v
       }
     },
   });
+}
+
+/** It is not checked yet: what is no number will be refused. */
+function asksToWait({ query }: FastifyRequest): boolean {
+  const { wait } = query as { wait?: unknown };
+  return wait !== undefined && wait !== '0';
 }
 
 function sendRoute(scope: FastifyInstance, { api, now, example, memory, messageBytes }: MessageRoutes): void {

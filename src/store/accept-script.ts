@@ -25,8 +25,8 @@ local function laneOf(mailbox, key)
   return lanes[mailbox]
 end
 
--- The new messages of each caller, as its list takes them.
-local listed = {}
+-- The new messages of each caller, as its list takes them, and how many they are by mailbox.
+local listed, given = {}, {}
 
 local function accept(order, fixed, mime, MESSAGE, MIME, MAILBOX, IDEMPOTENCY)
   if order.fingerprint then
@@ -65,6 +65,9 @@ local function accept(order, fixed, mime, MESSAGE, MIME, MAILBOX, IDEMPOTENCY)
   listed[order.callerId] = list
   list[#list + 1] = now
   list[#list + 1] = order.id
+  local own = given[order.callerId] or {}
+  given[order.callerId] = own
+  own[order.mailbox] = (own[order.mailbox] or 0) + 1
   return { 'accepted', tostring(now), tostring(expiresAt), tostring(ahead) }
 end
 
@@ -82,6 +85,9 @@ end
 for callerId, list in pairs(listed) do
   redis.call('ZADD', all.lists .. callerId, unpack(list))
   redis.call('SADD', all.callers, callerId)
+  for mailbox, new in pairs(given[callerId]) do
+    redis.call('HINCRBY', all.counts .. callerId, 'accepted|' .. mailbox, new)
+  end
 end
 return answers
 `;

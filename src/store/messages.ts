@@ -17,6 +17,7 @@ import type { Hold } from '../gateway/view.ts';
 import type { Attempt, MessageRecord, RecipientState } from '../mail/message.ts';
 import { isFinal, mayMoveTo, type Status } from '../mail/status.ts';
 import type { Keys } from './keys.ts';
+import { whenThereIsRoom } from './on-the-way.ts';
 import { inOneTurn } from './one-turn.ts';
 import type { Scripted } from './redis.ts';
 import { stageContent } from './staged-content.ts';
@@ -67,6 +68,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
     idempotencyLifetime: retention.idempotencyMilliseconds,
     lists: keys.list({ kind: 'all', callerId: '' }),
     callers: keys.callers,
+    counts: keys.countsOf(''),
   });
 
   /** All that came in one turn, by one script. */
@@ -90,7 +92,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
 
   async function accept(message: NewMessage): Promise<Accepted> {
     const mime = await stageContent(redis, keys.mime(message.id), message.mime);
-    const [kind, first = '', second, third] = await write({ ...message, mime });
+    const [kind, first = '', second, third] = await whenThereIsRoom(mime.length, () => write({ ...message, mime }));
     if (kind === 'gone') throw new Error(`The content of ${message.id} was not kept until it could be accepted`);
     if (kind === 'accepted')
       return { kind: 'accepted', record: freshRecord(message, Number(first), Number(second), Number(third)) };
