@@ -215,6 +215,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
   const webhooks = wireWebhookApi(redis, keys, messages, config.webhooks);
   const tools: AcceptTools & ChangeTools & ScheduleTools & OperateTools & SearchTools = {
     senders: config.mailboxes.map(senderOf),
+    allowTo: config.allowTo,
     messages,
     schedule: scheduleStore(redis, keys, retentionOf(config), messages),
     headroom: headroom((ids) => readLoads(redis, keys, ids)),

@@ -2,12 +2,13 @@ import { domainOf } from '../mail/address.ts';
 import { envelopeOf } from '../mail/envelope.ts';
 import type { Submission } from '../mail/message.ts';
 import { mailboxOf, testLaneOf } from '../mail/test-lane.ts';
+import { isAmong } from './address-rule.ts';
 import type { Acceptance, Caller, Idempotency, Replayed } from './api.ts';
 import type { Ticket } from './deliver.ts';
 import { estimateSendAt, type SendingPace } from './estimate.ts';
-import { mayUseFrom } from './from-rule.ts';
 import type { Headroom } from './headroom.ts';
 import type { Accepted, FixedPart, MessageStore, NewMessage } from './ports.ts';
+import { barredRecipients } from './recipient-rules.ts';
 import { dateField, type ScheduleStore } from './schedule.ts';
 import { maySendAs, sendersFor } from './senders.ts';
 import { asAccepted, viewOf } from './view.ts';
@@ -27,6 +28,8 @@ export interface Sender {
 
 export interface AcceptTools {
   senders: Sender[];
+  /** Who alone may be written to, whoever asks: addresses in lower case, or `*@domain`; everybody if absent. */
+  allowTo?: readonly string[] | undefined;
   messages: MessageStore;
   schedule: Pick<ScheduleStore, 'accept'>;
   headroom: Headroom;
@@ -61,7 +64,7 @@ export async function accept(
   submission: Submission,
   idempotency?: Idempotency,
 ): Promise<Acceptance> {
-  if (caller.from && !mayUseFrom(caller.from, submission.from.address))
+  if (caller.from && !isAmong(caller.from, submission.from.address))
     return forbidden(placeOf(submission, '/from'), submission.from.address, caller.from);
   const allowed = sendersFor(tools.senders, submission);
   if (!allowed.ok) {
@@ -69,11 +72,13 @@ export async function accept(
     return refused(allowed.code, pointer, allowed.message);
   }
   const envelope = envelopeOf(submission);
-  if (caller.from && !mayUseFrom(caller.from, envelope.reversePath))
+  if (caller.from && !isAmong(caller.from, envelope.reversePath))
     return forbidden('/raw/envelope/from', envelope.reversePath, caller.from);
   const willing = allowed.senders.filter((sender) => maySendAs(sender, envelope.reversePath));
   if (willing.length === 0)
     return refused('sender_not_allowed', '/raw/envelope/from', notItsSender(envelope.reversePath));
+  const barred = barredRecipients(tools.allowTo, caller, submission);
+  if (barred.length > 0) return { kind: 'refused', code: 'recipient_not_allowed', status: 403, errors: barred };
   const count = envelope.recipients.length;
   const able = willing.filter(({ recipientsPerMessage }) => count <= recipientsPerMessage);
   if (able.length === 0)

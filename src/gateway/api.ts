@@ -100,6 +100,8 @@ export interface Caller {
   permissions: readonly Permission[];
   /** What it may send as, further to what the mailboxes allow: addresses in lower case, or `*@domain`. */
   from?: readonly string[];
+  /** Whom alone it may send to, written alike. */
+  to?: readonly string[];
   rate?: Rate;
   /** Holds a test key: what it submits goes into the sandbox, never to Microsoft. */
   test?: true;

@@ -65,6 +65,7 @@ export function sendMessageSchema(addresses: ExampleAddresses) {
         'idempotency_key_reused',
         'sender_not_allowed',
         'from_not_allowed',
+        'recipient_not_allowed',
         'mailbox_not_allowed',
         'too_many_recipients',
         'message_refused',
