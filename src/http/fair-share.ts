@@ -7,6 +7,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Held while the request is in work. */
     place: Place | null;
+    /** Takes a place to wait in instead, until the answer is out; false where all of the caller's are taken. */
+    stepAside(reply: FastifyReply): boolean;
   }
 }
 
@@ -29,6 +31,13 @@ export function shareFairly(scope: FastifyInstance, limits: ShareLimits): void {
   const workers = callerShares(limits.callerRequests, limits.callerQueue);
   const readers = callerShares(limits.callerWaiting, 0);
   scope.decorateRequest('place', null);
+  scope.decorateRequest('stepAside', function (this: FastifyRequest, reply: FastifyReply): boolean {
+    const place = readers.take(callerOf(this).id, 1, () => undefined);
+    if (!place) return false;
+    reply.raw.once('close', () => place.leave());
+    this.place?.leave();
+    return true;
+  });
   scope.addHook('onRequest', (request, reply, done) => {
     const waits = mayWait(request);
     const place = (waits ? readers : workers).take(callerOf(request).id, waits ? 1 : weightOf(request), done);
