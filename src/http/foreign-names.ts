@@ -127,8 +127,8 @@ export const FOREIGN_NAMES: Readonly<Record<Place, Foreign>> = {
         'inline images inlineImages inlinedAttachments inlineAttachments inlineAttachment embedded',
       ],
       [
-        'use a test key (pr_test_…), whose messages go into the sandbox.',
-        'test testMode o:testmode dryRun sandbox sandboxMode',
+        'a test key (pr_test_…) sends into the sandbox, and POST /v1/messages/validate only checks; remove it.',
+        'test testMode o:testmode dryRun validate validateOnly sandbox sandboxMode',
       ],
     ],
   },

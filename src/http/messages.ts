@@ -9,6 +9,7 @@ import { acceptUploads } from './accept-upload.ts';
 import { callerOf } from './auth.ts';
 import type { BodyMemory } from './body-memory.ts';
 import { namesEtag, quotedEtag } from './etag.ts';
+import { foreignAdvice } from './foreign-names.ts';
 import { replayEarlier, sendConflict } from './idempotency.ts';
 import { readWhenChanged } from './long-poll.ts';
 import { isMessageId } from './message-id.ts';
@@ -87,7 +88,7 @@ function sendRoute(scope: FastifyInstance, options: MessageRoutes, waiting: Set<
     schema,
     validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? check : unchecked),
     preValidation: [
-      readWait(queryValidator(schema.querystring)),
+      readWait(queryValidator(schema.querystring, (name) => foreignAdvice('message', name))),
       acceptUploads({ api, check, memory, messageBytes, answer }),
       replayEarlier(api, (reply, message) => answer(reply, { kind: 'replayed', message })),
     ],
