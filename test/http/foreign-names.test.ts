@@ -187,6 +187,7 @@ const SENDERS: Record<string, [Record<string, unknown>, Record<string, string>]>
       internetMessageHeaders: [],
       importance: 'high',
       isReadReceiptRequested: true,
+      isDeliveryReceiptRequested: true,
       attachments: [{ '@odata.type': '#microsoft.graph.fileAttachment', name: 'a.txt', contentBytes: 'QQ==' }],
     }),
     {
@@ -199,9 +200,9 @@ const SENDERS: Record<string, [Record<string, unknown>, Record<string, string>]>
       '/replyTo/0/emailAddress': 'There is no field "emailAddress"; did you mean "address"?',
       '/replyTo/0/address': 'This field is required.',
       '/internetMessageHeaders': 'There is no field "internetMessageHeaders"; did you mean "headers"?',
-      '/importance':
-        'There is no field "importance"; for the mark that readers see, use "headers": {"Importance": "high"}; "priority" is about our queue.',
-      '/isReadReceiptRequested': 'There is no field "isReadReceiptRequested"; receipts cannot be asked for; remove it.',
+      '/isReadReceiptRequested': 'There is no field "isReadReceiptRequested"; did you mean "readReceipt"?',
+      '/isDeliveryReceiptRequested':
+        'There is no field "isDeliveryReceiptRequested"; no delivery receipt can be asked for; read what became of each recipient, or have it told to a webhook.',
       '/attachments/0/@odata.type': 'There is no field "@odata.type"; it is not needed; remove it.',
       '/attachments/0/name': 'There is no field "name"; did you mean "filename"?',
       '/attachments/0/contentBytes': 'There is no field "contentBytes"; did you mean "content"?',
