@@ -104,11 +104,20 @@ function mayHave({ headers }: FastifyRequest, bodyBytes: number): number {
   return length === undefined ? bodyBytes : Number(length);
 }
 
+/** The rooms that are held, by whose answer is not out. */
+const rooms = new WeakMap<FastifyReply, () => void>();
+
 /** Until the answer is out, or the caller gone. */
 export async function held(memory: BodyMemory, reply: FastifyReply, bytes: number): Promise<void> {
   const leave = await memory.enter(bytes);
+  rooms.set(reply, leave);
   if (reply.raw.closed) leave();
   else reply.raw.once('close', leave);
+}
+
+/** Before the answer is out: for one that is put off, when nothing is left of the body. */
+export function leaveRoom(reply: FastifyReply): void {
+  rooms.get(reply)?.();
 }
 
 /** A body of unknown length asks for all the room it might need, but only once it turns out not to be small. */

@@ -7,6 +7,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Held while the request is in work; given back when it begins to wait for something to happen. */
     place: Place | null;
+    /** Takes a place to wait in instead, until the answer is out; false where all of the caller's are taken. */
+    stepAside(reply: FastifyReply): boolean;
   }
   interface FastifyContextConfig {
     /** Does this request ask to wait for something to happen? */
@@ -36,6 +38,13 @@ export function shareFairly(scope: FastifyInstance, limits: ShareLimits): void {
   const workers = callerShares(limits.callerRequests);
   const seats = callerShares(limits.callerWaiting);
   scope.decorateRequest('place', null);
+  scope.decorateRequest('stepAside', function (this: FastifyRequest, reply: FastifyReply): boolean {
+    const seat = seats.take(callerOf(this).id, { weight: 1, mostQueued: 0 });
+    if (!seat) return false;
+    reply.raw.once('close', () => seat.leave());
+    this.place?.leave();
+    return true;
+  });
   scope.addHook('onRequest', (request, reply, done) => {
     const { id } = callerOf(request);
     const waits = request.routeOptions.config.mayWait?.(request) === true;

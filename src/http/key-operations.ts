@@ -52,6 +52,10 @@ export function createKeySchema() {
           expiresAt: '2099-05-01T00:00:00Z',
         },
       },
+      staging: {
+        summary: 'For a staging environment: no mail to customers',
+        value: { name: 'billing-staging', scopes: ['send', 'read'], to: ['*@contoso.com'] },
+      },
       test: { summary: 'For tests: nothing leaves', value: { name: 'ci', mode: 'test', scopes: ['send', 'read'] } },
     },
     response: {
@@ -97,7 +101,7 @@ export function changeKeySchema() {
     tags: ['Keys'],
     operationId: 'changeKey',
     summary: 'Change an API key',
-    description: 'Its name, what it may send as, its rate, its end. Holds at once in every process.',
+    description: 'Its name, what it may send as and to whom, its rate, its end. Holds at once in every process.',
     params,
     body: { required: true, content: { 'application/json': { schema: keyChange } } },
     [BODY_EXAMPLES]: one('Another rate, and no end', { rate: { perMinute: 1200 }, expiresAt: null }),

@@ -23,6 +23,7 @@ import { messageEventRoutes } from './message-events.ts';
 import { messageListRoutes } from './message-list.ts';
 import { messageRetryRoutes } from './message-retries.ts';
 import { messageScheduleRoutes } from './message-schedule.ts';
+import { messageValidationRoutes } from './message-validation.ts';
 import { messageRoutes } from './messages.ts';
 import { metricsRoute } from './metrics.ts';
 import { sendProblem } from './problem.ts';
@@ -128,6 +129,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
       messageListRoutes(scope, api);
       messageRetryRoutes(scope, api);
       messageBatchRoutes(scope, api, now);
+      messageValidationRoutes(scope, api, now, example);
       messageEventRoutes(scope, api, limits);
       messageChangeRoutes(scope, api);
       messageScheduleRoutes(scope, api, now);

@@ -102,6 +102,7 @@ test('every operation has an id of its own', () => {
     'sendMessage',
     'testWebhook',
     'updateWebhook',
+    'validateMessage',
     'verifyMailbox',
   ]);
 });
