@@ -37,6 +37,7 @@ import { startTidier } from './queue/tidier.ts';
 import type { LaneTools } from './queue/tools.ts';
 import { composeMessage } from './smtp/compose.ts';
 import { StartupError } from './startup-error.ts';
+import { admissionStore } from './store/admission.ts';
 import { keyStore, watchKeys } from './store/api-keys.ts';
 import { watchChanges } from './store/changes.ts';
 import { readLoads } from './store/headroom.ts';
@@ -142,6 +143,7 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
     jobs,
     messages: messageStore(redis, keys, retentionOf(config)),
     mailboxes,
+    admission: admissionStore(redis, keys),
     clock: steadyClock(mailboxes.now),
     chance: { now: () => new Date(), random: Math.random, token: randomUUID },
     log: markTests(log),
