@@ -263,7 +263,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     release: (id) => asked(async () => (isSender(id) ? releaseMailbox(tools, id) : undefined)),
     metrics: () => asked(mailboxes.metrics),
     webhooks: eachAsked(webhooks.api),
-    verify: verifier(config.mailboxes, () => redisFacts(redis)),
+    verify: verifier(config.mailboxes, () => redisFacts(redis), admissionStore(redis, keys)),
     async readiness() {
       if (closing)
         return { ready: false, checks: { process: { status: 'fail', detail: 'This process is stopping.' } } };

@@ -26,7 +26,7 @@ export interface AdmissionStore {
    *
    * @returns 'go', 'quota' where the day is used up, or in how many milliseconds to ask again
    */
-  permitVisitor(mailbox: string, token: string, pace: Pace): Promise<'go' | 'quota' | number>;
+  permitVisitor(mailbox: string, token: string, pace: Pace, recipients: number): Promise<'go' | 'quota' | number>;
   /** Keeps its place for a window from now: while there is no reply, and when there is. */
   keepPermit(mailbox: string, token: string, pace: Pace): Promise<unknown>;
 }

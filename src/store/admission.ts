@@ -21,9 +21,9 @@ export function admissionStore(redis: Redis & Scripted, keys: Keys): AdmissionSt
       take(mailbox, place, lease, limit, LEFT_BEHIND_MILLISECONDS, ...open),
     visit: ({ mailbox, place, limit }) => take(mailbox, place, '', limit, VISIT_MILLISECONDS),
     leavePlace: (mailbox, place) => redis.zrem(keys.places(mailbox), place),
-    async permitVisitor(mailbox, token, { windowMilliseconds, perWindow, recipientsPerDay }) {
+    async permitVisitor(mailbox, token, { windowMilliseconds, perWindow, recipientsPerDay }, recipients) {
       const names = [keys.permits(mailbox), keys.sending(mailbox), keys.day(mailbox)] as const;
-      const limits = [windowMilliseconds, perWindow, recipientsPerDay, 1, DAY_SLICE, DAY_SLICES];
+      const limits = [windowMilliseconds, perWindow, recipientsPerDay, recipients, DAY_SLICE, DAY_SLICES];
       const wait = await redis.permitVisitor(...names, token, ...limits);
       if (wait < 0) return 'quota';
       return wait === 0 ? 'go' : wait;

@@ -56,18 +56,18 @@ it('what the last owner had open counts on, for a while, since it may only be as
 
 it('a visitor’s message takes a place of the window and a recipient of the day', async () => {
   const pace = { ...PACE, windowMilliseconds: 60_000 };
-  expect(await admission().permitVisitor('main', 'doctor', pace)).toBe('go');
+  expect(await admission().permitVisitor('main', 'doctor', pace, 1)).toBe('go');
   const { permit } = await acceptAndBegin(store, { pace });
   expect(permit.kind).toBe('go');
   const waiting = aMessage();
   await store.messages.accept(waiting);
   expect((await store.messages.begin(beginning(waiting.id, { pace }))).kind).toBe('wait');
-  expect(await admission().permitVisitor('main', 'another', pace)).toBeTypeOf('number');
+  expect(await admission().permitVisitor('main', 'another', pace, 1)).toBeTypeOf('number');
   expect((await store.mailboxes.usage('main')).recipientsToday).toBe(2);
 });
 
 it('a visitor’s place in the window is kept until a window after its reply', async () => {
-  expect(await admission().permitVisitor('main', 'doctor', PACE)).toBe('go');
+  expect(await admission().permitVisitor('main', 'doctor', PACE, 1)).toBe('go');
   const first = Number(await store.redis.zscore(store.keys.permits('main'), 'doctor'));
   await expect.poll(async () => (await store.mailboxes.now()) - first).toBeGreaterThan(-350);
   await admission().keepPermit('main', 'doctor', PACE);
@@ -76,6 +76,6 @@ it('a visitor’s place in the window is kept until a window after its reply', a
 
 it('a visitor sends nothing once the day is used up', async () => {
   const pace = { ...PACE, perWindow: 100 };
-  for (const token of ['a', 'b', 'c']) expect(await admission().permitVisitor('main', token, pace)).toBe('go');
-  expect(await admission().permitVisitor('main', 'd', pace)).toBe('quota');
+  for (const token of ['a', 'b', 'c']) expect(await admission().permitVisitor('main', token, pace, 1)).toBe('go');
+  expect(await admission().permitVisitor('main', 'd', pace, 1)).toBe('quota');
 });
