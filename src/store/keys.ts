@@ -29,6 +29,8 @@ export interface Keys {
   scheduledOf(mailbox: string): string;
   /** Set: ids of the messages of a mailbox that are `sending`: each takes a place of the window while it is. */
   sending(mailbox: string): string;
+  /** Sorted set: places for connections to a mailbox: an owner's have the score 0, a visitor's the time they end at. */
+  places(mailbox: string): string;
   /** Sorted set: places of the sliding window that are taken after a reply, by the time they are free again. */
   permits(mailbox: string): string;
   /** Hash: recipients sent to, by slice of the last 24 hours, with their `sum` and the slice it was `summedIn`. */
@@ -103,6 +105,7 @@ export function keysOf(prefix: string): Keys {
     scheduled: `${prefix}:scheduled`,
     scheduledOf: under('scheduled'),
     sending: under('sending'),
+    places: under('places'),
     permits: under('permits'),
     day: under('day'),
     mailbox: under('mailbox'),

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 import { ACCEPT } from './accept-script.ts';
+import { KEEP_PERMIT, TAKE_PLACE, VISIT_PERMIT } from './admission-scripts.ts';
 import { LOADS } from './headroom.ts';
 import { COUNT_OWN, FORGET_CALLER, READ_RECORDS } from './list-scripts.ts';
 import * as scheduleScripts from './schedule-scripts.ts';
@@ -58,6 +59,9 @@ export interface Scripted {
   takeLeases(keys: number, ...args: string[]): Promise<number[]>;
   lookForWork(busy: string, leasePrefix: string): Promise<(string | number)[]>;
   releaseLease(key: string, id: string): Promise<number>;
+  takePlace(places: string, lease: string, ...args: (string | number)[]): Promise<number>;
+  permitVisitor(permits: string, sending: string, day: string, ...args: (string | number)[]): Promise<number>;
+  keepPermit(permits: string, token: string, window: number): Promise<number>;
   changeWebhook(key: string, ...setAndClear: string[]): Promise<number>;
   noteDelivery(key: string, deliveries: string, ...args: string[]): Promise<string>;
 }
@@ -80,6 +84,9 @@ export function withScripts(redis: Redis): Redis & Scripted {
   redis.defineCommand('takeLeases', { lua: scripts.LEASE });
   redis.defineCommand('lookForWork', { numberOfKeys: 1, lua: scripts.LOOK });
   redis.defineCommand('releaseLease', { numberOfKeys: 1, lua: scripts.RELEASE });
+  redis.defineCommand('takePlace', { numberOfKeys: 2, lua: TAKE_PLACE });
+  redis.defineCommand('permitVisitor', { numberOfKeys: 3, lua: VISIT_PERMIT });
+  redis.defineCommand('keepPermit', { numberOfKeys: 1, lua: KEEP_PERMIT });
   redis.defineCommand('changeWebhook', { numberOfKeys: 1, lua: CHANGE_WEBHOOK });
   redis.defineCommand('noteDelivery', { numberOfKeys: 2, lua: NOTE_DELIVERY });
   return redis as unknown as Redis & Scripted;
