@@ -4,6 +4,10 @@ import { sendProblem } from './problem.ts';
 import { callerShares, type Place } from './shares.ts';
 
 declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What makes a request to this route one that waits: it asks for a long poll, or for a stream. */
+    waits?: 'poll' | 'stream';
+  }
   interface FastifyRequest {
     /** Held while the request is in work. */
     place: Place | null;
@@ -47,10 +51,12 @@ export function shareFairly(scope: FastifyInstance, limits: ShareLimits): void {
 }
 
 /** Long polls and streams cost a place to wait in, and next to no work. */
-function mayWait({ method, query, headers }: FastifyRequest): boolean {
-  if (method !== 'GET') return false;
+function mayWait({ routeOptions, query, headers }: FastifyRequest): boolean {
+  const { waits } = routeOptions.config;
+  if (waits === undefined) return false;
+  if (waits === 'stream') return headers.accept?.includes('text/event-stream') === true;
   const { wait } = query as { wait?: unknown };
-  return (wait !== undefined && wait !== '0') || headers.accept?.includes('text/event-stream') === true;
+  return wait !== undefined && wait !== '0';
 }
 
 /** Large bodies take memory and time to read: one for each mebibyte. */

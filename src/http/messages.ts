@@ -47,7 +47,7 @@ export function messageRoutes(scope: FastifyInstance, options: MessageRoutes): v
   });
 
   routes.get('/messages/:id', {
-    config: { permissions: ['read', 'operate'] },
+    config: { permissions: ['read', 'operate'], waits: 'poll' },
     schema: readMessageSchema,
     validatorCompiler: ({ httpPart }) => (httpPart === 'querystring' ? checkQuery : unchecked),
     handler: async (request, reply) => {
@@ -77,7 +77,7 @@ export function messageRoutes(scope: FastifyInstance, options: MessageRoutes): v
 function sendRoute(scope: FastifyInstance, { api, now, example, memory, messageBytes }: MessageRoutes): void {
   const check = sendBodyValidator(now);
   scope.withTypeProvider<FastifyZodOpenApiTypeProvider>().post('/messages', {
-    config: { permissions: ['send'] },
+    config: { permissions: ['send'], holdsMessages: true },
     schema: sendMessageSchema(example),
     validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? check : unchecked),
     preValidation: [
