@@ -93,6 +93,9 @@ const RATE_REFERENCES = Object.fromEntries(
 function addRateHeaders({ responses = {} }: Operation): void {
   for (const response of Object.values(responses))
     response.headers = { ...(response.headers as Json | undefined), ...RATE_REFERENCES };
+  // What collects the routes takes no headers where there is no content.
+  const { '200': whole, '304': unchanged } = responses;
+  if (unchanged) unchanged.headers = { ...(unchanged.headers as Json), ETag: (whole?.headers as Json)?.ETag };
 }
 
 const isObject = (node: unknown): node is Json => typeof node === 'object' && node !== null;

@@ -99,7 +99,7 @@ export const readMessageSchema = {
         },
       },
     },
-    304: { description: 'It is still as the `If-None-Match` says.', headers: etagHeader() },
+    304: { description: 'It is still as the `If-None-Match` says.' },
     ...problemResponses('message_not_found'),
   },
 };

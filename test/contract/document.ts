@@ -6,7 +6,12 @@ export type Json = Record<string, unknown>;
 
 export interface Media {
   schema?: Json;
-  examples?: Record<string, { value: unknown }>;
+  examples?: Record<string, Example>;
+}
+export interface Example {
+  value?: unknown;
+  /** To one of the components. */
+  $ref?: string;
 }
 export interface Parameter {
   name: string;
@@ -39,7 +44,7 @@ const METHODS = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'tr
 export const document = JSON.parse(readFileSync('openapi/postroom.json', 'utf8')) as {
   paths: Record<string, Record<string, Declared>>;
   webhooks: Record<string, { post: Declared }>;
-  components: { schemas: Record<string, Json> };
+  components: { schemas: Record<string, Json>; examples: Record<string, Example> };
 };
 
 export const operations: Operation[] = Object.entries(document.paths).flatMap(([path, item]) =>
