@@ -24,7 +24,7 @@ function listSchema() {
     querystring: listQuery,
     response: {
       200: { description: 'A page.', content: { 'application/json': { schema: messagePage } } },
-      ...problemResponses('invalid_parameter'),
+      ...problemResponses(),
     },
   };
 }

@@ -91,7 +91,7 @@ function sendRoute(scope: FastifyInstance, options: MessageRoutes, waiting: Set<
   const answer = (reply: FastifyReply, acceptance: Acceptance) => sendAcceptance({ api, waiting }, reply, acceptance);
   scope.decorateRequest('waitMilliseconds', 0);
   scope.withTypeProvider<FastifyZodOpenApiTypeProvider>().post('/messages', {
-    config: { permissions: ['send'] },
+    config: { permissions: ['send'], holdsMessages: true },
     schema,
     validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? check : unchecked),
     preValidation: [

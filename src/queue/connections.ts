@@ -73,13 +73,6 @@ export function keepConnections<Connection>(
   let opening: Promise<Connecting<Connection> | undefined> | undefined;
   let closed = false;
 
-  /** No longer open. */
-  function forget(connection: Connection): void {
-    const place = opened.get(connection)?.place;
-    opened.delete(connection);
-    if (place !== undefined) places.leave(place);
-  }
-
   function retire(connection: Connection): void {
     const place = opened.get(connection)?.place ?? '';
     opened.delete(connection);

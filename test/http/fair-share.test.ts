@@ -77,6 +77,21 @@ describe('one caller’s flood', () => {
     expect((await busy.service.post(aBody())).status).toBe(202);
   });
 
+  test('is work also where it asks for a stream of what is none', async () => {
+    await using busy = await startBusyService({ callerRequests: 1, callerQueue: 0 });
+    const first = busy.service.post(aBody());
+    await eventually(() => busy.inWork('all') === 1);
+    const answers = await Promise.all([
+      busy.service.get('/v1/messages', { accept: 'text/event-stream' }),
+      busy.service.get('/v1/messages/counts?wait=60'),
+      busy.service.get('/v1/webhooks?wait=60', { accept: 'text/event-stream' }),
+    ]);
+    for (const answer of answers) expect(answer.status).toBeOneOf([400, 429]);
+    expect(answers[0]?.status).toBe(429);
+    busy.goOn();
+    expect((await first).status).toBe(202);
+  });
+
   test('of large bodies counts as more', async () => {
     await using busy = await startBusyService({ callerRequests: 5 });
     const large = aBody({ text: 'x'.repeat(2 * 1024 * 1024) });
