@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Failure } from '../failure/failure.ts';
 import type {
@@ -224,7 +224,7 @@ function orderOf(message: NewMessage, outbox: string): string {
     id,
     mailbox,
     callerId,
-    recipients: fixed.envelope.recipients.length,
+    recipients: String(fixed.envelope.recipients.length),
     expiresAt,
     lifetime: lifetimeMilliseconds,
     fingerprint: idempotency?.fingerprint,
@@ -233,19 +233,21 @@ function orderOf(message: NewMessage, outbox: string): string {
   });
 }
 
-/** What most messages leave so; it is not written. */
-const USUAL = { to: [], cc: [], bcc: [], tags: [], metadata: {}, onUnconfirmed: 'hold', priority: 'normal' } as const;
-
-/** Without what is as usual, and without an envelope that the addresses tell: a third is left. */
+/** Without what most messages leave as it is, and without an envelope that the addresses tell: a third is left. */
 function compactFixed(fixed: FixedPart): string {
-  const { envelope, from, to } = fixed;
-  const isTold = !envelope.needs && envelope.reversePath === from && areSame(envelope.recipients, to);
-  const kept: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(fixed)) {
-    if (name === 'envelope' ? isTold : name in USUAL && isUsual(value, USUAL[name as keyof typeof USUAL])) continue;
-    kept[name] = value;
-  }
-  return JSON.stringify(kept);
+  const { envelope, to, cc, bcc, tags, metadata, onUnconfirmed, priority, ...kept } = fixed;
+  const isTold = !envelope.needs && envelope.reversePath === fixed.from && areSame(envelope.recipients, to);
+  return JSON.stringify({
+    ...kept,
+    envelope: isTold ? undefined : envelope,
+    to: unlessEmpty(to),
+    cc: unlessEmpty(cc),
+    bcc: unlessEmpty(bcc),
+    tags: unlessEmpty(tags),
+    metadata: hasEntries(metadata) ? metadata : undefined,
+    onUnconfirmed: onUnconfirmed === 'hold' ? undefined : onUnconfirmed,
+    priority: priority === 'normal' ? undefined : priority,
+  });
 }
 
 function wholeFixed(json: string): FixedPart {
@@ -255,10 +257,13 @@ function wholeFixed(json: string): FixedPart {
   return { ...usual, ...kept, to, cc, bcc, tags, metadata };
 }
 
-function isUsual(value: unknown, usual: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return value === usual;
-  for (const _ in value) return false;
-  return true;
+function unlessEmpty(list: string[]): string[] | undefined {
+  return list.length > 0 ? list : undefined;
+}
+
+function hasEntries(metadata: Record<string, string>): boolean {
+  for (const _ in metadata) return true;
+  return false;
 }
 
 function areSame(some: readonly string[], others: readonly string[]): boolean {
@@ -299,7 +304,7 @@ export function scheduledRecord(message: NewScheduled, acceptedAt: number, expir
 }
 
 export function idempotencyKeyOf(keys: Keys, callerId: string, key: string): string {
-  return keys.idempotency(callerId, createHash('sha256').update(key).digest('hex'));
+  return keys.idempotency(callerId, hash('sha256', key, 'hex'));
 }
 
 /** What a script that moves a message answers. */
