@@ -24,7 +24,7 @@ interface Foreign {
   otherwise: readonly (readonly [string, Names])[];
 }
 
-const BATCH = 'send one message for each with POST /v1/messages/batch';
+const BATCH = 'send one message for each with POST /v1/messages/batch, what they have in common as its shared';
 const TEMPLATES = 'templates are not offered: fill yours in, and give the result as subject, html and text.';
 const TRACKING = 'what readers open or click is not tracked; remove it.';
 const SETTINGS = 'it goes through a mailbox of Microsoft 365, which has no such setting; remove it.';
@@ -177,9 +177,21 @@ export const FOREIGN_NAMES: Readonly<Record<Place, Foreign>> = {
     otherwise: [['to has all recipients.', 'cc bcc']],
   },
   batch: {
-    renamed: { messages: 'emails mails items batch requests messageVersions personalizations' },
+    renamed: {
+      messages: 'emails mails items batch requests messageVersions personalizations bulkEmailEntries recipients',
+      shared: 'globals defaults common base defaultContent defaultFields',
+    },
     otherwise: [
-      ['each of the messages has its own.', 'from to subject html text headers tags metadata'],
+      [
+        'each of the messages has its own; what is the same in all of them goes into shared.',
+        'from to cc bcc replyTo subject html text headers attachments tags metadata sender content htmlContent textContent',
+      ],
+      [
+        'a test key (pr_test_…) sends into the sandbox, and POST /v1/messages/validate only checks; remove it.',
+        'sandboxMode testMode dryRun',
+      ],
+      [TEMPLATES, 'template templateId templateName params mailMerge'],
+      ['keep the ids of the messages, or give them a tag.', 'batchId'],
       ['send one key for all as the header Idempotency-Key, or give each message its own.', 'idempotencyKey'],
     ],
   },

@@ -117,7 +117,7 @@ const SENDERS: Record<string, [Record<string, unknown>, Record<string, string>]>
     }),
     {
       '/personalizations':
-        'There is no field "personalizations"; a body is one message; send one message for each with POST /v1/messages/batch.',
+        'There is no field "personalizations"; a body is one message; send one message for each with POST /v1/messages/batch, what they have in common as its shared.',
       '/from/email': 'There is no field "email"; did you mean "address"?',
       '/from/address': 'This field is required.',
       '/content': 'There is no field "content"; give its content as html or text.',
@@ -225,7 +225,7 @@ const SENDERS: Record<string, [Record<string, unknown>, Record<string, string>]>
       '/reference':
         'There is no field "reference"; use "headers": {"In-Reply-To": "<id@contoso.com>", "References": "…"}.',
       '/mailMerge':
-        'There is no field "mailMerge"; a body is one message; send one message for each with POST /v1/messages/batch.',
+        'There is no field "mailMerge"; a body is one message; send one message for each with POST /v1/messages/batch, what they have in common as its shared.',
       '/dryRun':
         'There is no field "dryRun"; a test key (pr_test_…) sends into the sandbox, and POST /v1/messages/validate only checks; remove it.',
       '/envelope':
