@@ -17,6 +17,7 @@ export interface DoctorWaits extends ProbeWaits {
 export interface DoctorSurroundings {
   /** Asks Redis; absent where none is configured. */
   redis?: DoctorTools['redis'];
+  admission?: DoctorTools['admission'];
   dns?: LookupOptions;
   waits?: Partial<DoctorWaits>;
   now?: () => Date;
@@ -47,13 +48,14 @@ function loginOf(auth: NonNullable<MailboxConfig['auth']>): NonNullable<Patient[
 
 /** Joins the doctor's questions to the world: sockets, TLS, DNS, the token endpoint. */
 export function doctorTools(mailbox: MailboxConfig, surroundings: DoctorSurroundings = {}): DoctorTools {
-  const { redis, dns, now = () => new Date() } = surroundings;
+  const { redis, admission, dns, now = () => new Date() } = surroundings;
   const waits: DoctorWaits = { ...USUAL_WAITS, http: 20_000, ...surroundings.waits };
   const secrets = redaction(secretsOf(mailbox));
   const lookups = dnsLookups(dns);
   return {
     ...{ now, ...lookups, redact: secrets.redact },
     ...(redis && { redis }),
+    ...(admission && { admission }),
     clock: () => askClock(mailbox, waits.http, now),
     token: () => askToken(mailbox, waits.http, secrets),
     dial: (address) => dial(address, mailbox, waits, secrets),

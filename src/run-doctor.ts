@@ -2,12 +2,17 @@ import { parseArgs } from 'node:util';
 import { askRedis } from './ask-redis.ts';
 import { type Config, readConfig } from './config.ts';
 import { examine } from './doctor/examine.ts';
+import type { Admission } from './doctor/tools.ts';
 import { doctorTools, patientOf } from './doctor-tools.ts';
 import { type Examination, examinationOf, type Step } from './gateway/examination.ts';
 import type { MailboxConfig } from './mailbox-config.ts';
 import { StartupError } from './startup-error.ts';
+import { admissionStore } from './store/admission.ts';
+import { keysOf } from './store/keys.ts';
+import { connectRedis, withScripts } from './store/redis.ts';
 import { examinationTeller } from './tell-examination.ts';
 import { printable, type Terminal } from './terminal.ts';
+import { visitor } from './visitor.ts';
 
 const DOCTOR_USAGE = `Usage: postroom doctor [mailbox] [--send] [--json]
 
@@ -87,14 +92,38 @@ async function visit(
   teller?.head(mailbox);
   const patient = patientOf(mailbox, config.mailboxes ?? []);
   const redis = askRedis(config.redisUrl);
-  const tools = doctorTools(mailbox, redis && { redis });
   const steps: Step[] = [];
-  for await (const step of examine(patient, tools, { send, ...(teller && { begins: teller.begins }) })) {
-    steps.push(step);
-    teller?.step(step);
-  }
+  await withAdmission(config, mailbox, async (admission) => {
+    const tools = doctorTools(mailbox, { ...(redis && { redis }), ...(admission && { admission }) });
+    for await (const step of examine(patient, tools, { send, ...(teller && { begins: teller.begins }) })) {
+      steps.push(step);
+      teller?.step(step);
+    }
+  });
   const examination = examinationOf(mailbox.id, steps);
   if (teller) teller.summary(examination);
   else terminal.write(`${JSON.stringify(examination)}\n`);
   return examination;
+}
+
+/** How long it is waited for; then nothing is counted, and no message begun. */
+const REDIS_MILLISECONDS = 5_000;
+
+/** Over a connection of its own; without `REDIS_URL` there are no others to be counted with. */
+async function withAdmission(
+  { redisUrl, redisPrefix }: Config,
+  mailbox: MailboxConfig,
+  run: (admission: Admission | undefined) => Promise<void>,
+): Promise<void> {
+  if (redisUrl === undefined) return run(undefined);
+  const redis = connectRedis(redisUrl, 'prompt', () => undefined);
+  try {
+    await new Promise<void>((resolve) => {
+      redis.once('ready', resolve).once('error', () => resolve());
+      setTimeout(resolve, REDIS_MILLISECONDS).unref();
+    });
+    await run(visitor(admissionStore(withScripts(redis), keysOf(redisPrefix)), mailbox));
+  } finally {
+    redis.disconnect();
+  }
 }

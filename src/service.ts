@@ -38,6 +38,7 @@ import { startTidier } from './queue/tidier.ts';
 import type { LaneTools } from './queue/tools.ts';
 import { composeMessage } from './smtp/compose.ts';
 import { StartupError } from './startup-error.ts';
+import { admissionStore } from './store/admission.ts';
 import { keyStore, watchKeys } from './store/api-keys.ts';
 import { watchChanges } from './store/changes.ts';
 import { readLoads } from './store/headroom.ts';
@@ -143,6 +144,7 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
     jobs,
     messages: messageStore(redis, keys, retentionOf(config)),
     mailboxes,
+    admission: admissionStore(redis, keys),
     clock: steadyClock(mailboxes.now),
     chance: { now: () => new Date(), random: Math.random, token: randomUUID },
     log: markTests(log),
@@ -264,7 +266,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     release: (id) => asked(async () => (isSender(id) ? releaseMailbox(tools, id) : undefined)),
     metrics: () => asked(mailboxes.metrics),
     webhooks: eachAsked(webhooks.api),
-    verify: verifier(config.mailboxes, () => redisFacts(redis)),
+    verify: verifier(config.mailboxes, () => redisFacts(redis), admissionStore(redis, keys)),
     async readiness() {
       if (closing)
         return { ready: false, checks: { process: { status: 'fail', detail: 'This process is stopping.' } } };

@@ -62,6 +62,7 @@ export async function* examine(
     }
   } finally {
     await visit.conversation?.quit();
+    await tools.admission?.leave();
   }
 }
 

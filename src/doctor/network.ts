@@ -32,7 +32,7 @@ async function resolve(visit: Visit): Promise<Verdict> {
 }
 
 type Family = 'ipv4' | 'ipv6';
-type Outcomes = { dialed?: Record<Family, Dialed> };
+type Outcomes = { isAdmitted?: boolean; dialed?: Record<Family, Dialed> };
 
 /** Addresses of a family that are tried; a host of Microsoft's has some ten. */
 const MOST_TRIED = 2;
@@ -42,6 +42,8 @@ const NO_ROUTE = /ENETUNREACH|EHOSTUNREACH|EADDRNOTAVAIL|EAFNOSUPPORT/;
 async function reach(family: Family, visit: Visit, outcomes: Outcomes): Promise<Verdict> {
   const name = family === 'ipv4' ? 'IPv4' : 'IPv6';
   if (visit.addresses[family].length === 0) return skipped(`The server has no ${name} address.`);
+  outcomes.isAdmitted ??= await (visit.tools.admission?.enter() ?? true);
+  if (!outcomes.isAdmitted) return allInUse();
   outcomes.dialed ??= await dialBoth(visit);
   const dialed = outcomes.dialed[family];
   const other = outcomes.dialed[family === 'ipv4' ? 'ipv6' : 'ipv4'];
@@ -49,6 +51,13 @@ async function reach(family: Family, visit: Visit, outcomes: Outcomes): Promise<
   if (visit.conversation) await dialed.conversation.quit();
   else visit.conversation = dialed.conversation;
   return ok('The connection opens.');
+}
+
+/** Not a fault: one more would be refused, and with it what is being sent. */
+function allInUse(): Verdict {
+  const finding =
+    'All connections that the mailbox may have are in use, and the doctor opens none beside them. Its messages show whether it works.';
+  return { ...skipped(finding), blocked: true };
 }
 
 const NONE: Dialed = { ok: false, trouble: { via: 'client', message: 'There is no address', stage: 'connect' } };

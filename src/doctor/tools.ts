@@ -74,6 +74,18 @@ export interface RedisFacts {
   maxBytes: number;
 }
 
+/** May a message be begun? `unknown` where that cannot be counted. */
+export type Leave = 'go' | 'busy' | 'quota' | 'unknown';
+
+/** Counts what the doctor does among all that is done with the mailbox. */
+export interface Admission {
+  /** Waits a while for a place among the mailbox's connections; false if there is none. */
+  enter(): Promise<boolean>;
+  leave(): Promise<void>;
+  /** Runs one transaction when its time has come, and not at all without leave. */
+  begin<T>(recipients: number, run: () => Promise<T>): Promise<{ leave: Leave; result?: T }>;
+}
+
 export interface DoctorTools {
   now: () => Date;
   /** Absent where no Redis is configured, because Postroom would embed its own. Rejects if it does not answer. */
@@ -85,6 +97,8 @@ export interface DoctorTools {
   /** Opens a TCP connection to one address of the SMTP server. */
   dial: (address: string) => Promise<Dialed>;
   token: () => Promise<TokenAnswer>;
+  /** Absent where no Redis is configured: then nothing counts. */
+  admission?: Admission;
   /** A small message from `from` to the mailbox itself. */
   testMessage: (from: string) => Promise<Buffer>;
   /** Takes every secret and token out of a text. */

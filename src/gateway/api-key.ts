@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Caller, Permission, Rate } from './api.ts';
 import { rfc3339 } from './view.ts';
 
@@ -67,7 +67,7 @@ export function newSecret(mode: KeyMode): { secret: string; kept: KeptSecret } {
 }
 
 export function digestOf(secret: string): string {
-  return createHash('sha256').update(secret).digest('hex');
+  return hash('sha256', secret, 'hex');
 }
 
 /** Could this be a secret of ours? If not, there is no need to ask the store. */

@@ -78,12 +78,10 @@ type Done = (error?: Error | null, payload?: RequestPayload) => void;
 /**
  * A `preParsing` hook: a large JSON body is not read before there is room for all that will be made of it. Until then
  * it waits in the caller's own network stack.
- *
- * @param bodyBytes the most a body may have
  */
-export function admitBodies(memory: BodyMemory, bodyBytes: number) {
+export function admitBodies(memory: BodyMemory) {
   return (request: FastifyRequest, reply: FastifyReply, payload: RequestPayload, done: Done): void => {
-    const bytes = mayHave(request, bodyBytes);
+    const bytes = mayHave(request);
     if (bytes <= EXEMPT_BYTES) {
       done();
       return;
@@ -95,13 +93,13 @@ export function admitBodies(memory: BodyMemory, bodyBytes: number) {
 }
 
 /** The most octets that the body will have, as far as this is where they are counted. */
-function mayHave({ headers }: FastifyRequest, bodyBytes: number): number {
+function mayHave({ headers, routeOptions: { bodyLimit } }: FastifyRequest): number {
   const length = headers['content-length'];
   if (length !== undefined && Number(length) <= EXEMPT_BYTES) return 0;
   if (length === undefined && headers['transfer-encoding'] === undefined) return 0;
   // Uploads are read piece by piece, and ask for room themselves; what is too large is refused at once.
-  if (headers['content-type']?.startsWith('multipart/') || Number(length) > bodyBytes) return 0;
-  return length === undefined ? bodyBytes : Number(length);
+  if (headers['content-type']?.startsWith('multipart/') || Number(length) > bodyLimit) return 0;
+  return length === undefined ? bodyLimit : Number(length);
 }
 
 /** The rooms that are held, by whose answer is not out. */

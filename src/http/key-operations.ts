@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import type { KeyView } from '../gateway/api-key.ts';
 import { BODY_EXAMPLES } from './document.ts';
-import { problemResponses } from './problem-responses.ts';
+import { ANY_BODY, problemResponses } from './problem-responses.ts';
 import { key, keyChange, keyList, newKey, rotation, shownKey } from './schemas/key.ts';
 
 const params = z.object({ id: z.string().meta({ description: 'The `id` of the key.' }) });
-const JSON_BODY = ['invalid_json', 'invalid_fields', 'unsupported_media_type'] as const;
+const JSON_BODY = [...ANY_BODY, 'invalid_fields'] as const;
 
 const EXAMPLE: KeyView = {
   id: 'key_01m84xrb34zmpnzaa9kdknmj8n',
@@ -142,7 +142,7 @@ export function revokeKeySchema() {
     params,
     response: {
       200: aKey('The key, revoked.', { ...USED, state: 'revoked', revokedAt: '2026-02-01T08:00:00.000Z' }),
-      ...problemResponses('key_not_found'),
+      ...problemResponses(...ANY_BODY, 'key_not_found'),
     },
   };
 }

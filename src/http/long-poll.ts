@@ -5,6 +5,8 @@ import { namesEtag, quotedEtag } from './etag.ts';
 export interface Patience {
   /** How long to wait; 0 reads once. */
   milliseconds: number;
+  /** Called when the waiting begins. */
+  onWait: () => void;
   /** Ends the waiting; the message is then read as it stands. */
   stop: AbortController;
 }
@@ -48,7 +50,7 @@ async function readUntil(
   api: Source,
   caller: Caller,
   id: string,
-  { milliseconds, stop }: Patience,
+  { milliseconds, onWait, stop }: Patience,
   isEnough: (reading: Reading) => boolean,
 ): Promise<Reading | undefined> {
   const deadline = performance.now() + milliseconds;
@@ -59,6 +61,7 @@ async function readUntil(
     change?.catch(() => undefined);
     const reading = await api.read(caller, id);
     if (!reading || !change || isEnough(reading)) return reading;
+    onWait();
     await change;
   }
 }

@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { BODY_EXAMPLES } from './document.ts';
 import { acceptedExample, type ExampleAddresses, readExamples, sendExamples } from './examples.ts';
 import { scheduled } from './examples-schedule.ts';
-import { problemResponses } from './problem-responses.ts';
-import { message } from './schemas/message.ts';
+import { ANY_BODY, problemResponses } from './problem-responses.ts';
+import { etagHeader, message } from './schemas/message.ts';
 import { sendForm } from './schemas/send-form.ts';
 import { sendMessage } from './schemas/send-message.ts';
 import { sendRaw } from './schemas/send-raw.ts';
@@ -66,15 +66,11 @@ export function sendMessageSchema(addresses: ExampleAddresses) {
         content: { 'application/json': { schema: message, examples: acceptedExample(addresses) } },
       },
       ...problemResponses(
-        'invalid_json',
+        ...ANY_BODY,
         'invalid_multipart',
-        'invalid_parameter',
-        'body_too_large',
         'message_too_large',
         'overloaded',
-        'unsupported_media_type',
         'invalid_fields',
-        'body_too_complex',
         'idempotency_key_reused',
         'sender_not_allowed',
         'from_not_allowed',
@@ -86,8 +82,6 @@ export function sendMessageSchema(addresses: ExampleAddresses) {
     },
   };
 }
-
-const etagHeader = { ETag: { type: 'string', description: 'Changes whenever the message does.' } };
 
 /** Documents and validates `GET /v1/messages/{id}`. */
 export const readMessageSchema = {
@@ -104,7 +98,7 @@ export const readMessageSchema = {
   response: {
     200: {
       description: 'The message.',
-      headers: etagHeader,
+      headers: etagHeader(),
       content: {
         'application/json': {
           schema: message,
@@ -113,6 +107,6 @@ export const readMessageSchema = {
       },
     },
     304: { description: 'It is still as the `If-None-Match` says.' },
-    ...problemResponses('invalid_parameter', 'message_not_found'),
+    ...problemResponses('message_not_found'),
   },
 };

@@ -50,7 +50,7 @@ export function messageRoutes(scope: FastifyInstance, options: MessageRoutes): v
   });
 
   routes.get('/messages/:id', {
-    config: { permissions: ['read', 'operate'] },
+    config: { permissions: ['read', 'operate'], mayWait: asksToWait },
     schema: readMessageSchema,
     validatorCompiler: ({ httpPart }) => (httpPart === 'querystring' ? checkQuery : unchecked),
     handler: async (request, reply) => {
@@ -66,6 +66,7 @@ export function messageRoutes(scope: FastifyInstance, options: MessageRoutes): v
           await readWhenChanged(api, callerOf(request), id, {
             milliseconds: request.query.wait * 1_000,
             ifNoneMatch: request.headers['if-none-match'],
+            onWait: () => request.place?.leave(),
             stop,
           }),
         );
@@ -77,6 +78,12 @@ export function messageRoutes(scope: FastifyInstance, options: MessageRoutes): v
   });
 }
 
+/** It is not checked yet: what is no number will be refused. */
+function asksToWait({ query }: FastifyRequest): boolean {
+  const { wait } = query as { wait?: unknown };
+  return wait !== undefined && wait !== '0';
+}
+
 function sendRoute(scope: FastifyInstance, options: MessageRoutes, waiting: Set<AbortController>): void {
   const { api, now, example, memory, messageBytes } = options;
   const schema = sendMessageSchema(example);
@@ -84,7 +91,7 @@ function sendRoute(scope: FastifyInstance, options: MessageRoutes, waiting: Set<
   const answer = (reply: FastifyReply, acceptance: Acceptance) => sendAcceptance({ api, waiting }, reply, acceptance);
   scope.decorateRequest('waitMilliseconds', 0);
   scope.withTypeProvider<FastifyZodOpenApiTypeProvider>().post('/messages', {
-    config: { permissions: ['send'] },
+    config: { permissions: ['send'], holdsMessages: true },
     schema,
     validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? check : unchecked),
     preValidation: [

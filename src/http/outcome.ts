@@ -50,7 +50,11 @@ export async function outcomeOf(
   waiting.add(stop);
   reply.raw.once('close', () => stop.abort());
   try {
-    const reading = await readOutcome(api, callerOf(request), message.id, { milliseconds, stop });
+    const reading = await readOutcome(api, callerOf(request), message.id, {
+      milliseconds,
+      onWait: () => undefined,
+      stop,
+    });
     return reading?.message ?? message;
   } catch (error) {
     request.log.warn({ requestId: request.id, messageId: message.id, error }, 'could not wait for a message');

@@ -8,6 +8,27 @@ export interface Dialer<Connection> {
   isOpen(connection: Connection): boolean;
 }
 
+/** The mailbox's connections as they are counted over all processes. */
+export interface Places {
+  /**
+   * Leave to open one connection more; undefined while there is none.
+   *
+   * @param open the places of those that are open
+   */
+  take(open: string[]): Promise<string | undefined>;
+  /** It is closed. */
+  leave(place: string): void;
+}
+
+export interface Share {
+  /** Never more connections than this, those included that are being closed. */
+  limit: number;
+  /** As many as are enough, as long as the lane is not behind. */
+  usual: number;
+  /** Could the lane send more, if it had one more? */
+  isBehind(): boolean;
+}
+
 /** The kept connections of one lane; idle ones are closed soon. */
 export interface Connections<Connection> {
   /**
@@ -27,28 +48,46 @@ export interface Connections<Connection> {
 const IDLE_MILLISECONDS = 10_000;
 /** A token is only checked at AUTH, and Exchange ends long sessions; a new one costs little at thirty a minute. */
 const AGE_MILLISECONDS = 300_000;
+/** Whoever waits looks again this soon: a place may have become free elsewhere. */
+const LOOK_MILLISECONDS = 500;
+/** A message that waits this long for a connection, while it might be sent, shows that the usual ones are too few. */
+const BEHIND_MILLISECONDS = 2_000;
 
-/** @param limit never more connections than this, those included that are being closed */
-export function keepConnections<Connection>(dialer: Dialer<Connection>, limit: number): Connections<Connection> {
+interface Waiting {
+  since: number;
+  wake(): void;
+}
+
+export function keepConnections<Connection>(
+  dialer: Dialer<Connection>,
+  { limit, usual, isBehind }: Share,
+  places: Places,
+): Connections<Connection> {
   const idle: { connection: Connection; timer: NodeJS.Timeout }[] = [];
-  const bornAt = new Map<Connection, number>();
-  const closing = new Set<Promise<void>>();
-  const waiting: (() => void)[] = [];
+  const opened = new Map<Connection, { at: number; place: string }>();
+  /** What is being closed, by its place. */
+  const closing = new Map<string, Promise<void>>();
+  /** Whoever waits longest first. */
+  const waiting: Waiting[] = [];
   let lent = 0;
-  let opening: Promise<Connecting<Connection>> | undefined;
+  let opening: Promise<Connecting<Connection> | undefined> | undefined;
   let closed = false;
 
   function retire(connection: Connection): void {
-    bornAt.delete(connection);
-    const quit = dialer.quit(connection).finally(() => closing.delete(quit));
-    closing.add(quit);
+    const place = opened.get(connection)?.place ?? '';
+    opened.delete(connection);
+    const quit = dialer.quit(connection).finally(() => {
+      closing.delete(place);
+      places.leave(place);
+    });
+    closing.set(place, quit);
   }
 
   function takeIdle(): Connection | undefined {
     for (let kept = idle.pop(); kept; kept = idle.pop()) {
       clearTimeout(kept.timer);
       if (dialer.isOpen(kept.connection)) return kept.connection;
-      bornAt.delete(kept.connection);
+      retire(kept.connection);
     }
     return undefined;
   }
@@ -64,23 +103,26 @@ export function keepConnections<Connection>(dialer: Dialer<Connection>, limit: n
     idle.push({ connection, timer });
   }
 
-  async function open(): Promise<Connecting<Connection>> {
-    while (closing.size > 0 && bornAt.size + closing.size >= limit) await Promise.race(closing);
+  async function open(most: number): Promise<Connecting<Connection> | undefined> {
+    while (closing.size > 0 && opened.size + closing.size >= most) await Promise.race(closing.values());
+    const place = await places.take([...[...opened.values()].map((each) => each.place), ...closing.keys()]);
+    if (place === undefined) return undefined;
     const answer = await dialer.open();
-    if (answer.ok) bornAt.set(answer.connection, performance.now());
+    if (answer.ok) opened.set(answer.connection, { at: performance.now(), place });
+    else places.leave(place);
     return answer;
   }
 
-  async function idleOrNew(): Promise<Connecting<Connection>> {
+  async function idleOrNew(most: number): Promise<Connecting<Connection> | undefined> {
     const connection = takeIdle();
     if (connection) return { ok: true, connection, reused: true };
     // One at a time: where a login fails, those who waited for it fail with it instead of trying it again themselves,
     // since every refused login brings the account nearer to its lock.
     while (opening !== undefined) {
-      const before: Connecting<Connection> = await opening;
-      if (!before.ok) return before;
+      const before: Connecting<Connection> | undefined = await opening;
+      if (!before?.ok) return before;
     }
-    const mine = open().finally(() => {
+    const mine = open(most).finally(() => {
       opening = undefined;
     });
     opening = mine;
@@ -89,27 +131,68 @@ export function keepConnections<Connection>(dialer: Dialer<Connection>, limit: n
 
   function returned(): void {
     lent -= 1;
-    waiting.shift()?.();
+    waiting[0]?.wake();
+  }
+
+  /** Until one is returned, and this is who has waited longest; or for a while. */
+  function turn(since: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => wake(), LOOK_MILLISECONDS);
+      const me: Waiting = { since, wake: () => wake() };
+      function wake(): void {
+        clearTimeout(timer);
+        const index = waiting.indexOf(me);
+        if (index >= 0) waiting.splice(index, 1);
+        resolve();
+      }
+      const later = waiting.findIndex((each) => each.since > since);
+      waiting.splice(later < 0 ? waiting.length : later, 0, me);
+      // Returned while it asked for a place. Others asked with it: whoever has waited longest, not whoever hears first.
+      if (idle.length > 0) setImmediate(() => waiting[0]?.wake());
+    });
+  }
+
+  /** How many may be lent to whoever has waited since then; 0 where others have waited longer. */
+  function mostFor(since: number): number {
+    if (waiting.some((each) => each.since < since)) return 0;
+    const isLate = performance.now() - since >= BEHIND_MILLISECONDS;
+    return isLate && isBehind() ? limit : usual;
+  }
+
+  /** Undefined where there was no place for it. */
+  async function lendOne(most: number): Promise<Connecting<Connection> | undefined> {
+    lent += 1;
+    let answer: Connecting<Connection> | undefined;
+    try {
+      answer = await idleOrNew(most);
+    } finally {
+      // Where there is no place, nobody else would get one either.
+      if (!answer) lent -= 1;
+      else if (!answer.ok) returned();
+    }
+    return answer;
   }
 
   return {
     async lend() {
-      if (lent >= limit && !closed) await new Promise<void>((resolve) => waiting.push(resolve));
-      if (closed) throw new LaneClosed('The lane is closing');
-      lent += 1;
-      const answer = await idleOrNew();
-      if (!answer.ok) returned();
-      return answer;
+      const since = performance.now();
+      for (;;) {
+        if (closed) throw new LaneClosed('The lane is closing');
+        const most = mostFor(since);
+        const answer = lent < most ? await lendOne(most) : undefined;
+        if (answer) return answer;
+        if (!closed) await turn(since);
+      }
     },
     takeBack(connection, reusable) {
-      const age = performance.now() - (bornAt.get(connection) ?? 0);
+      const age = performance.now() - (opened.get(connection)?.at ?? 0);
       if (closed || !reusable || !dialer.isOpen(connection) || age > AGE_MILLISECONDS) retire(connection);
       else keep(connection);
       returned();
     },
     stop() {
       closed = true;
-      for (const wake of waiting.splice(0)) wake();
+      for (const { wake } of [...waiting]) wake();
     },
     async close() {
       this.stop();
@@ -117,7 +200,7 @@ export function keepConnections<Connection>(dialer: Dialer<Connection>, limit: n
         clearTimeout(timer);
         retire(connection);
       }
-      await Promise.all(closing);
+      await Promise.all(closing.values());
     },
   };
 }

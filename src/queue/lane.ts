@@ -6,10 +6,12 @@ import { mayMoveTo } from '../mail/status.ts';
 import { isTestLane } from '../mail/test-lane.ts';
 import { sendBackAstray } from './astray.ts';
 import { type Dialer, keepConnections } from './connections.ts';
+import { freshly } from './fresh.ts';
 import { type HoldKeys, keysFrom, type LoginDigests, openGate } from './gate.ts';
 import type { HoldTeller } from './hold-teller.ts';
-import { type JobData, ticketOf, WORKER_OPTIONS } from './jobs.ts';
+import { JOB_NAME, JOB_OPTIONS, type JobData, ticketOf, WORKER_OPTIONS } from './jobs.ts';
 import { localWindow } from './local-window.ts';
+import { lanePlaces, shareOf } from './places.ts';
 import { giveUpMessage, readdJobs, recoverOrphans } from './recovery.ts';
 import type { LaneTools } from './tools.ts';
 
@@ -64,7 +66,9 @@ export async function openLane<Connection>(
   const { mailbox, pace } = settings;
   const { messages, mailboxes, jobs, clock, log } = tools;
   const closing = new AbortController();
-  const connections = keepConnections(settings.dialer, settings.connections);
+  const window = localWindow(pace.perWindow, pace.windowMilliseconds);
+  const share = shareOf(settings.connections, () => window.wait() === 0);
+  const connections = keepConnections(settings.dialer, share, lanePlaces(settings, lease, tools));
   await recoverOrphans(mailbox, pace.windowMilliseconds, tools);
   const holdKeys = keysFrom(settings.holdKeys);
   await mailboxes.describe(mailbox, holdKeys);
@@ -80,7 +84,6 @@ export async function openLane<Connection>(
     onRelease: (hold) => holds.released(mailbox, hold),
   });
 
-  const window = localWindow(pace.perWindow, pace.windowMilliseconds);
   const timers = new Set<NodeJS.Timeout>();
   /** What frees the place of a running attempt, by its token. */
   const places = new Map<string, () => void>();
@@ -101,17 +104,19 @@ export async function openLane<Connection>(
       if (wait > 0) return { kind: 'wait', milliseconds: wait };
       const permit = await persistently(
         () =>
-          messages.begin({
-            id: messageId,
-            mailbox,
-            ticket: number,
-            token,
-            lease,
-            trial,
-            holdKeys,
-            ignoreExpiry: clock.jumped(),
-            pace,
-          }),
+          freshly(() =>
+            messages.begin({
+              id: messageId,
+              mailbox,
+              ticket: number,
+              token,
+              lease,
+              trial,
+              holdKeys,
+              ignoreExpiry: clock.jumped(),
+              pace,
+            }),
+          ),
         (error) => log.warn({ mailbox, messageId, error }, 'Could not begin yet; trying again'),
         closing.signal,
       );
@@ -239,7 +244,7 @@ export async function openLane<Connection>(
       drainDelay: 5,
       runRetryDelay: 1_000,
     },
-    tools.backends.factory,
+    tools.backends.forLanes({ jobName: JOB_NAME, jobOptions: JOB_OPTIONS, lockMilliseconds: LOCK_MILLISECONDS }),
   );
   worker.on('error', (error) => log.warn({ mailbox, error }, 'Queue had trouble'));
 

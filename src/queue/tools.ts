@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import type { AdmissionStore } from '../gateway/admission.ts';
 import type { Chance } from '../gateway/deliver.ts';
 import type { MailboxStore, MessageStore } from '../gateway/ports.ts';
 import type { Backends } from './backend.ts';
@@ -13,6 +14,7 @@ export interface LaneTools {
   jobs: Jobs;
   messages: MessageStore;
   mailboxes: MailboxStore;
+  admission: AdmissionStore;
   chance: Chance;
   clock: Clock;
   log: LaneLog;

@@ -21,12 +21,16 @@ export interface Keys {
   busy: string;
   /** Hash: number of messages by `status|mailbox`. */
   counts: string;
+  /** Hash: the same of one caller's, less `queued` and `sending`, which are what is left of `accepted|mailbox`. */
+  countsOf(callerId: string): string;
   /** Sorted set: mailboxes with scheduled messages, by when to look at them next. */
   scheduled: string;
   /** Sorted set: a mailbox's scheduled messages by their time; one that was canceled stays in it until then. */
   scheduledOf(mailbox: string): string;
   /** Set: ids of the messages of a mailbox that are `sending`: each takes a place of the window while it is. */
   sending(mailbox: string): string;
+  /** Sorted set: places for connections to a mailbox: an owner's have the score 0, a visitor's the time they end at. */
+  places(mailbox: string): string;
   /** Sorted set: places of the sliding window that are taken after a reply, by the time they are free again. */
   permits(mailbox: string): string;
   /** Hash: recipients sent to, by slice of the last 24 hours, with their `sum` and the slice it was `summedIn`. */
@@ -97,9 +101,11 @@ export function keysOf(prefix: string): Keys {
     due: `${prefix}:due`,
     busy: `${prefix}:busy`,
     counts: `${prefix}:counts`,
+    countsOf: under('counts'),
     scheduled: `${prefix}:scheduled`,
     scheduledOf: under('scheduled'),
     sending: under('sending'),
+    places: under('places'),
     permits: under('permits'),
     day: under('day'),
     mailbox: under('mailbox'),

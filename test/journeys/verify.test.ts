@@ -62,3 +62,26 @@ test('one at a time for each mailbox', async () => {
 test('an unknown mailbox is not there', async () => {
   expect((await verify('nobody')).status).toBe(404);
 });
+
+test('of a saturated mailbox: its messages and its connection are among those that the mailbox may have', {
+  timeout: 60_000,
+}, async () => {
+  const limits = { connections: 2, windowSeconds: 1.5 };
+  await using busy = await startPostroom({
+    sandbox: { limits: { ...limits, messagesPerWindow: 10 } },
+    limits: { ...limits, messagesPerMinute: 10 },
+  });
+  const ids = await Promise.all(Array.from({ length: 60 }, () => busy.sendTo('ada@fabrikam.com')));
+  const examine = () =>
+    fetch(`${busy.url}/v1/mailboxes/main/verify`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ send: true }),
+    });
+  for (let round = 0; round < 3; round += 1) expect(await found(await examine())).toMatchObject({ healthy: true });
+  for (const id of ids) await busy.until(id, 'sent', 30_000);
+  const [stats] = Object.values(busy.sandbox.stats().mailboxes);
+  expect(stats?.throttleReplies).toBe(0);
+  expect(stats?.submissionsPeakInWindow).toBeLessThanOrEqual(10);
+  expect(stats?.connectionsPeak).toBeLessThanOrEqual(2);
+});

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { LaneClosed } from '../../src/gateway/deliver.ts';
-import { type Connections, type Dialer, keepConnections } from '../../src/queue/connections.ts';
+import { type Connections, type Dialer, keepConnections, type Places } from '../../src/queue/connections.ts';
 
 interface Line {
   open: boolean;
@@ -36,6 +36,25 @@ function lines(fails = () => false) {
   return { dialer, seen, serverLetsGo };
 }
 
+const upTo = (limit: number) => ({ limit, usual: limit, isBehind: () => false });
+
+/** Places of a mailbox of which others have `others`. */
+function freePlaces(limit = 1_000, others = 0): Places & { others: number; taken: Set<string> } {
+  const taken = new Set<string>();
+  let number = 0;
+  return {
+    others,
+    taken,
+    async take() {
+      if (taken.size + this.others >= limit) return undefined;
+      number += 1;
+      taken.add(`place ${number}`);
+      return `place ${number}`;
+    },
+    leave: (place) => void taken.delete(place),
+  };
+}
+
 async function lend(connections: Connections<Line>): Promise<Line> {
   const answer = await connections.lend();
   if (!answer.ok) throw new Error('refused');
@@ -45,7 +64,7 @@ async function lend(connections: Connections<Line>): Promise<Line> {
 describe('kept connections', () => {
   it('are used again', async () => {
     const { dialer, seen } = lines();
-    const connections = keepConnections(dialer, 3);
+    const connections = keepConnections(dialer, upTo(3), freePlaces());
     const line = await lend(connections);
     connections.takeBack(line, true);
     expect(await connections.lend()).toEqual({ ok: true, connection: line, reused: true });
@@ -54,7 +73,7 @@ describe('kept connections', () => {
 
   it('are not used again if they broke, or the server closed them meanwhile', async () => {
     const { dialer, seen } = lines();
-    const connections = keepConnections(dialer, 3);
+    const connections = keepConnections(dialer, upTo(3), freePlaces());
     connections.takeBack(await lend(connections), false);
     const idle = await lend(connections);
     connections.takeBack(idle, true);
@@ -65,7 +84,7 @@ describe('kept connections', () => {
 
   it('are never more than the limit, those included of which the server has not let go yet', async () => {
     const { dialer, seen, serverLetsGo } = lines();
-    const connections = keepConnections(dialer, 3);
+    const connections = keepConnections(dialer, upTo(3), freePlaces());
     const lent = [await lend(connections), await lend(connections), await lend(connections)];
     for (const line of lent) connections.takeBack(line, false);
     const next = lend(connections);
@@ -78,7 +97,7 @@ describe('kept connections', () => {
 
   it('are waited for while all are lent, by whoever waits longest first; when the lane closes, nobody gets one', async () => {
     const { dialer, seen } = lines();
-    const connections = keepConnections(dialer, 1);
+    const connections = keepConnections(dialer, upTo(1), freePlaces());
     const line = await lend(connections);
     const order: string[] = [];
     const second = lend(connections).then((got) => {
@@ -99,7 +118,7 @@ describe('kept connections', () => {
 
   it('where a login fails, those who waited for it fail with it instead of trying it again', async () => {
     const { dialer, seen } = lines(() => true);
-    const connections = keepConnections(dialer, 3);
+    const connections = keepConnections(dialer, upTo(3), freePlaces());
     const answers = await Promise.all([connections.lend(), connections.lend(), connections.lend()]);
     expect(answers.every(({ ok }) => !ok)).toBe(true);
     expect(seen.dialled).toBe(1);
@@ -107,7 +126,7 @@ describe('kept connections', () => {
 
   it('when closed: the server has let go of the idle ones before it is over, and a lent one goes when it comes back', async () => {
     const { dialer, seen, serverLetsGo } = lines();
-    const connections = keepConnections(dialer, 3);
+    const connections = keepConnections(dialer, upTo(3), freePlaces());
     const lent = await lend(connections);
     connections.takeBack(await lend(connections), true);
     let closed = false;
@@ -121,5 +140,59 @@ describe('kept connections', () => {
     connections.takeBack(lent, true);
     serverLetsGo();
     expect(seen.open).toBe(0);
+  });
+});
+
+describe('places for connections', () => {
+  it('are taken before it is dialled, and left when the server has let go, or where nobody answers', async () => {
+    const { dialer, seen, serverLetsGo } = lines();
+    const places = freePlaces();
+    const connections = keepConnections(dialer, upTo(3), places);
+    connections.takeBack(await lend(connections), false);
+    expect([seen.open, places.taken.size]).toEqual([1, 1]);
+    serverLetsGo();
+    await expect.poll(() => places.taken.size).toBe(0);
+    const refused = keepConnections(lines(() => true).dialer, upTo(3), places);
+    await refused.lend();
+    expect(places.taken.size).toBe(0);
+  });
+
+  it('of a connection that the server has closed meanwhile are left', async () => {
+    const { dialer } = lines();
+    const places = freePlaces();
+    const connections = keepConnections(dialer, upTo(3), places);
+    const line = await lend(connections);
+    connections.takeBack(line, true);
+    line.open = false;
+    await lend(connections);
+    expect([...places.taken]).toEqual(['place 2']);
+  });
+
+  it('that others have are waited for; meanwhile whoever waits gets a connection that comes back', async () => {
+    const { dialer, seen } = lines();
+    const places = freePlaces(3, 2);
+    const connections = keepConnections(dialer, upTo(3), places);
+    const line = await lend(connections);
+    const second = lend(connections);
+    const third = lend(connections);
+    connections.takeBack(line, true);
+    expect(await second).toBe(line);
+    places.others = 1;
+    await third;
+    expect(seen.dialled).toBe(2);
+  });
+
+  it('are all used only by a lane that is behind', async () => {
+    const { dialer, seen } = lines();
+    let isBehind = false;
+    const share = { limit: 2, usual: 1, isBehind: () => isBehind };
+    const connections = keepConnections(dialer, share, freePlaces());
+    const line = await lend(connections);
+    const next = lend(connections);
+    connections.takeBack(line, true);
+    expect(await next).toBe(line);
+    isBehind = true;
+    await lend(connections);
+    expect(seen.dialled).toBe(2);
   });
 });

@@ -103,7 +103,10 @@ export function fakeApi() {
     },
     counts: async (caller) => ({
       statuses: { failed: 1 },
-      ...(caller.permissions.includes('operate') && { mailboxes: [{ mailbox: 'fake', statuses: { failed: 1 } }] }),
+      mailboxes: [{ mailbox: 'fake', statuses: { failed: 1 } }],
+      ...(caller.permissions.includes('operate') && {
+        test: { statuses: { sent: 1 }, mailboxes: [{ mailbox: 'fake', statuses: { sent: 1 } }] },
+      }),
     }),
     retryMany: async (_caller, query) => {
       retries.push(query);
