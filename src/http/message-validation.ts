@@ -24,7 +24,7 @@ export function messageValidationRoutes(
 ): void {
   const check = sendBodyValidator(now);
   scope.withTypeProvider<FastifyZodOpenApiTypeProvider>().post('/messages/validate', {
-    config: { permissions: ['send'] },
+    config: { permissions: ['send'], holdsMessages: true },
     schema: validateSchema(addresses),
     validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? check : unchecked),
     handler: async (request, reply) => {
