@@ -6,10 +6,13 @@ import { conflictParticulars } from './idempotency.ts';
 import { ProblemError } from './problem.ts';
 import { refusalOf } from './refusal.ts';
 import { ownKey } from './schemas/batch.ts';
+import { pointerInBatch, type SharedFields, withShared } from './shared-fields.ts';
 import { invalidFields, type Validated } from './validation.ts';
 
 /** Composing is work for the processor, and writing waits for the disk: more at a time would only hold more memory. */
 const AT_A_TIME = 8;
+/** Of what the room for its body does not tell: shared attachments are decoded anew for each message. */
+const WITH_SHARED_ATTACHMENTS = 1;
 
 export type BatchResult =
   | { index: number; status: 'accepted'; replayed?: true; message: MessageView }
@@ -22,6 +25,8 @@ export interface Batch {
   check: (item: unknown) => Validated;
   /** One `Idempotency-Key` for all. */
   key: string | undefined;
+  /** What all items have that do not say otherwise. */
+  shared?: SharedFields | undefined;
   /** An unexpected fault with one message, which must not hide what became of the others. */
   onFault: (error: unknown) => void;
 }
@@ -38,7 +43,8 @@ export async function acceptBatch(items: readonly unknown[], batch: Batch): Prom
     for (let index = next++; index < items.length; index = next++)
       results[index] = await acceptItem(items[index], index, batch);
   };
-  await Promise.all(Array.from({ length: Math.min(AT_A_TIME, items.length) }, work));
+  const atATime = batch.shared?.attachments === undefined ? AT_A_TIME : WITH_SHARED_ATTACHMENTS;
+  await Promise.all(Array.from({ length: Math.min(atATime, items.length) }, work));
   const allAway = results.every((each) => each.status === 'refused' && each.error.problem === 'store_unavailable');
   if (allAway) throw new StoreUnavailable('The store could not be asked for any message of a batch');
   return results;
@@ -57,14 +63,16 @@ async function acceptItem(item: unknown, index: number, batch: Batch): Promise<B
 
 /** As for a single message: an earlier answer is repeated before anything is judged. */
 async function judgeItem(item: unknown, index: number, batch: Batch): Promise<BatchResult> {
-  const { api, caller, check } = batch;
-  const { body, key } = withoutKey(item, index, batch.key);
+  const { api, caller, check, shared = {} } = batch;
+  const { body: own, key } = withoutKey(item, index, batch.key);
+  const body = withShared(shared, own);
+  const place = (pointer: string) => pointerInBatch(shared, own, index, pointer);
   const idempotency: Idempotency | undefined = key === undefined ? undefined : { key, fingerprint: fingerprint(body) };
   const replayed = idempotency && (await api.replay(caller, idempotency));
   if (replayed?.kind === 'conflict') throw conflict(replayed.messageId);
   if (replayed) return { index, status: 'accepted', replayed: true, message: replayed.message };
   const checked = check(body);
-  if ('error' in checked) throw within(checked.error, index);
+  if ('error' in checked) throw within(checked.error, place);
   const acceptance = await api.accept(caller, checked.value as Submission, idempotency);
   switch (acceptance.kind) {
     case 'accepted':
@@ -74,7 +82,7 @@ async function judgeItem(item: unknown, index: number, batch: Batch): Promise<Ba
     case 'conflict':
       throw conflict(acceptance.messageId);
     case 'refused':
-      throw within(refusalOf(acceptance), index);
+      throw within(refusalOf(acceptance), place);
   }
 }
 
@@ -91,11 +99,9 @@ function withoutKey(item: unknown, index: number, shared: string | undefined): {
 }
 
 /** Pointers lead into the body of the whole request. */
-function within(error: ProblemError, index: number): ProblemError {
+function within(error: ProblemError, place: (pointer: string) => string): ProblemError {
   const { errors, ...particulars } = error.particulars;
-  const inside = errors?.map((each) =>
-    'pointer' in each ? { ...each, pointer: `/messages/${index}${each.pointer}` } : each,
-  );
+  const inside = errors?.map((each) => ('pointer' in each ? { ...each, pointer: place(each.pointer) } : each));
   const fields = inside?.flatMap((each) => ('pointer' in each ? [each] : []));
   if (error.problem === 'invalid_fields' && fields) return invalidFields(fields);
   return new ProblemError(error.problem, { ...particulars, ...(inside && { errors: inside }) });

@@ -24,10 +24,14 @@ interface Foreign {
   otherwise: readonly (readonly [string, Names])[];
 }
 
-const BATCH = 'send one message for each with POST /v1/messages/batch';
+const BATCH = 'send one message for each with POST /v1/messages/batch, what they have in common as its shared';
 const TEMPLATES = 'templates are not offered: fill yours in, and give the result as subject, html and text.';
 const TRACKING = 'what readers open or click is not tracked; remove it.';
 const SETTINGS = 'it goes through a mailbox of Microsoft 365, which has no such setting; remove it.';
+/** Properties of a Graph message. */
+const EXTENDED = 'singleValueExtendedProperties multiValueExtendedProperties extensions';
+const STORED = `flag inferenceClassification hasAttachments bodyPreview uniqueBody isDraft isRead receivedDateTime
+  parentFolderId webLink mentions`;
 const SEND_AT = `scheduledAt scheduleAt scheduledFor scheduledTime schedule scheduledDate sendTime sendOn sendDate startTime
   deliverAt deliveryTime o:deliverytime deferredDeliveryTime deferUntil delayUntil notBefore`;
 
@@ -38,26 +42,27 @@ const SEND_AT = `scheduledAt scheduleAt scheduledFor scheduledTime schedule sche
 export const FOREIGN_NAMES: Readonly<Record<Place, Foreign>> = {
   message: {
     renamed: {
-      from: 'sender fromAddress fromEmail fromEmailAddress source author',
+      from: 'sender senderAddress senderEmail fromAddress fromEmail fromEmailAddress source author',
       to: 'toRecipients recipients recipient toAddress toAddresses toEmail toEmails receiver',
       cc: 'ccRecipients ccAddress ccAddresses ccEmail carbonCopy',
       bcc: 'bccRecipients bccAddress bccAddresses bccEmail blindCarbonCopy',
       replyTo: 'replyToAddress replyToAddresses replyToList replyToEmail h:Reply-To',
       subject: 'subjectLine title',
-      text: 'textBody textContent textPart bodyText plainText plain textPlain plainBody',
+      text: 'textBody textContent textPart bodyText plainText plain textPlain plainBody altBody',
       html: 'htmlBody htmlContent htmlPart bodyHtml htmlText textHtml',
       attachments: 'attachment attach files file attachedFiles',
       calendar: 'icalEvent ical icalendar ics invite invitation calendarEvent calendarInvite',
       importance: 'xPriority xMsMailPriority',
       readReceipt: 'isReadReceiptRequested requestReadReceipt readReceiptRequested dispositionNotificationTo',
       headers: 'header customHeaders internetMessageHeaders messageHeaders emailHeaders extraHeaders',
-      tags: 'tag tagList o:tag category categories label labels emailTags keywords',
-      metadata: 'customArgs uniqueArgs customData customVariables userData messageMetadata customId',
+      tags: 'tag tagList o:tag category categories label labels emailTags defaultEmailTags keywords campaignId campaign customCampaign o:campaign urlTags',
+      metadata:
+        'customArgs uniqueArgs customData customVariables userData messageMetadata customId recipientMetadata description',
       mailbox: 'mailboxId account accountId fromMailbox',
       sendAt: SEND_AT,
       expiresAt: 'expires expiry expiration validUntil deliverBy notAfter',
       expiresInSeconds: 'ttl ttlSeconds timeToLive expiresIn lifetime',
-      raw: 'rawMessage rawMime rawContent mime mimeContent mimeMessage eml rfc822',
+      raw: 'rawMessage rawMime rawContent mime mimeContent mimeMessage eml rfc822 emailRfc822',
     },
     otherwise: [
       ['give the name within from, as in {"name": "Ada", "address": "ada@contoso.com"}.', 'fromName senderName'],
@@ -70,24 +75,28 @@ export const FOREIGN_NAMES: Readonly<Record<Place, Foreign>> = {
       ],
       [
         `a body is one message; ${BATCH}.`,
-        'personalizations messages emails messageVersions bulkEmailEntries batch mailMerge',
+        'personalizations messages emails messageVersions bulkEmailEntries batch mailMerge globals defaultContent shared preserveRecipients',
       ],
       [
         TEMPLATES,
         `template templateId templateName templateAlias templateModel templateData templateUuid templateContent
         templateLanguage templateVersion dynamicTemplateData variables params substitutions substitutionData sections
-        personalization mergeVars globalMergeVars recipientVariables render react merge vars`,
+        personalization mergeVars globalMergeVars recipientVariables render react merge mergeLanguage vars templateErrorReporting templateErrorDeliver templateDialect
+        performSubstitutions inlineCss autoText autoHtml locale tz preheader`,
       ],
       [
         TRACKING,
         `tracking trackOpens trackLinks trackClicks trackingSettings openTracking clickTracking trackingEnabled
-        trackingDomain analytics googleAnalytics googleAnalyticsCampaign googleAnalyticsDomains`,
+        trackingDomain trackContent userEngagementTrackingDisabled disableUserEngagementTracking initialOpen
+        viewContentLink urlStripQs analytics googleAnalytics googleAnalyticsCampaign googleAnalyticsDomains`,
       ],
       [
         SETTINGS,
         `messageStream ipPool ipPoolName configurationSet configurationSetName endpointId dkim subaccount gateway proxy
-        localAddress async mailSettings signingDomain fromEmailAddressIdentityArn sourceArn returnPathArn
-        deliveryAttempts`,
+        localAddress async mailSettings signingDomain sourceArn returnPathArn
+        deliveryAttempts tenantName transactional skipSuppression crossCampaign deduplicateCampaign monitoringCategory
+        advanceErrorHandling deferredSpool deferredGeneration traceHeaders messenger fromEmailAddressIdentityArn baseUrl
+        feedbackForwardingEmailAddressIdentityArn precedenceBulk requireTls`,
       ],
       [
         'whether Sent Items keeps a copy is a setting of the mailbox (Set-Mailbox -MessageCopyForSMTPClientSubmissionEnabled); remove it.',
@@ -99,16 +108,28 @@ export const FOREIGN_NAMES: Readonly<Record<Place, Foreign>> = {
         'webhook webhookUrl callback callbackUrl notifyUrl statusCallback eventPayload',
       ],
       ['its Message-ID is made by Postroom; read internetMessageId of the answer.', 'messageId internetMessageId id'],
-      ['use "headers": {"In-Reply-To": "<id@contoso.com>", "References": "…"}.', 'inReplyTo references reference'],
+      [
+        'use "headers": {"In-Reply-To": "<id@contoso.com>", "References": "…"}.',
+        'inReplyTo references reference threadId conversationId conversationIndex',
+      ],
       [
         'use "headers": {"List-Unsubscribe": "<https://…>"}.',
-        'listUnsubscribe unsubscribe asm listManagementOptions list',
+        'listUnsubscribe unsubscribe unsubscribeUrl listUnsubscribeUrl asm listManagementOptions list topicId',
       ],
+      [
+        'use "headers": {"List-Unsubscribe": "<https://…>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}.',
+        'listUnsubscribePost oneClickUnsubscribe',
+      ],
+      ['use "headers": {"Sensitivity": "Company-Confidential"}.', 'sensitivity'],
+      ['use "headers": {"Auto-Submitted": "auto-generated"}.', 'autoSubmitted'],
+      ['give those that readers may see as headers, and sendAt for a deferred one; remove it.', EXTENDED],
+      ['it belongs to a message that is in a mailbox already; remove it.', STORED],
+      ['keep the ids of the messages, or give them a tag of their own.', 'batchId'],
       ['use "headers": {"List-Id": "<news.contoso.com>"}.', 'listId'],
       ['its Date is when it is accepted, or sendAt; remove it.', 'date createdAt sentAt sentDateTime'],
       [
         'bounces go to the address in from; remove it.',
-        'returnPath bounceAddress feedbackForwardingEmailAddress mailFrom errorsTo',
+        'returnPath bounceAddress feedbackForwardingEmailAddress mailFrom errorsTo envelopeSender',
       ],
       ['the envelope is from, to, cc and bcc; only raw can have another one, as raw.envelope.', 'envelope'],
       [
@@ -133,7 +154,8 @@ export const FOREIGN_NAMES: Readonly<Record<Place, Foreign>> = {
   attachment: {
     renamed: {
       filename: 'name file',
-      content: 'contentBytes contentBase64 base64 base64Content rawContent data body bytes',
+      content:
+        'contentBytes contentBase64 contentInBase64 base64 base64Content rawContent raw data body bytes fileContent',
       contentType: 'type mime mimeType mediaType',
       contentId: 'cid inlineContentId inlineId id',
       disposition: 'contentDisposition',
@@ -142,16 +164,27 @@ export const FOREIGN_NAMES: Readonly<Record<Place, Foreign>> = {
       ['use "disposition": "inline", or give a contentId.', 'isInline inline related'],
       [
         'no file or address is read for you; give the octets in base64 as content.',
-        'path filePath href url uri fileUrl link sourceUrl',
+        'path filePath href url uri fileUrl link sourceUrl reference httpHeaders',
       ],
       ['content is always base64; remove it.', 'encoding contentTransferEncoding transferEncoding isBase64'],
-      ['it is not needed; remove it.', '@odata.type size length contentLength contentDescription headers'],
+      [
+        'it is not needed; remove it.',
+        `@odata.type size length contentLength
+        contentDescription contentLocation lastModifiedDateTime headers`,
+      ],
     ],
   },
   address: {
-    renamed: { address: 'email emailAddress mail addr mailbox', name: 'displayName fullName label title' },
+    renamed: { address: 'email mail addr mailbox', name: 'displayName fullName label title' },
     otherwise: [
-      ['name and address are the only fields; for copies use cc and bcc.', 'type kind headerTo'],
+      [
+        'put its address and name here themselves, as in {"name": "Ada", "address": "ada@fabrikam.com"}.',
+        'emailAddress',
+      ],
+      [
+        'name and address are the only fields; for copies use cc and bcc.',
+        'type kind headerTo rcptType id tags returnPath',
+      ],
       [`templates are not offered; ${BATCH}.`, 'substitutionData variables vars params data metadata'],
     ],
   },
@@ -177,9 +210,21 @@ export const FOREIGN_NAMES: Readonly<Record<Place, Foreign>> = {
     otherwise: [['to has all recipients.', 'cc bcc']],
   },
   batch: {
-    renamed: { messages: 'emails mails items batch requests messageVersions personalizations' },
+    renamed: {
+      messages: 'emails mails items batch requests messageVersions personalizations bulkEmailEntries recipients',
+      shared: 'globals defaults common base defaultContent defaultFields',
+    },
     otherwise: [
-      ['each of the messages has its own.', 'from to subject html text headers tags metadata'],
+      [
+        'each of the messages has its own; what is the same in all of them goes into shared.',
+        'from to cc bcc replyTo subject html text headers attachments tags metadata sender content htmlContent textContent',
+      ],
+      [
+        'a test key (pr_test_…) sends into the sandbox, and POST /v1/messages/validate only checks; remove it.',
+        'sandboxMode testMode dryRun',
+      ],
+      [TEMPLATES, 'template templateId templateName params mailMerge'],
+      ['keep the ids of the messages, or give them a tag.', 'batchId'],
       ['send one key for all as the header Idempotency-Key, or give each message its own.', 'idempotencyKey'],
     ],
   },

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { FastifyZodOpenApiTypeProvider } from 'fastify-zod-openapi';
 import { z } from 'zod';
-import type { Api, Caller } from '../gateway/api.ts';
+import type { Api, Caller, FieldError } from '../gateway/api.ts';
 import { callerOf } from './auth.ts';
 import { acceptBatch, type BatchResult } from './batch.ts';
 import { foreignAdvice } from './foreign-names.ts';
@@ -11,6 +11,7 @@ import { ANY_BODY, problemResponses } from './problem-responses.ts';
 import { chargeFurther } from './rate-limit.ts';
 import { batchAnswer, batchEnvelope, batchRequest, MAX_BATCH } from './schemas/batch.ts';
 import { sendBodyValidator } from './send-body.ts';
+import { lengthOf, type SharedFields } from './shared-fields.ts';
 import { bodyValidator, unchecked } from './validation.ts';
 
 function batchSchema() {
@@ -18,7 +19,7 @@ function batchSchema() {
     tags: ['Messages'],
     operationId: 'sendBatch',
     summary: 'Send several messages',
-    description: `Accepts or refuses each of 1 to ${MAX_BATCH} messages by itself: a wrong one does not keep the others back, so look at every result. The limits of a body hold for all of them together.\n\nWith an \`Idempotency-Key\` a batch may be repeated as it is: what was accepted is not accepted again, and what was refused is judged anew. The key stands for each message at its place; a message may have an \`idempotencyKey\` of its own instead, the same as the header of a single one.`,
+    description: `Accepts or refuses each of 1 to ${MAX_BATCH} messages by itself: a wrong one does not keep the others back, so look at every result. The limits of a body hold for all of them together.\n\nWhat they have in common may stand once, in \`shared\`: each message is judged and sent as if it were written out.\n\nWith an \`Idempotency-Key\` a batch may be repeated as it is: what was accepted is not accepted again, and what was refused is judged anew. The key stands for each message at its place; a message may have an \`idempotencyKey\` of its own instead, the same as the header of a single one.`,
     headers: z.object({
       'Idempotency-Key': z.string().optional().meta({
         description: '1 to 255 visible ASCII characters, one for each batch; remembered for at least 24 hours.',
@@ -36,12 +37,20 @@ function batchSchema() {
   };
 }
 
+export interface BatchRoutes {
+  api: Api;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  /** The most that a batch may have when its messages are written out. */
+  bodyBytes: number;
+}
+
 /** `POST /v1/messages/batch`. */
-export function messageBatchRoutes(scope: FastifyInstance, api: Api, now: () => number): void {
+export function messageBatchRoutes(scope: FastifyInstance, { api, now, bodyBytes }: BatchRoutes): void {
   const checkBatch = bodyValidator(batchEnvelope, {
-    fieldNames: () => ['messages'],
+    fieldNames: () => Object.keys(batchEnvelope.shape),
     advice: (_, name) => foreignAdvice('batch', name),
-    wholeErrors: () => [],
+    wholeErrors: (received) => sharedErrors(received, bodyBytes),
   });
   const check = sendBodyValidator(now);
 
@@ -52,18 +61,28 @@ export function messageBatchRoutes(scope: FastifyInstance, api: Api, now: () => 
     handler: async (request, reply) => {
       const key = idempotencyKeyOf(request);
       if (key === 'refused') return refuseKey(reply);
-      const { messages } = request.body as { messages: unknown[] };
+      const { messages, shared } = request.body as { messages: unknown[]; shared?: SharedFields };
       if (!(await chargeFurther(api, request, reply, messages.length - 1))) return reply;
       const results = await acceptBatch(messages, {
         api,
         caller: callerOf(request),
         check,
         key: key?.value,
+        shared,
         onFault: (error) => request.log.error({ requestId: request.id, error }, 'failed with a message of a batch'),
       });
       return sendResults(reply, results, callerOf(request));
     },
   });
+}
+
+/** One attachment, shared, may not become a hundred times what a body may hold. */
+function sharedErrors(received: unknown, bodyBytes: number): FieldError[] {
+  const { messages, shared } = (received ?? {}) as { messages?: unknown; shared?: unknown };
+  if (shared === undefined || !Array.isArray(messages)) return [];
+  const length = lengthOf(shared) * messages.length;
+  const message = `Written out, the batch would have about ${length} bytes; at most ${bodyBytes} are taken. Send fewer messages at a time.`;
+  return length > bodyBytes ? [{ pointer: '/shared', message }] : [];
 }
 
 function sendResults(reply: FastifyReply, results: BatchResult[], { test }: Caller): FastifyReply {

@@ -57,7 +57,12 @@ export const PROBLEMS = {
     description:
       'This API key, or this installation, may not send to a recipient; errors names each, and whom it may send to.',
   },
-  not_found: { status: 404, title: 'Not found', description: 'There is nothing at this path.' },
+  not_found: {
+    status: 404,
+    title: 'Not found',
+    description:
+      'There is nothing at this path. Messages are sent with POST /v1/messages; /openapi.json has all the others.',
+  },
   message_not_found: {
     status: 404,
     title: 'Message not found',

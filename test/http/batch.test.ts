@@ -76,6 +76,64 @@ describe('a batch', () => {
     expect(results[1]?.problem?.errors).toMatchObject([{ pointer: '/messages/1/idempotencyKey' }]);
   });
 
+  test('says once what its messages have in common, and each what is its own', async () => {
+    const shared = { ...aBody({ subject: 'To all', tags: ['spring'] }), to: undefined };
+    const messages = [
+      { to: 'ada@fabrikam.com' },
+      { to: 'eve@fabrikam.com', subject: 'To you', tags: ['vip'], idempotencyKey: 'eve' },
+    ];
+    const response = await post({ shared, messages });
+    const { results } = (await response.json()) as { results: Result[] };
+    expect(results.map(({ status }) => status)).toEqual(['accepted', 'accepted']);
+    const [ada, eve] = service.fake.submissions.slice(-2);
+    expect([ada?.subject, eve?.subject]).toEqual(['To all', 'To you']);
+    expect([ada?.tags, eve?.tags, eve?.text]).toEqual([['spring'], ['vip'], 'Hello.']);
+    // It is the message that a key stands for, however it was written.
+    const alone = await service.post(aBody({ ...messages[1], idempotencyKey: undefined }), {
+      'idempotency-key': 'eve',
+    });
+    expect(alone.headers.get('idempotent-replayed')).toBe('true');
+  });
+
+  test('whose messages share a wrong field is told where that is', async () => {
+    const shared = { from: 'billing@contoso.com', subjekt: 'x', replyTo: 'nobody', text: 'Hello.' };
+    const response = await post({
+      shared,
+      messages: [
+        { to: 'ada@', subject: 'x' },
+        { to: 'ada@fabrikam.com', subject: 'x', replyTo: 'eve' },
+      ],
+    });
+    const { results } = (await response.json()) as { results: Result[] };
+    const pointers = results.map(({ problem }) => problem?.errors?.map(({ pointer }) => pointer).toSorted());
+    expect(pointers).toEqual([
+      ['/messages/0/to', '/shared/replyTo', '/shared/subjekt'],
+      ['/messages/1/replyTo', '/shared/subjekt'],
+    ]);
+  });
+
+  test('may not become larger by sharing than it could be otherwise', async () => {
+    await using small = await startHttpService({ limits: { bodyBytes: 100_000 } });
+    const send = (text: string) =>
+      fetch(`${small.baseUrl}/v1/messages/batch`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${KEYS.all}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ shared: { ...aBody(), text }, messages: Array.from({ length: 10 }, () => ({})) }),
+      });
+    expect((await send('x'.repeat(9_000))).status).toBe(200);
+    const problem = await problemOf(await send('x'.repeat(11_000)));
+    expect(problem).toMatchObject({ code: 'invalid_fields', errors: [{ pointer: '/shared' }] });
+    expect(small.fake.submissions).toHaveLength(10);
+  });
+
+  test.each([
+    ['a word', '/shared'],
+    [{ idempotencyKey: 'a' }, '/shared/idempotencyKey'],
+  ])('that shares %j is not taken', async (shared, pointer) => {
+    const problem = await problemOf(await post({ shared, messages: [aBody()] }));
+    expect(problem).toMatchObject({ code: 'invalid_fields', errors: [{ pointer }] });
+  });
+
   test('of which the store fails for some tells which', async () => {
     const results = await batch([aBody(), aBody({ subject: 'Redis is away' })]);
     expect(results.map(({ status, problem }) => [status, problem?.code])).toEqual([

@@ -117,7 +117,7 @@ const SENDERS: Record<string, [Record<string, unknown>, Record<string, string>]>
     }),
     {
       '/personalizations':
-        'There is no field "personalizations"; a body is one message; send one message for each with POST /v1/messages/batch.',
+        'There is no field "personalizations"; a body is one message; send one message for each with POST /v1/messages/batch, what they have in common as its shared.',
       '/from/email': 'There is no field "email"; did you mean "address"?',
       '/from/address': 'This field is required.',
       '/content': 'There is no field "content"; give its content as html or text.',
@@ -197,7 +197,8 @@ const SENDERS: Record<string, [Record<string, unknown>, Record<string, string>]>
         'There is no field "saveToSentItems"; whether Sent Items keeps a copy is a setting of the mailbox (Set-Mailbox -MessageCopyForSMTPClientSubmissionEnabled); remove it.',
       '/body': 'There is no field "body"; give its content as html or text.',
       '/toRecipients': 'There is no field "toRecipients"; did you mean "to"?',
-      '/replyTo/0/emailAddress': 'There is no field "emailAddress"; did you mean "address"?',
+      '/replyTo/0/emailAddress':
+        'There is no field "emailAddress"; put its address and name here themselves, as in {"name": "Ada", "address": "ada@fabrikam.com"}.',
       '/replyTo/0/address': 'This field is required.',
       '/internetMessageHeaders': 'There is no field "internetMessageHeaders"; did you mean "headers"?',
       '/isReadReceiptRequested': 'There is no field "isReadReceiptRequested"; did you mean "readReceipt"?',
@@ -225,7 +226,7 @@ const SENDERS: Record<string, [Record<string, unknown>, Record<string, string>]>
       '/reference':
         'There is no field "reference"; use "headers": {"In-Reply-To": "<id@contoso.com>", "References": "…"}.',
       '/mailMerge':
-        'There is no field "mailMerge"; a body is one message; send one message for each with POST /v1/messages/batch.',
+        'There is no field "mailMerge"; a body is one message; send one message for each with POST /v1/messages/batch, what they have in common as its shared.',
       '/dryRun':
         'There is no field "dryRun"; a test key (pr_test_…) sends into the sandbox, and POST /v1/messages/validate only checks; remove it.',
       '/envelope':
@@ -274,6 +275,63 @@ const SENDERS: Record<string, [Record<string, unknown>, Record<string, string>]>
         'There is no field "personalization"; templates are not offered: fill yours in, and give the result as subject, html and text.',
     },
   ],
+  'Azure Communication Services': [
+    aBody({
+      senderAddress: 'billing@contoso.com',
+      content: { subject: 'x', plainText: 'x' },
+      recipients: { to: [{ address: 'a@b.example', displayName: 'A' }] },
+      replyTo: [{ address: 'x@y.example', displayName: 'X' }],
+      attachments: [{ name: 'a.txt', contentType: 'text/plain', contentInBase64: 'QQ==' }],
+      userEngagementTrackingDisabled: true,
+    }),
+    {
+      '/senderAddress': 'There is no field "senderAddress"; did you mean "from"?',
+      '/content': 'There is no field "content"; give its content as html or text.',
+      '/recipients': 'There is no field "recipients"; did you mean "to"?',
+      '/replyTo/0/displayName': 'There is no field "displayName"; did you mean "name"?',
+      '/attachments/0/name': 'There is no field "name"; did you mean "filename"?',
+      '/attachments/0/contentInBase64': 'There is no field "contentInBase64"; did you mean "content"?',
+      '/attachments/0/filename': 'This field is required.',
+      '/attachments/0/content': 'This field is required.',
+      '/userEngagementTrackingDisabled':
+        'There is no field "userEngagementTrackingDisabled"; what readers open or click is not tracked; remove it.',
+    },
+  ],
+  Mailjet: [
+    aBody({
+      From: { Email: 'billing@contoso.com' },
+      TextPart: 'x',
+      HTMLPart: 'x',
+      CustomID: '4711',
+      CustomCampaign: 'spring',
+      Globals: {},
+      InlinedAttachments: [],
+      EventPayload: 'x',
+    }),
+    {
+      '/From': 'There is no field "From"; did you mean "from"?',
+      '/TextPart': 'There is no field "TextPart"; did you mean "text"?',
+      '/HTMLPart': 'There is no field "HTMLPart"; did you mean "html"?',
+      '/CustomID': 'There is no field "CustomID"; did you mean "metadata"?',
+      '/CustomCampaign': 'There is no field "CustomCampaign"; did you mean "tags"?',
+      '/Globals':
+        'There is no field "Globals"; a body is one message; send one message for each with POST /v1/messages/batch, what they have in common as its shared.',
+      '/InlinedAttachments':
+        'There is no field "InlinedAttachments"; give them as attachments with a contentId, and show them as <img src="cid:…">.',
+      '/EventPayload':
+        'There is no field "EventPayload"; the webhooks are those of your key (POST /v1/webhooks); webhooks chooses among them by their ids.',
+    },
+  ],
+  'Postal and KumoMTA': [
+    aBody({ plain_body: 'x', html_body: 'x', mail_from: 'x@y.example', rcpt_to: [], envelope_sender: 'x@y.example' }),
+    {
+      '/plain_body': 'There is no field "plain_body"; did you mean "text"?',
+      '/html_body': 'There is no field "html_body"; did you mean "html"?',
+      '/mail_from': 'There is no field "mail_from"; bounces go to the address in from; remove it.',
+      '/rcpt_to': 'There is no field "rcpt_to"; give its addresses as to, cc and bcc.',
+      '/envelope_sender': 'There is no field "envelope_sender"; bounces go to the address in from; remove it.',
+    },
+  ],
   'any of them, with a value of another form': [
     aBody({ from: ['a@b.example'], to: 5, headers: [{ name: 'X-A', value: 'b' }], metadata: [], calendar: 'BEGIN' }),
     {
@@ -302,6 +360,11 @@ async function call(method: string, path: string, body: unknown) {
 describe('elsewhere than in a message', () => {
   it.each([
     [{ emails: [] }, 'There is no field "emails"; did you mean "messages"?'],
+    [{ messages: [], Globals: {} }, 'There is no field "Globals"; did you mean "shared"?'],
+    [
+      { messages: [], from: 'x' },
+      'There is no field "from"; each of the messages has its own; what is the same in all of them goes into shared.',
+    ],
     [[aBody()], 'This must be an object, as in {"messages": [{"from": …}, …]}.'],
     [
       { messages: [aBody()], idempotency_key: 'a' },
@@ -346,3 +409,11 @@ it('a list of messages is led to the batch', async () => {
   const { errors } = await problemOf(await service.post([aBody()]));
   expect(errors?.[0]?.message).toBe('This must be an object; send several messages with POST /v1/messages/batch.');
 });
+
+it.each(['/emails', '/email', '/v3/mail/send', '/v1/emails', '/v2/email/outbound-emails', '/v1.0/me/sendMail'])(
+  'the path %s of another sender is led to ours',
+  async (path) => {
+    const { status, detail } = await problemOf(await fetch(`${service.baseUrl}${path}`, { method: 'POST' }));
+    expect([status, detail]).toEqual([404, expect.stringContaining('POST /v1/messages')]);
+  },
+);

@@ -151,8 +151,17 @@ export const batchKey = z
 
 /** The same with a key of its own, as a batch holds it. */
 export const batchMessage = messageFields
+  .partial({ from: true, subject: true })
   .extend({ idempotencyKey: batchKey })
-  .meta({ id: 'BatchMessage', description: 'A message to send; see SendMessage.' });
+  .meta({
+    id: 'BatchMessage',
+    description: 'A message to send; see SendMessage. What it leaves out, `shared` may have.',
+  });
+
+/** What the messages of a batch have in common. */
+export const sharedFields = messageFields
+  .partial()
+  .meta({ id: 'SharedFields', description: 'Fields of a message; see SendMessage.' });
 
 /** Assigned one by one: on the way of every message, spreading optional fields showed in the profile. */
 export function asSubmission(given: z.output<typeof messageFields>): Submission {
