@@ -4,6 +4,7 @@ import type { Admission, Leave } from './doctor/tools.ts';
 import type { AdmissionStore } from './gateway/admission.ts';
 import type { MailboxConfig } from './mailbox-config.ts';
 import { paceOf } from './mailboxes.ts';
+import { processName } from './queue/same-host.ts';
 
 /**
  * How long a visitor waits. An idle lane lets go of its connections within ten seconds, and each place of a window is
@@ -15,24 +16,26 @@ const RENEW_MILLISECONDS = 1_000;
 
 /**
  * Counts what the doctor does with a mailbox where the lanes count: its connection is one of those the mailbox may have,
- * and each MAIL FROM takes a place of the window. Where Redis does not answer the doctor connects all the same, to say
- * what else is wrong, and begins no message: the lanes can begin none either.
+ * and each MAIL FROM takes a place of the window. Where Redis does not answer in all that time, the doctor connects all
+ * the same, to say what else is wrong, and begins no message.
  */
 export function visitor(
   store: AdmissionStore,
   { id: mailbox, limits }: Pick<MailboxConfig, 'id' | 'limits'>,
   waits = USUAL_WAITS,
 ): Admission {
-  const place = `visit/${randomUUID()}`;
+  const place = `visit/${processName()}/${randomUUID()}`;
   const pace = paceOf(limits);
 
   async function enter(): Promise<boolean> {
     const deadline = performance.now() + waits.place;
-    while (!(await store.visit({ mailbox, place, limit: limits.connections }))) {
-      if (performance.now() > deadline) return false;
+    for (;;) {
+      const answer = await store.visit({ mailbox, place, limit: limits.connections }).catch(() => 'away' as const);
+      if (answer === true) return true;
+      // By then the lanes, which can begin nothing without Redis either, have closed what they had idle.
+      if (performance.now() > deadline) return answer === 'away';
       await delay(LOOK_MILLISECONDS);
     }
-    return true;
   }
 
   async function permit(token: string, recipients: number): Promise<Leave> {
@@ -47,7 +50,7 @@ export function visitor(
   }
 
   return {
-    enter: () => enter().catch(() => true),
+    enter,
     leave: async () => void (await store.leavePlace(mailbox, place).catch(() => undefined)),
     async begin(recipients, run) {
       const token = `visit-${randomUUID()}`;
