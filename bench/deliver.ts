@@ -8,7 +8,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { createTransport } from 'nodemailer';
-import { pino } from 'pino';
+import { createLogger } from '../src/logger.ts';
 import { startService } from '../src/service.ts';
 import { startTestRedis } from '../test/support/redis.ts';
 import { load, ownBytes } from './load.ts';
@@ -29,7 +29,7 @@ import {
 
 const FILE = fileURLToPath(import.meta.url);
 /** A line for every message, as in production. */
-const LOG = pino({ timestamp: pino.stdTimeFunctions.isoTime }, pino.destination('/dev/null'));
+const LOG = createLogger('info', false, '/dev/null');
 
 async function pool(count: number, connections: number, sink: Sink): Promise<void> {
   const transport = createTransport({

@@ -32,6 +32,7 @@ async function ours() {
   const message = { id: 'msg_01', status: 'queued', to: ['ada@fabrikam.com'], recipients: [], attempts: [] };
   const api = {
     authenticate: async (key: string) => (key === KEY ? { id: 'bench', permissions: ['send'] } : undefined),
+    charge: () => undefined,
     replay: async () => undefined,
     accept: async () => ({ kind: 'accepted', message: message as unknown as MessageView }),
   } as unknown as Api;

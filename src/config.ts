@@ -4,6 +4,7 @@ import { reader } from './environment.ts';
 import type { Rate } from './gateway/api.ts';
 import { usualBurst } from './gateway/rate.ts';
 import type { MailboxConfig, MailboxLimits } from './mailbox-config.ts';
+import { addressRule } from './mailbox-fields.ts';
 import { readMailboxes, readPace } from './read-mailboxes.ts';
 import { StartupError } from './startup-error.ts';
 import { readWebhookSettings, type WebhookSettings } from './webhook-settings.ts';
@@ -22,6 +23,8 @@ export interface Config {
   apiKey?: string;
   /** Of callers whose key has none of its own. */
   defaultRate?: Rate;
+  /** Whom alone this installation sends to: addresses in lower case, or `*@domain`. */
+  allowTo?: string[];
   /** Requests of one caller in work at a time, and its long polls and streams, in this process. */
   callerRequests?: number;
   callerWaiting?: number;
@@ -64,6 +67,10 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
   const perMinute = env.optionalWhole('POSTROOM_RATE_PER_MINUTE', 1, 1_000_000);
   const callerRequests = env.optionalWhole('POSTROOM_REQUESTS_PER_CALLER', 1, 100_000);
   const callerWaiting = env.optionalWhole('POSTROOM_WAITING_PER_CALLER', 1, 1_000_000);
+  const allowTo = env
+    .text('POSTROOM_ALLOW_TO')
+    ?.split(',')
+    .map((each) => addressRule(each.trim(), 'POSTROOM_ALLOW_TO', faults));
   const entra = readEntra(env, faults);
   const mailboxes = readMailboxes(env, role, faults);
   const config: Config = {
@@ -83,6 +90,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     ...(redisUrl !== undefined && { redisUrl }),
     ...(apiKey !== undefined && { apiKey }),
     ...(perMinute !== undefined && { defaultRate: { perMinute, burst: usualBurst(perMinute) } }),
+    ...(allowTo && { allowTo }),
     ...(callerRequests !== undefined && { callerRequests }),
     ...(callerWaiting !== undefined && { callerWaiting }),
     ...(entra && { entra }),

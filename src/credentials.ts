@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Caller } from './gateway/api.ts';
@@ -10,7 +10,7 @@ const FIRST_TEST: Caller = { id: 'first-test', permissions: ['send', 'read'], te
 
 /** The callers of the first keys. Digests of equal length are compared, in constant time. */
 export function firstCallers(firstKey: string, firstTestKey?: string): (key: string) => Caller | undefined {
-  const digest = (key: string) => createHash('sha256').update(key).digest();
+  const digest = (key: string) => hash('sha256', key, 'buffer');
   const known = [
     { expected: digest(firstKey), caller: FIRST },
     ...(firstTestKey === undefined ? [] : [{ expected: digest(firstTestKey), caller: FIRST_TEST }]),

@@ -14,7 +14,7 @@ export function clientCredentials(
   return { type: 'clientCredentials', ...application, ...credential, ...(expires && { secretExpires: expires }) };
 }
 
-export function allowedFrom(value: string, name: string, faults: string[]): string {
+export function addressRule(value: string, name: string, faults: string[]): string {
   const sample = value.startsWith('*@') ? `anybody${value.slice(1)}` : value;
   const parsed = parseAddress({ address: sample });
   if (!parsed.ok) {

@@ -13,7 +13,7 @@ import {
   USUAL_SMTP,
 } from './mailbox-config.ts';
 import {
-  allowedFrom,
+  addressRule,
   authorityUrl,
   caFile,
   clientCredentials,
@@ -107,7 +107,7 @@ function mailboxOf(entry: z.infer<typeof mailboxEntry>, index: number, role: Rol
   return {
     id: entry.id,
     address,
-    from: (entry.from ?? [address]).map((each) => allowedFrom(each, at('from'), faults)),
+    from: (entry.from ?? [address]).map((each) => addressRule(each, at('from'), faults)),
     ...(auth && { auth }),
     smtp: {
       host: entry.smtp?.host ?? USUAL_SMTP.host,

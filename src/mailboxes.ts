@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { Lane } from './gateway/deliver.ts';
 import type { Pace } from './gateway/ports.ts';
 import type { MailboxConfig, MailboxLimits } from './mailbox-config.ts';
 import type { HoldKeys } from './queue/gate.ts';
@@ -27,9 +26,9 @@ export function laneSettings(mailboxes: MailboxConfig[]): LaneSettings<Connectio
           return opening.ok ? { ...opening, reused: false } : opening;
         },
         quit: quitConnection,
-        isOpen: (connection) => !connection.destroyed,
+        isOpen: (connection) => connection.isOpen(),
       },
-      transact: runTransaction as Lane<Connection>['transact'],
+      transact: runTransaction,
     };
   });
 }

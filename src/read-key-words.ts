@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
+import { parseAddressRule } from './gateway/address-rule.ts';
 import type { Permission } from './gateway/api.ts';
-import { parseFromRule } from './gateway/from-rule.ts';
 import type { NewKey } from './gateway/keys.ts';
 import { usualBurst } from './gateway/rate.ts';
 import { StartupError } from './startup-error.ts';
@@ -10,6 +10,7 @@ export const KEYS_USAGE = `Usage: postroom keys <command>
   create --name <name>    make a key; its secret is shown this once
     --scope send,read       what it may do: send, read, operate
     --from <list>           what it may send as: addresses or *@domain, with commas
+    --to <list>             whom it may send to, written alike; everybody if absent
     --expires <when>        not valid from then on: 90d, 12h, or 2027-01-31T00:00:00Z
     --rate <number>         requests a minute; a batch counts its messages
     --burst <number>        so many at once after a pause; a sixth of the rate if absent
@@ -36,6 +37,7 @@ const OPTIONS = {
   name: { type: 'string' },
   scope: { type: 'string', multiple: true },
   from: { type: 'string', multiple: true },
+  to: { type: 'string', multiple: true },
   expires: { type: 'string' },
   rate: { type: 'string' },
   burst: { type: 'string' },
@@ -46,7 +48,7 @@ const OPTIONS = {
 } as const;
 
 const FITTING: Record<string, readonly string[]> = {
-  create: ['name', 'scope', 'from', 'expires', 'rate', 'burst', 'test', 'json'],
+  create: ['name', 'scope', 'from', 'to', 'expires', 'rate', 'burst', 'test', 'json'],
   list: ['json'],
   rotate: ['grace', 'json'],
   revoke: ['json'],
@@ -97,7 +99,8 @@ function wishOf(values: Values, now: number): NewKey {
     name,
     mode: values.test ? 'test' : 'live',
     scopes,
-    ...(values.from && { from: listed(values.from).map(fromRule) }),
+    ...(values.from && { from: rulesOf('from', values.from) }),
+    ...(values.to && { to: rulesOf('to', values.to) }),
     ...(perMinute !== undefined && { rate: { perMinute, burst: burst ?? usualBurst(perMinute) } }),
     ...(values.expires !== undefined && { expiresAt: endOf(values.expires, now) }),
   };
@@ -117,10 +120,12 @@ function scopesOf(given: string[]): Permission[] {
   return SCOPES.filter((each) => given.includes(each));
 }
 
-function fromRule(text: string): string {
-  const parsedRule = parseFromRule(text);
-  if (!parsedRule.ok) throw new Error(`--from: ${parsedRule.problem}`);
-  return parsedRule.rule;
+function rulesOf(name: string, given: string[]): string[] {
+  return listed(given).map((text) => {
+    const parsedRule = parseAddressRule(text);
+    if (!parsedRule.ok) throw new Error(`--${name}: ${parsedRule.problem}`);
+    return parsedRule.rule;
+  });
 }
 
 function numberOf(name: string, text: string | undefined, most: number): number | undefined {

@@ -11,7 +11,7 @@ import {
   USUAL_SCOPE,
   USUAL_SMTP,
 } from './mailbox-config.ts';
-import { allowedFrom, authorityUrl, caFile, clientCredentials, fullDate, heloName } from './mailbox-fields.ts';
+import { addressRule, authorityUrl, caFile, clientCredentials, fullDate, heloName } from './mailbox-fields.ts';
 import { readMailboxesFile } from './mailboxes-file.ts';
 import { SETTINGS, type SettingName } from './settings.ts';
 
@@ -59,7 +59,7 @@ function singleMailbox(address: string, env: Reader, role: Role, faults: string[
   return {
     id: 'main',
     address: mailbox,
-    from: from.map((each) => allowedFrom(each, 'M365_FROM', faults)),
+    from: from.map((each) => addressRule(each, 'M365_FROM', faults)),
     ...(auth && { auth }),
     smtp: {
       host: env.text('M365_SMTP_HOST') ?? USUAL_SMTP.host,

@@ -95,6 +95,7 @@ const COLUMNS: Record<string, (key: KeyView) => string> = {
   STATE: ({ state }) => state,
   SCOPES: ({ scopes }) => scopes.join(','),
   FROM: ({ from }) => from?.join(',') ?? 'any',
+  TO: ({ to }) => to?.join(',') ?? 'any',
   RATE: ({ rate }) => (rate ? `${rate.perMinute}/min, ${rate.burst} at once` : '-'),
   EXPIRES: ({ expiresAt }) => expiresAt ?? 'never',
   'LAST USED': ({ lastUsedAt }) => lastUsedAt ?? 'never',

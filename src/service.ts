@@ -16,6 +16,7 @@ import { keyCache } from './gateway/key-cache.ts';
 import { changeKey, createKey, type KeyTools, listKeys, readKey, revokeKey, rotateKey } from './gateway/keys.ts';
 import { listMessages } from './gateway/list.ts';
 import { holdMailbox, listMailboxes, type OperateTools, readMailbox, releaseMailbox } from './gateway/operate.ts';
+import { previewMessage } from './gateway/preview.ts';
 import { readMessage, readTimeline } from './gateway/read.ts';
 import { expiredFailure } from './gateway/recover.ts';
 import { retryMessages } from './gateway/retry-many.ts';
@@ -217,6 +218,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
   const webhooks = wireWebhookApi(redis, keys, messages, config.webhooks);
   const tools: AcceptTools & ChangeTools & ScheduleTools & OperateTools & SearchTools = {
     senders: config.mailboxes.map(senderOf),
+    allowTo: config.allowTo,
     messages,
     schedule: scheduleStore(redis, keys, retentionOf(config), messages),
     headroom: headroom((ids) => readLoads(redis, keys, ids)),
@@ -246,6 +248,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     keys: keysApi({ keys: apiKeys, now: tools.now, log }),
     replay: (caller, idempotency) => asked(() => replay(tools, caller, idempotency)),
     accept: (caller, submission, idempotency) => asked(() => accept(tools, caller, submission, idempotency)),
+    preview: (caller, submission) => asked(() => previewMessage(tools, caller, submission)),
     read: (caller, id) => asked(() => readMessage(messages, tools.senders, caller, id)),
     list: (caller, query) => asked(() => listMessages(tools, caller, query)),
     counts: (caller) => asked(() => countMessages(tools, caller)),

@@ -43,6 +43,12 @@ export const SETTINGS = [
       'Requests a minute of every caller whose key has no rate of its own; a batch counts as many as it has messages. See docs/keys.md.',
   },
   {
+    name: 'POSTROOM_ALLOW_TO',
+    default: 'everybody',
+    about:
+      'Whom alone this installation sends to, whoever asks: addresses, or *@contoso.com for a domain, separated by commas. For staging, whose mail must not reach customers. See docs/keys.md.',
+  },
+  {
     name: 'POSTROOM_REQUESTS_PER_CALLER',
     default: '64',
     about:

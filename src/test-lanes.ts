@@ -45,7 +45,7 @@ function testLane({ id, from, limits }: Told, sandbox: TestSandbox): LaneSetting
         }
       },
       quit: quitConnection,
-      isOpen: (connection) => !connection.destroyed,
+      isOpen: (connection) => connection.isOpen(),
     },
     transact: runTransaction,
   };

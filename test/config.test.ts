@@ -86,6 +86,17 @@ describe('the configuration', () => {
     expect(mailbox?.auth).toEqual({ type: 'password', password: 'p' });
   });
 
+  it('takes whom a staging installation may write to, and starts with no list that it cannot read', () => {
+    expect(readConfig({ POSTROOM_ALLOW_TO: '*@Contoso.com, Ada@fabrikam.com' }).allowTo).toEqual([
+      '*@contoso.com',
+      'ada@fabrikam.com',
+    ]);
+    expect(faultsOf({ POSTROOM_ALLOW_TO: '*@contoso.com,fabrikam.com' })).toContain(
+      'POSTROOM_ALLOW_TO: "fabrikam.com"',
+    );
+    expect(faultsOf({ POSTROOM_ALLOW_TO: ',' })).toContain('POSTROOM_ALLOW_TO');
+  });
+
   it('needs no secret of a mailbox in a process that only accepts', () => {
     const { M365_CLIENT_SECRET: _, ...known } = PRODUCTION;
     expect(readConfig({ ...known, POSTROOM_ROLE: 'api' }).mailboxes?.[0]?.auth).toBeUndefined();

@@ -1,13 +1,14 @@
 import { domainOf } from '../mail/address.ts';
 import { envelopeOf } from '../mail/envelope.ts';
-import type { Submission } from '../mail/message.ts';
+import type { Envelope, Submission } from '../mail/message.ts';
 import { mailboxOf, testLaneOf } from '../mail/test-lane.ts';
-import type { Acceptance, Caller, Idempotency, Replayed } from './api.ts';
+import { isAmong } from './address-rule.ts';
+import type { Acceptance, Caller, Idempotency, Refused, Replayed } from './api.ts';
 import type { Ticket } from './deliver.ts';
 import { estimateSendAt, type SendingPace } from './estimate.ts';
-import { mayUseFrom } from './from-rule.ts';
 import type { Headroom } from './headroom.ts';
 import type { Accepted, FixedPart, MessageStore, NewMessage } from './ports.ts';
+import { barredRecipients } from './recipient-rules.ts';
 import { dateField, type ScheduleStore } from './schedule.ts';
 import { maySendAs, sendersFor } from './senders.ts';
 import { asAccepted, viewOf } from './view.ts';
@@ -27,6 +28,8 @@ export interface Sender {
 
 export interface AcceptTools {
   senders: Sender[];
+  /** Who alone may be written to, whoever asks: addresses in lower case, or `*@domain`; everybody if absent. */
+  allowTo?: readonly string[] | undefined;
   messages: MessageStore;
   schedule: Pick<ScheduleStore, 'accept'>;
   headroom: Headroom;
@@ -61,7 +64,32 @@ export async function accept(
   submission: Submission,
   idempotency?: Idempotency,
 ): Promise<Acceptance> {
-  if (caller.from && !mayUseFrom(caller.from, submission.from.address))
+  const { choose, wouldChoose } = tools.headroom;
+  // What a test key sends is no load of the mailbox that would send it.
+  const prepared = await prepare(tools, caller, submission, caller.test ? wouldChoose : choose);
+  return prepared.kind === 'refused' ? prepared : writeDown(tools, caller, submission, prepared, idempotency);
+}
+
+export interface Prepared {
+  kind: 'prepared';
+  id: string;
+  /** The Message-ID field. */
+  messageId: string;
+  sender: Sender;
+  envelope: Envelope;
+  mime: Buffer;
+  /** Where it is to go later; milliseconds since the epoch. */
+  sendAt: number | undefined;
+}
+
+/** All that comes before the promise: nothing is written yet. */
+export async function prepare(
+  tools: AcceptTools,
+  caller: Caller,
+  submission: Submission,
+  choose: Headroom['choose'],
+): Promise<Prepared | Refused> {
+  if (caller.from && !isAmong(caller.from, submission.from.address))
     return forbidden(placeOf(submission, '/from'), submission.from.address, caller.from);
   const allowed = sendersFor(tools.senders, submission);
   if (!allowed.ok) {
@@ -69,11 +97,13 @@ export async function accept(
     return refused(allowed.code, pointer, allowed.message);
   }
   const envelope = envelopeOf(submission);
-  if (caller.from && !mayUseFrom(caller.from, envelope.reversePath))
+  if (caller.from && !isAmong(caller.from, envelope.reversePath))
     return forbidden('/raw/envelope/from', envelope.reversePath, caller.from);
   const willing = allowed.senders.filter((sender) => maySendAs(sender, envelope.reversePath));
   if (willing.length === 0)
     return refused('sender_not_allowed', '/raw/envelope/from', notItsSender(envelope.reversePath));
+  const barred = barredRecipients(tools.allowTo, caller, submission);
+  if (barred.length > 0) return { kind: 'refused', code: 'recipient_not_allowed', status: 403, errors: barred };
   const count = envelope.recipients.length;
   const able = willing.filter(({ recipientsPerMessage }) => count <= recipientsPerMessage);
   if (able.length === 0)
@@ -88,12 +118,21 @@ export async function accept(
   const mime = await tools.compose(submission, { messageId, date: sendAt === undefined ? now : new Date(sendAt) });
   const roomy = able.filter(({ messageBytes }) => mime.length <= messageBytes);
   if (roomy.length === 0) return { ...refused('message_too_large', '', tooLarge(mime.length, able)), status: 413 };
-  const sender = roomy.length === 1 ? (roomy[0] as Sender) : await chooser(tools.headroom, caller)(roomy, count);
+  const sender = roomy.length === 1 ? (roomy[0] as Sender) : await choose(roomy, count);
+  return { kind: 'prepared', id, messageId, sender, envelope, mime, sendAt };
+}
 
+async function writeDown(
+  tools: AcceptTools,
+  caller: Caller,
+  submission: Submission,
+  { id, messageId, sender, envelope, mime, sendAt }: Prepared,
+  idempotency: Idempotency | undefined,
+): Promise<Acceptance> {
   const fixed = fixedPart(submission, envelope, messageId, mime.length);
   if (caller.test) fixed.test = true;
   const mailbox = caller.test ? testLaneOf(sender.id) : sender.id;
-  const { expiresAt } = submission;
+  const { expiresAt, webhooks: named } = submission;
   const lifetimeMilliseconds = submission.lifetimeMilliseconds ?? usualLifetime(caller, expiresAt);
   const message: NewMessage = {
     id,
@@ -129,11 +168,6 @@ async function acceptNow({ messages, enqueue }: AcceptTools, message: NewMessage
   if (mime.length < WRITTEN_AT_ONCE) void addJob();
   else void writing.then(addJob, () => undefined);
   return writing;
-}
-
-/** What a test key sends is no load of the mailbox that would send it. */
-function chooser({ choose, wouldChoose }: Headroom, { test }: Caller): Headroom['choose'] {
-  return test ? wouldChoose : choose;
 }
 
 function usualLifetime({ test }: Caller, expiresAt: number | undefined): number | undefined {

@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Caller, Permission, Rate } from './api.ts';
 import { rfc3339 } from './view.ts';
 
@@ -24,6 +24,8 @@ export interface ApiKey {
   permissions: Permission[];
   /** Addresses in lower case, or `*@domain`; absent: whatever the mailboxes allow. */
   from?: string[];
+  /** Whom it may send to, written alike; absent: everybody. */
+  to?: string[];
   rate?: Rate;
   createdAt: number;
   expiresAt?: number;
@@ -41,6 +43,7 @@ export interface KeyView {
   state: 'active' | 'expired' | 'revoked';
   scopes: Permission[];
   from?: string[];
+  to?: string[];
   rate?: Rate;
   /** Beginning of the secret. */
   hint: string;
@@ -64,7 +67,7 @@ export function newSecret(mode: KeyMode): { secret: string; kept: KeptSecret } {
 }
 
 export function digestOf(secret: string): string {
-  return createHash('sha256').update(secret).digest('hex');
+  return hash('sha256', secret, 'hex');
 }
 
 /** Could this be a secret of ours? If not, there is no need to ask the store. */
@@ -82,8 +85,9 @@ export function isValid(key: ApiKey, digest: string, now: number): boolean {
 }
 
 /** The key's id is the caller's, so that messages and idempotency keys survive a rotation. */
-export function callerOf({ id, permissions, from, rate, mode }: ApiKey): Caller {
-  return { id, permissions, ...(from && { from }), ...(rate && { rate }), ...(mode === 'test' && { test: true }) };
+export function callerOf({ id, permissions, from, to, rate, mode }: ApiKey): Caller {
+  const limits = { ...(from && { from }), ...(to && { to }), ...(rate && { rate }) };
+  return { id, permissions, ...limits, ...(mode === 'test' && { test: true }) };
 }
 
 export function stateOf({ revokedAt, expiresAt }: ApiKey, now: number): KeyView['state'] {
@@ -92,12 +96,13 @@ export function stateOf({ revokedAt, expiresAt }: ApiKey, now: number): KeyView[
 }
 
 export function viewKey(key: ApiKey, lastUsedAt: number | undefined, now: number): KeyView {
-  const { id, name, mode, permissions, from, rate, secrets, createdAt, expiresAt, rotatedAt, revokedAt } = key;
+  const { id, name, mode, permissions, from, to, rate, secrets, createdAt, expiresAt, rotatedAt, revokedAt } = key;
   const [present, former] = secrets;
   const formerUntil = former?.until !== undefined && former.until > now ? former.until : undefined;
   return {
     ...{ id, name, mode, state: stateOf(key, now), scopes: permissions },
     ...(from && { from }),
+    ...(to && { to }),
     ...(rate && { rate }),
     hint: present?.hint ?? '',
     createdAt: rfc3339(createdAt),

@@ -6,6 +6,7 @@ import type { MessageCounts } from './counts.ts';
 import type { Examination } from './examination.ts';
 import type { KeyChange, KeyOutcome, NewKey, ShownKey } from './keys.ts';
 import type { ListQuery, MessagePage } from './list.ts';
+import type { Preview } from './preview.ts';
 import type { Retried, RetryQuery } from './retry-many.ts';
 import type { MessageView } from './view.ts';
 import type { WebhookApi } from './webhook-api.ts';
@@ -20,6 +21,8 @@ export interface Api {
   /** The answer given before to the same idempotency key, if there is one. Asked before the body is judged. */
   replay(caller: Caller, idempotency: Idempotency): Promise<Replayed | undefined>;
   accept(caller: Caller, submission: Submission, idempotency?: Idempotency): Promise<Acceptance>;
+  /** What would become of a message, without accepting it. */
+  preview(caller: Caller, submission: Submission): Promise<Preview | Refused>;
   /** Undefined where there is none, or where it is another caller's. */
   read(caller: Caller, id: string): Promise<Reading | undefined>;
   /** The caller's messages, or everybody's for a caller who may operate. */
@@ -100,6 +103,8 @@ export interface Caller {
   permissions: readonly Permission[];
   /** What it may send as, further to what the mailboxes allow: addresses in lower case, or `*@domain`. */
   from?: readonly string[];
+  /** Whom alone it may send to, written alike. */
+  to?: readonly string[];
   rate?: Rate;
   /** Holds a test key: what it submits goes into the sandbox, never to Microsoft. */
   test?: true;
@@ -161,11 +166,15 @@ export type Replayed =
   /** The key was used before with another body. */
   | { kind: 'conflict'; messageId: string };
 
-export type Acceptance =
-  | { kind: 'accepted'; message: MessageView }
-  | Replayed
-  /** What Microsoft would refuse with certainty, or no mailbox may send. */
-  | { kind: 'refused'; code: string; status: 403 | 413 | 422; errors: FieldError[] };
+export type Acceptance = { kind: 'accepted'; message: MessageView } | Replayed | Refused;
+
+/** What Microsoft would refuse with certainty, or may not be sent from here. */
+export interface Refused {
+  kind: 'refused';
+  code: string;
+  status: 403 | 413 | 422;
+  errors: FieldError[];
+}
 
 export interface Reading {
   message: MessageView;

@@ -1,7 +1,7 @@
 import type { Status } from '../mail/status.ts';
-import { testLaneOf } from '../mail/test-lane.ts';
+import { mailboxOf, testLaneOf } from '../mail/test-lane.ts';
 import type { Caller, Metrics } from './api.ts';
-import { LISTED_STATUSES, type MessageLists } from './lists.ts';
+import type { MessageLists } from './lists.ts';
 import type { MailboxStore } from './ports.ts';
 
 export type StatusCounts = Partial<Record<Status, number>>;
@@ -9,28 +9,28 @@ export type StatusCounts = Partial<Record<Status, number>>;
 /** How many messages have each status; a status that none has may be absent. */
 export interface MessageCounts {
   statuses: StatusCounts;
-  /** For a caller who may operate. */
-  mailboxes?: { mailbox: string; statuses: StatusCounts }[];
-  /** For such a caller too: the same of test keys, which are in none of the above. Absent where there are none. */
+  mailboxes: { mailbox: string; statuses: StatusCounts }[];
+  /** For a caller who may operate: the same of test keys, which are in none of the above. Absent where there are none. */
   test?: Pick<MessageCounts, 'statuses' | 'mailboxes'>;
 }
 
 export interface CountTools {
-  lists: Pick<MessageLists, 'sizes'>;
+  lists: Pick<MessageLists, 'countOwn'>;
   mailboxes: Pick<MailboxStore, 'metrics' | 'holdsOf'>;
 }
 
 /**
- * What is counted as things happen; nothing is scanned to tell it. For an operator all statuses by mailbox. Counting the
- * ordinary statuses for each caller would cost every move a write, so a caller's own are those that have lists.
+ * What is counted as things happen; nothing is scanned to tell it. All messages for an operator, else the caller's own;
+ * finished ones are counted on when they are not kept any more.
  */
 export function countMessages(tools: CountTools, caller: Caller): Promise<MessageCounts> {
-  return caller.permissions.includes('operate') ? countAll(tools) : countOwn(tools, caller.id);
+  return caller.permissions.includes('operate') ? countAll(tools) : countOwn(tools, caller);
 }
 
-async function countOwn({ lists }: CountTools, callerId: string): Promise<MessageCounts> {
-  const sizes = await lists.sizes(LISTED_STATUSES.map((kind) => ({ kind, callerId })));
-  return { statuses: Object.fromEntries(LISTED_STATUSES.map((status, index) => [status, sizes[index] ?? 0])) };
+async function countOwn({ lists, mailboxes }: CountTools, { id, test }: Caller): Promise<MessageCounts> {
+  const counts = await lists.countOwn(id);
+  const own = counts.map(({ lane, status, count }) => ({ mailbox: mailboxOf(lane), status, count }));
+  return countLanes(mailboxes, own, test ? testLaneOf : (mailbox) => mailbox);
 }
 
 async function countAll({ mailboxes }: CountTools): Promise<MessageCounts> {

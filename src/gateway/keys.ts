@@ -28,6 +28,7 @@ export interface NewKey {
   mode: KeyMode;
   scopes: Permission[];
   from?: string[] | undefined;
+  to?: string[] | undefined;
   rate?: Rate | undefined;
   /** Milliseconds since the epoch. */
   expiresAt?: number | undefined;
@@ -37,6 +38,7 @@ export interface NewKey {
 export interface KeyChange {
   name?: string | undefined;
   from?: string[] | null | undefined;
+  to?: string[] | null | undefined;
   rate?: Rate | null | undefined;
   expiresAt?: number | null | undefined;
 }
@@ -57,10 +59,11 @@ const KEPT_MILLISECONDS = 90 * 86_400_000;
 export async function createKey(tools: KeyTools, wish: NewKey, by: string): Promise<ShownKey> {
   const now = tools.now();
   const { secret, kept } = newSecret(wish.mode);
-  const { name, mode, scopes, from, rate, expiresAt } = wish;
+  const { name, mode, scopes, from, to, rate, expiresAt } = wish;
   const key: ApiKey = {
     ...{ id: newKeyId(now), name, mode, permissions: scopes, createdAt: now.getTime(), secrets: [kept] },
     ...(from && { from }),
+    ...(to && { to }),
     ...(rate && { rate }),
     ...(expiresAt !== undefined && { expiresAt }),
   };
@@ -149,15 +152,17 @@ async function update(tools: KeyTools, id: string, change: (key: ApiKey) => ApiK
 function without(key: ApiKey, change: KeyChange): ApiKey {
   const left = { ...key };
   if (change.from === null) delete left.from;
+  if (change.to === null) delete left.to;
   if (change.rate === null) delete left.rate;
   if (change.expiresAt === null) delete left.expiresAt;
   return left;
 }
 
-function given({ name, from, rate, expiresAt }: KeyChange): Partial<ApiKey> {
+function given({ name, from, to, rate, expiresAt }: KeyChange): Partial<ApiKey> {
   return {
     ...(name !== undefined && { name }),
     ...(from && { from }),
+    ...(to && { to }),
     ...(rate && { rate }),
     ...(typeof expiresAt === 'number' && { expiresAt }),
   };

@@ -41,7 +41,8 @@ export interface MessageLists {
   unfinished(most: number): Promise<string[] | undefined>;
   /** Is anything held at present? */
   hasHolds(): Promise<boolean>;
-  sizes(lists: ListName[]): Promise<number[]>;
+  /** How many messages a caller has, by the lane they are in. */
+  countOwn(callerId: string): Promise<{ lane: string; status: Status; count: number }[]>;
   /** Those of these messages whose record is not kept any more. */
   gone(ids: string[]): Promise<string[]>;
   remove(list: ListName, ids: string[]): Promise<unknown>;

@@ -22,7 +22,7 @@ export interface UploadTools {
   memory: BodyMemory;
   /** The most that any mailbox may send, after encoding. */
   messageBytes: number;
-  answer: (reply: FastifyReply, acceptance: Acceptance) => FastifyReply;
+  answer: (reply: FastifyReply, acceptance: Acceptance) => Promise<FastifyReply>;
 }
 
 /**
@@ -37,16 +37,25 @@ export function acceptUploads(tools: UploadTools) {
     if (key === 'refused') return refuseKey(reply);
     if (Number(request.headers['content-length'] ?? 0) > tools.messageBytes + FORM_BYTES)
       throw tooLarge(tools.messageBytes);
-    const spool = await Spool.open(tmpdir(), tools.messageBytes);
-    try {
-      return await acceptUpload(request, reply, spool, key?.value, tools);
-    } finally {
-      // What of a refused upload is still to come is read and dropped, within the time that a request may take.
-      request.raw.unpipe();
-      request.raw.resume();
-      await spool[Symbol.asyncDispose]();
-    }
+    return tools.answer(reply, await spooled(request, reply, key?.value, tools));
   };
+}
+
+async function spooled(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  key: string | undefined,
+  tools: UploadTools,
+): Promise<Acceptance> {
+  const spool = await Spool.open(tmpdir(), tools.messageBytes);
+  try {
+    return await acceptUpload(request, reply, spool, key, tools);
+  } finally {
+    // What of a refused upload is still to come is read and dropped, within the time that a request may take.
+    request.raw.unpipe();
+    request.raw.resume();
+    await spool[Symbol.asyncDispose]();
+  }
 }
 
 async function acceptUpload(
@@ -54,17 +63,17 @@ async function acceptUpload(
   reply: FastifyReply,
   spool: Spool,
   key: string | undefined,
-  { api, check, memory, answer }: UploadTools,
-): Promise<FastifyReply> {
+  { api, check, memory }: UploadTools,
+): Promise<Acceptance> {
   const { body, files, fingerprint } = await readUpload(request, spool);
   const caller = callerOf(request);
   const idempotency: Idempotency | undefined = key === undefined ? undefined : { key, fingerprint };
   const replayed = idempotency && (await api.replay(caller, idempotency));
-  if (replayed) return answer(reply, replayed);
+  if (replayed) return replayed;
   const checked = check(body);
   if ('error' in checked) throw checked.error;
   await held(memory, reply, UPLOAD_COST * spool.octets);
-  return answer(reply, await api.accept(caller, withFiles(checked.value as Submission, files), idempotency));
+  return api.accept(caller, withFiles(checked.value as Submission, files), idempotency);
 }
 
 /** The files are the last of the attachments, in the order in which they came. */

@@ -78,12 +78,10 @@ type Done = (error?: Error | null, payload?: RequestPayload) => void;
 /**
  * A `preParsing` hook: a large JSON body is not read before there is room for all that will be made of it. Until then
  * it waits in the caller's own network stack.
- *
- * @param bodyBytes the most a body may have
  */
-export function admitBodies(memory: BodyMemory, bodyBytes: number) {
+export function admitBodies(memory: BodyMemory) {
   return (request: FastifyRequest, reply: FastifyReply, payload: RequestPayload, done: Done): void => {
-    const bytes = mayHave(request, bodyBytes);
+    const bytes = mayHave(request);
     if (bytes <= EXEMPT_BYTES) {
       done();
       return;
@@ -95,20 +93,29 @@ export function admitBodies(memory: BodyMemory, bodyBytes: number) {
 }
 
 /** The most octets that the body will have, as far as this is where they are counted. */
-function mayHave({ headers }: FastifyRequest, bodyBytes: number): number {
+function mayHave({ headers, routeOptions: { bodyLimit } }: FastifyRequest): number {
   const length = headers['content-length'];
   if (length !== undefined && Number(length) <= EXEMPT_BYTES) return 0;
   if (length === undefined && headers['transfer-encoding'] === undefined) return 0;
   // Uploads are read piece by piece, and ask for room themselves; what is too large is refused at once.
-  if (headers['content-type']?.startsWith('multipart/') || Number(length) > bodyBytes) return 0;
-  return length === undefined ? bodyBytes : Number(length);
+  if (headers['content-type']?.startsWith('multipart/') || Number(length) > bodyLimit) return 0;
+  return length === undefined ? bodyLimit : Number(length);
 }
+
+/** The rooms that are held, by whose answer is not out. */
+const rooms = new WeakMap<FastifyReply, () => void>();
 
 /** Until the answer is out, or the caller gone. */
 export async function held(memory: BodyMemory, reply: FastifyReply, bytes: number): Promise<void> {
   const leave = await memory.enter(bytes);
+  rooms.set(reply, leave);
   if (reply.raw.closed) leave();
   else reply.raw.once('close', leave);
+}
+
+/** Before the answer is out: for one that is put off, when nothing is left of the body. */
+export function leaveRoom(reply: FastifyReply): void {
+  rooms.get(reply)?.();
 }
 
 /** A body of unknown length asks for all the room it might need, but only once it turns out not to be small. */

@@ -10,7 +10,7 @@ interface Operation {
 
 interface Document {
   paths?: Json;
-  components?: { schemas?: Json };
+  components?: { schemas?: Json; examples?: Json };
 }
 
 const INT32 = 2 ** 31 - 1;
@@ -19,18 +19,35 @@ const MAX_PARAMETER = 16_384;
 /** The largest body that can be configured, in octets: a longer one is answered 413 before it is read. */
 const MAX_BODY = 157_286_400 + 4 * 1024 * 1024;
 
-/** Adds integer formats, rate headers, and the length that bounds a string where nothing shorter does. */
+/**
+ * Adds integer formats, rate headers, and the length that bounds a string where nothing shorter does; and says once
+ * what each problem looks like.
+ */
 export function withAdditions<T extends object>(document: T): T {
   const { paths, components } = document as Document;
   addIntegerFormats(document);
+  const shared: Json = {};
   for (const [path, item] of Object.entries(paths ?? {})) {
     for (const operation of Object.values(item as Record<string, Operation>)) {
       for (const { schema } of operation.parameters ?? []) addMaxLength(schema, MAX_PARAMETER);
       addMaxLengths(operation.requestBody, components?.schemas ?? {}, new Set());
       if (path.startsWith('/v1/')) addRateHeaders(operation);
+      shareProblems(operation, shared);
     }
   }
+  if (components) Object.assign(components, { examples: shared, headers: RATE_HEADERS });
   return document;
+}
+
+/** The examples of problems are the same everywhere: each stands in the components, under its code. */
+function shareProblems({ responses = {} }: Operation, shared: Json): void {
+  for (const { content } of Object.values(responses)) {
+    const media = (content as Record<string, { examples?: Json }> | undefined)?.['application/problem+json'];
+    for (const [code, example] of Object.entries(media?.examples ?? {})) {
+      shared[code] = example;
+      if (media?.examples) media.examples[code] = { $ref: `#/components/examples/${code}` };
+    }
+  }
 }
 
 /** Generators choose a type by it: whole numbers that are known to fit get `int32`, the others `int64`. */
@@ -69,18 +86,16 @@ const RATE_HEADERS = {
   },
 };
 
-const RETRY_AFTER = {
-  'Retry-After': { description: 'Seconds after which to ask again.', schema: { type: 'string', maxLength: 10 } },
-};
+const RATE_REFERENCES = Object.fromEntries(
+  Object.keys(RATE_HEADERS).map((name) => [name, { $ref: `#/components/headers/${name}` }]),
+);
 
 function addRateHeaders({ responses = {} }: Operation): void {
-  for (const [status, response] of Object.entries(responses))
-    if (/^[24]/.test(status))
-      response.headers = {
-        ...(response.headers as Json | undefined),
-        ...RATE_HEADERS,
-        ...(status === '429' && RETRY_AFTER),
-      };
+  for (const response of Object.values(responses))
+    response.headers = { ...(response.headers as Json | undefined), ...RATE_REFERENCES };
+  // What collects the routes takes no headers where there is no content.
+  const { '200': whole, '304': unchanged } = responses;
+  if (unchanged) unchanged.headers = { ...(unchanged.headers as Json), ETag: (whole?.headers as Json)?.ETag };
 }
 
 const isObject = (node: unknown): node is Json => typeof node === 'object' && node !== null;

@@ -18,23 +18,21 @@ const FASTIFY_CODES: Readonly<Record<string, ProblemCode>> = {
 };
 
 /** The only place where an error becomes an answer. */
-export function errorHandler(bodyBytes: number) {
-  return (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
-    keepConnection(reply);
-    if (error instanceof ProblemError) return sendProblem(reply, error.problem, error.particulars);
-    if (error instanceof StoreUnavailable) {
-      request.log.warn({ requestId: request.id, reason: reasonOf(error) }, 'could not reach the store');
-      return sendProblem(reply, 'store_unavailable', { headers: { 'retry-after': RETRY_AFTER } });
-    }
-    if (error instanceof IdentityUnavailable) {
-      request.log.warn({ requestId: request.id, reason: reasonOf(error) }, 'could not fetch the keys of tokens');
-      return sendProblem(reply, 'identity_unavailable', { headers: { 'retry-after': RETRY_AFTER } });
-    }
-    const known = FASTIFY_CODES[codeOf(error)] ?? (endedEarly(request) ? 'malformed_request' : undefined);
-    if (known) return sendProblem(reply, known, particularsOf(known, bodyBytes));
-    request.log.error({ requestId: request.id, err: error }, 'failed to answer a request');
-    return sendProblem(reply, 'internal_error');
-  };
+export function errorHandler(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  keepConnection(reply);
+  if (error instanceof ProblemError) return sendProblem(reply, error.problem, error.particulars);
+  if (error instanceof StoreUnavailable) {
+    request.log.warn({ requestId: request.id, reason: reasonOf(error) }, 'could not reach the store');
+    return sendProblem(reply, 'store_unavailable', { headers: { 'retry-after': RETRY_AFTER } });
+  }
+  if (error instanceof IdentityUnavailable) {
+    request.log.warn({ requestId: request.id, reason: reasonOf(error) }, 'could not fetch the keys of tokens');
+    return sendProblem(reply, 'identity_unavailable', { headers: { 'retry-after': RETRY_AFTER } });
+  }
+  const known = FASTIFY_CODES[codeOf(error)] ?? (endedEarly(request) ? 'malformed_request' : undefined);
+  if (known) return sendProblem(reply, known, particularsOf(known, request));
+  request.log.error({ requestId: request.id, err: error }, 'failed to answer a request');
+  return sendProblem(reply, 'internal_error');
 }
 
 /** Of the driver, whose stack says nothing about us; while Redis is away this is said for every request. */
@@ -80,8 +78,8 @@ function keepConnection(reply: FastifyReply): void {
   reply.removeHeader('connection');
 }
 
-function particularsOf(code: ProblemCode, bodyBytes: number): Particulars {
-  return code === 'body_too_large' ? { detail: `The body may have at most ${bodyBytes} bytes.` } : {};
+function particularsOf(code: ProblemCode, { routeOptions }: FastifyRequest): Particulars {
+  return code === 'body_too_large' ? { detail: `The body may have at most ${routeOptions.bodyLimit} bytes.` } : {};
 }
 
 function endedEarly(request: FastifyRequest): boolean {

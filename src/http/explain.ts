@@ -3,7 +3,7 @@ import type { FastifyZodOpenApiTypeProvider } from 'fastify-zod-openapi';
 import { classifyText } from '../failure/classify-text.ts';
 import type { Failure } from '../failure/failure.ts';
 import { foreignAdvice } from './foreign-names.ts';
-import { problemResponses } from './problem-responses.ts';
+import { ANY_BODY, problemResponses } from './problem-responses.ts';
 import { explainRequest, explanation } from './schemas/explain.ts';
 import { bodyValidator, unchecked } from './validation.ts';
 
@@ -30,7 +30,7 @@ export function explainRoutes(scope: FastifyInstance, now: () => number): void {
           description: 'What it means.',
           content: { 'application/json': { schema: explanation, examples: example() } },
         },
-        ...problemResponses('invalid_json', 'invalid_fields', 'unsupported_media_type'),
+        ...problemResponses(...ANY_BODY, 'invalid_fields'),
       },
     },
     validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? checkBody : unchecked),

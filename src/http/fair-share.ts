@@ -5,8 +5,14 @@ import { callerShares, type Place } from './shares.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Held while the request is in work. */
+    /** Held while the request is in work; given back when it begins to wait for something to happen. */
     place: Place | null;
+    /** Takes a place to wait in instead, until the answer is out; false where all of the caller's are taken. */
+    stepAside(reply: FastifyReply): boolean;
+  }
+  interface FastifyContextConfig {
+    /** Does this request ask to wait for something to happen? */
+    mayWait?: (request: FastifyRequest) => boolean;
   }
 }
 
@@ -24,19 +30,34 @@ const UNKNOWN_WEIGHT = 8;
  * Keeps one caller's flood from the others: of each caller only so many requests are in work at a time, its others wait
  * with their bodies unread, and when too many wait they are refused. So a caller's request shares the process with at
  * most `callerRequests` of any other caller, however many that one sends.
+ *
+ * A long poll or a stream is work until it begins to wait. Those that may wait are counted besides, from their first
+ * moment, and have no other bound: a thousand of them come back at once when a process was restarted.
  */
 export function shareFairly(scope: FastifyInstance, limits: ShareLimits): void {
-  const workers = callerShares(limits.callerRequests, limits.callerQueue);
-  const readers = callerShares(limits.callerWaiting, 0);
+  const workers = callerShares(limits.callerRequests);
+  const seats = callerShares(limits.callerWaiting);
   scope.decorateRequest('place', null);
+  scope.decorateRequest('stepAside', function (this: FastifyRequest, reply: FastifyReply): boolean {
+    const seat = seats.take(callerOf(this).id, { weight: 1, mostQueued: 0 });
+    if (!seat) return false;
+    reply.raw.once('close', () => seat.leave());
+    this.place?.leave();
+    return true;
+  });
   scope.addHook('onRequest', (request, reply, done) => {
-    const waits = mayWait(request);
-    const place = (waits ? readers : workers).take(callerOf(request).id, waits ? 1 : weightOf(request), done);
+    const { id } = callerOf(request);
+    const waits = request.routeOptions.config.mayWait?.(request) === true;
+    const seat = waits ? seats.take(id, { weight: 1, mostQueued: 0 }) : undefined;
+    if (waits && !seat) return refuse(reply);
+    const mostQueued = waits ? Number.POSITIVE_INFINITY : limits.callerQueue;
+    const place = workers.take(id, { weight: weightOf(request), mostQueued, begin: done });
     if (!place) return refuse(reply);
-    if (!waits) request.place = place;
+    request.place = place;
     // A request in work that is aborted keeps its place until the work is done: leaving early would cost nothing.
     reply.raw.once('close', () => {
-      if (waits || place.isQueued()) place.leave();
+      seat?.leave();
+      if (place.isQueued()) place.leave();
     });
     if (!place.isQueued()) done();
   });
@@ -44,13 +65,6 @@ export function shareFairly(scope: FastifyInstance, limits: ShareLimits): void {
     request.place?.leave();
     done();
   });
-}
-
-/** Long polls and streams cost a place to wait in, and next to no work. */
-function mayWait({ method, query, headers }: FastifyRequest): boolean {
-  if (method !== 'GET') return false;
-  const { wait } = query as { wait?: unknown };
-  return (wait !== undefined && wait !== '0') || headers.accept?.includes('text/event-stream') === true;
 }
 
 /** Large bodies take memory and time to read: one for each mebibyte. */

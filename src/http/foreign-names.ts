@@ -48,6 +48,8 @@ export const FOREIGN_NAMES: Readonly<Record<Place, Foreign>> = {
       html: 'htmlBody htmlContent htmlPart bodyHtml htmlText textHtml',
       attachments: 'attachment attach files file attachedFiles',
       calendar: 'icalEvent ical icalendar ics invite invitation calendarEvent calendarInvite',
+      importance: 'xPriority xMsMailPriority',
+      readReceipt: 'isReadReceiptRequested requestReadReceipt readReceiptRequested dispositionNotificationTo',
       headers: 'header customHeaders internetMessageHeaders messageHeaders emailHeaders extraHeaders',
       tags: 'tag tagList o:tag category categories label labels emailTags keywords',
       metadata: 'customArgs uniqueArgs customData customVariables userData messageMetadata customId',
@@ -91,10 +93,6 @@ export const FOREIGN_NAMES: Readonly<Record<Place, Foreign>> = {
         'whether Sent Items keeps a copy is a setting of the mailbox (Set-Mailbox -MessageCopyForSMTPClientSubmissionEnabled); remove it.',
         'saveToSentItems saveSentCopy copy sentMailPath',
       ],
-      [
-        'for the mark that readers see, use "headers": {"Importance": "high"}; "priority" is about our queue.',
-        'importance',
-      ],
       ['send the key as the header Idempotency-Key.', 'idempotencyKey requestId'],
       [
         'the webhooks are those of your key (POST /v1/webhooks); webhooks chooses among them by their ids.',
@@ -114,8 +112,8 @@ export const FOREIGN_NAMES: Readonly<Record<Place, Foreign>> = {
       ],
       ['the envelope is from, to, cc and bcc; only raw can have another one, as raw.envelope.', 'envelope'],
       [
-        'receipts cannot be asked for; remove it.',
-        'isReadReceiptRequested isDeliveryReceiptRequested readReceipt requestReadReceipt dsn dispositionNotificationTo',
+        'no delivery receipt can be asked for; read what became of each recipient, or have it told to a webhook.',
+        'isDeliveryReceiptRequested deliveryReceipt requestDeliveryReceipt returnReceiptTo dsn',
       ],
       ['all text is sent as UTF-8; remove it.', 'charset encoding textEncoding'],
       [
@@ -127,8 +125,8 @@ export const FOREIGN_NAMES: Readonly<Record<Place, Foreign>> = {
         'inline images inlineImages inlinedAttachments inlineAttachments inlineAttachment embedded',
       ],
       [
-        'use a test key (pr_test_…), whose messages go into the sandbox.',
-        'test testMode o:testmode dryRun sandbox sandboxMode',
+        'a test key (pr_test_…) sends into the sandbox, and POST /v1/messages/validate only checks; remove it.',
+        'test testMode o:testmode dryRun validate validateOnly sandbox sandboxMode',
       ],
     ],
   },

@@ -21,7 +21,10 @@ const RULE = 'The Idempotency-Key header must be 1 to 255 visible ASCII characte
  *
  * @param answer sends the earlier message again
  */
-export function replayEarlier(api: Pick<Api, 'replay'>, answer: (reply: FastifyReply, message: MessageView) => void) {
+export function replayEarlier(
+  api: Pick<Api, 'replay'>,
+  answer: (reply: FastifyReply, message: MessageView) => unknown,
+) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
     const key = idempotencyKeyOf(request);
     if (key === undefined) return undefined;
@@ -29,7 +32,7 @@ export function replayEarlier(api: Pick<Api, 'replay'>, answer: (reply: FastifyR
     request.idempotency = { key: key.value, fingerprint: fingerprint(request.body) };
     const replayed = await api.replay(callerOf(request), request.idempotency);
     if (replayed?.kind === 'conflict') return sendConflict(reply, replayed.messageId);
-    if (replayed) answer(reply, replayed.message);
+    if (replayed) await answer(reply, replayed.message);
     return replayed && reply;
   };
 }

@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import type { KeyView } from '../gateway/api-key.ts';
 import { BODY_EXAMPLES } from './document.ts';
-import { problemResponses } from './problem-responses.ts';
+import { ANY_BODY, problemResponses } from './problem-responses.ts';
 import { key, keyChange, keyList, newKey, rotation, shownKey } from './schemas/key.ts';
 
 const params = z.object({ id: z.string().meta({ description: 'The `id` of the key.' }) });
-const JSON_BODY = ['invalid_json', 'invalid_fields', 'unsupported_media_type'] as const;
+const JSON_BODY = [...ANY_BODY, 'invalid_fields'] as const;
 
 const EXAMPLE: KeyView = {
   id: 'key_01m84xrb34zmpnzaa9kdknmj8n',
@@ -52,6 +52,10 @@ export function createKeySchema() {
           expiresAt: '2099-05-01T00:00:00Z',
         },
       },
+      staging: {
+        summary: 'For a staging environment: no mail to customers',
+        value: { name: 'billing-staging', scopes: ['send', 'read'], to: ['*@contoso.com'] },
+      },
       test: { summary: 'For tests: nothing leaves', value: { name: 'ci', mode: 'test', scopes: ['send', 'read'] } },
     },
     response: {
@@ -97,7 +101,7 @@ export function changeKeySchema() {
     tags: ['Keys'],
     operationId: 'changeKey',
     summary: 'Change an API key',
-    description: 'Its name, what it may send as, its rate, its end. Holds at once in every process.',
+    description: 'Its name, what it may send as and to whom, its rate, its end. Holds at once in every process.',
     params,
     body: { required: true, content: { 'application/json': { schema: keyChange } } },
     [BODY_EXAMPLES]: one('Another rate, and no end', { rate: { perMinute: 1200 }, expiresAt: null }),
@@ -138,7 +142,7 @@ export function revokeKeySchema() {
     params,
     response: {
       200: aKey('The key, revoked.', { ...USED, state: 'revoked', revokedAt: '2026-02-01T08:00:00.000Z' }),
-      ...problemResponses('key_not_found'),
+      ...problemResponses(...ANY_BODY, 'key_not_found'),
     },
   };
 }

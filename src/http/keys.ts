@@ -67,7 +67,7 @@ export function keyRoutes(scope: FastifyInstance, keys: KeysApi, now: () => numb
     config: operators,
     schema: rotateKeySchema(),
     validatorCompiler: ({ httpPart }) =>
-      httpPart === 'body' ? (body: unknown) => checkRotation(body ?? {}) : unchecked,
+      httpPart === 'body' ? (body: unknown = {}) => checkRotation(body) : unchecked,
     handler: async (request, reply) => {
       const grace = (request.body?.graceMinutes ?? 0) * 60_000;
       return sendKey(reply, await keys.rotate(request.params.id, grace, callerOf(request).id));

@@ -3,7 +3,7 @@ import type { FastifyZodOpenApiTypeProvider } from 'fastify-zod-openapi';
 import { z } from 'zod';
 import type { Api, MailboxView } from '../gateway/api.ts';
 import { sendProblem } from './problem.ts';
-import { problemResponses } from './problem-responses.ts';
+import { ANY_BODY, problemResponses } from './problem-responses.ts';
 import { holdRequest, mailbox, mailboxList } from './schemas/mailbox.ts';
 import { bodyValidator, unchecked } from './validation.ts';
 
@@ -56,10 +56,10 @@ export function mailboxRoutes(scope: FastifyInstance, api: Api): void {
       body: { required: false, content: { 'application/json': { schema: holdRequest } } },
       response: {
         200: aMailbox,
-        ...problemResponses('invalid_json', 'invalid_fields', 'unsupported_media_type', 'mailbox_not_found'),
+        ...problemResponses(...ANY_BODY, 'invalid_fields', 'mailbox_not_found'),
       },
     },
-    validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? (body: unknown) => checkHold(body ?? {}) : unchecked),
+    validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? (body: unknown = {}) => checkHold(body) : unchecked),
     handler: async (request, reply) => {
       const reason = request.body?.reason ?? '';
       return sendMailbox(reply, await api.hold(request.params.id, reason));
@@ -75,7 +75,7 @@ export function mailboxRoutes(scope: FastifyInstance, api: Api): void {
       description:
         'Ends an operator’s hold. Any other hold is tried out at once: one message goes alone, and if it is accepted all others follow.',
       params,
-      response: { 200: aMailbox, ...problemResponses('mailbox_not_found') },
+      response: { 200: aMailbox, ...problemResponses(...ANY_BODY, 'mailbox_not_found') },
     },
     validatorCompiler: () => unchecked,
     handler: async (request, reply) => sendMailbox(reply, await api.release(request.params.id)),

@@ -7,7 +7,7 @@ import { acceptBatch, type BatchResult } from './batch.ts';
 import { foreignAdvice } from './foreign-names.ts';
 import { idempotencyKeyOf, refuseKey } from './idempotency.ts';
 import { problemBody } from './problem.ts';
-import { problemResponses } from './problem-responses.ts';
+import { ANY_BODY, problemResponses } from './problem-responses.ts';
 import { chargeFurther } from './rate-limit.ts';
 import { batchAnswer, batchEnvelope, batchRequest, MAX_BATCH } from './schemas/batch.ts';
 import { sendBodyValidator } from './send-body.ts';
@@ -31,15 +31,7 @@ function batchSchema() {
         description: 'What became of each; those accepted are on disk.',
         content: { 'application/json': { schema: batchAnswer } },
       },
-      ...problemResponses(
-        'invalid_json',
-        'invalid_parameter',
-        'body_too_large',
-        'overloaded',
-        'unsupported_media_type',
-        'invalid_fields',
-        'body_too_complex',
-      ),
+      ...problemResponses(...ANY_BODY, 'overloaded', 'invalid_fields'),
     },
   };
 }
@@ -54,7 +46,7 @@ export function messageBatchRoutes(scope: FastifyInstance, api: Api, now: () => 
   const check = sendBodyValidator(now);
 
   scope.withTypeProvider<FastifyZodOpenApiTypeProvider>().post('/messages/batch', {
-    config: { permissions: ['send'] },
+    config: { permissions: ['send'], holdsMessages: true },
     schema: batchSchema(),
     validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? checkBatch : unchecked),
     handler: async (request, reply) => {

@@ -6,12 +6,17 @@ import type { Status } from '../mail/status.ts';
 import { callerOf } from './auth.ts';
 import { quotedEtag } from './etag.ts';
 import { sendProblem } from './problem.ts';
-import { problemResponses } from './problem-responses.ts';
-import { message } from './schemas/message.ts';
+import { ANY_BODY, problemResponses } from './problem-responses.ts';
+import { etagHeader, message } from './schemas/message.ts';
 import { bodyValidator, invalidFields, unchecked } from './validation.ts';
 
 const params = z.object({ id: z.string().meta({ description: 'The `id` of the message.' }) });
-const aMessage = { description: 'The message as it is now.', content: { 'application/json': { schema: message } } };
+/** Made anew for each, since @fastify/swagger changes the headers it is given. */
+const aMessage = () => ({
+  description: 'The message as it is now.',
+  headers: etagHeader(),
+  content: { 'application/json': { schema: message } },
+});
 const senders = { permissions: ['send', 'operate'] } as const;
 
 const resolution = z
@@ -34,7 +39,7 @@ export function messageChangeRoutes(scope: FastifyInstance, api: Api): void {
       summary: 'Cancel a message',
       description: 'Either it is canceled and never sent, or the answer is 409: an attempt is running, or all is over.',
       params,
-      response: { 200: aMessage, ...problemResponses('message_not_found', 'too_late') },
+      response: { 200: aMessage(), ...problemResponses(...ANY_BODY, 'message_not_found', 'too_late') },
     },
     validatorCompiler: () => unchecked,
     handler: async (request, reply) =>
@@ -50,7 +55,7 @@ export function messageChangeRoutes(scope: FastifyInstance, api: Api): void {
       description:
         'The same bytes, to the recipients that were not accepted. An unconfirmed message may arrive twice; every copy has the same Message-ID and Date.',
       params,
-      response: { 200: aMessage, ...problemResponses('message_not_found', 'too_late', 'content_gone') },
+      response: { 200: aMessage(), ...problemResponses(...ANY_BODY, 'message_not_found', 'too_late', 'content_gone') },
     },
     validatorCompiler: () => unchecked,
     handler: async (request, reply) =>
@@ -68,14 +73,8 @@ export function messageChangeRoutes(scope: FastifyInstance, api: Api): void {
       params,
       body: { required: true, content: { 'application/json': { schema: resolution } } },
       response: {
-        200: aMessage,
-        ...problemResponses(
-          'invalid_json',
-          'invalid_fields',
-          'unsupported_media_type',
-          'message_not_found',
-          'too_late',
-        ),
+        200: aMessage(),
+        ...problemResponses(...ANY_BODY, 'invalid_fields', 'message_not_found', 'too_late'),
       },
     },
     validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? checkResolution : unchecked),

@@ -53,7 +53,7 @@ export function messageEventRoutes(scope: FastifyInstance, api: Api, limits: Str
   });
 
   scope.withTypeProvider<FastifyZodOpenApiTypeProvider>().get('/messages/:id/events', {
-    config: { permissions: ['read', 'operate'] },
+    config: { permissions: ['read', 'operate'], mayWait: wantsStream },
     schema: eventsSchema(),
     validatorCompiler: () => unchecked,
     handler: async (request, reply) => {

@@ -24,7 +24,7 @@ function listSchema() {
     querystring: listQuery,
     response: {
       200: { description: 'A page.', content: { 'application/json': { schema: messagePage } } },
-      ...problemResponses('invalid_parameter'),
+      ...problemResponses(),
     },
   };
 }
@@ -35,7 +35,7 @@ function countsSchema() {
     operationId: 'countMessages',
     summary: 'Count messages',
     description:
-      'With the scope `operate`: the messages of all callers by status and mailbox, finished ones since the beginning. Otherwise your own that are kept and are `scheduled`, `deferred`, `unconfirmed`, `partiallySent`, `failed` or `canceled`: the ordinary statuses are not counted for each caller.',
+      'Your own by status and mailbox, or those of all callers for a key with the scope `operate`. What waits in a held mailbox is `held`. Finished messages are counted on when they are not kept any more, until none of the caller’s is.',
     response: {
       200: { description: 'The counts.', content: { 'application/json': { schema: messageCounts } } },
       ...problemResponses(),

@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { BODY_EXAMPLES } from './document.ts';
 import { acceptedExample, type ExampleAddresses, readExamples, sendExamples } from './examples.ts';
 import { scheduled } from './examples-schedule.ts';
-import { problemResponses } from './problem-responses.ts';
-import { message } from './schemas/message.ts';
+import { ANY_BODY, problemResponses } from './problem-responses.ts';
+import { etagHeader, message } from './schemas/message.ts';
 import { sendForm } from './schemas/send-form.ts';
 import { sendMessage } from './schemas/send-message.ts';
 import { sendRaw } from './schemas/send-raw.ts';
@@ -12,10 +12,22 @@ const MAX_WAIT_SECONDS = 60;
 
 const WAIT = `This must be a number of seconds from 0 to ${MAX_WAIT_SECONDS}.`;
 
+/** @param what is waited for */
+function waiting(what: string) {
+  return z.strictObject({
+    wait: z.coerce
+      .number({ error: WAIT })
+      .min(0, { error: WAIT })
+      .max(MAX_WAIT_SECONDS, { error: WAIT })
+      .default(0)
+      .meta({ description: `Seconds to wait for ${what}.` }),
+  });
+}
+
 // Response headers are given as plain schemas: @fastify/swagger puts them into header objects by itself.
 const acceptedHeaders = {
   Location: { type: 'string', description: 'Path of the message.' },
-  'Retry-After': { type: 'string', description: 'Seconds after which it is worth looking.' },
+  'Retry-After': { type: 'string', description: 'Seconds after which it is worth looking; absent where all is over.' },
   'Idempotent-Replayed': {
     type: 'string',
     enum: ['true'],
@@ -30,7 +42,8 @@ export function sendMessageSchema(addresses: ExampleAddresses) {
     operationId: 'sendMessage',
     summary: 'Send a message',
     description:
-      'Accepts a message. The answer comes when it is safely on disk, not when it has been sent: poll the message, or wait for it with `?wait=`.\n\nWith an `Idempotency-Key` a request may be repeated as often as needed: the message is accepted once, and every repetition gets the same answer.\n\nLarge files are better sent as `multipart/form-data`: without base64, and in little memory at both ends.',
+      'Accepts a message. The answer comes when it is safely on disk, not when it has been sent: poll the message, or wait for it.\n\nWith `?wait=30` the answer comes when there is an outcome to tell, at the latest after 30 seconds: what Microsoft said, or why it waits. It is 202 also then, since the message was accepted whatever became of it: look at its `status`. `scheduled` messages are not waited for.\n\nWith an `Idempotency-Key` a request may be repeated as often as needed: the message is accepted once, and every repetition gets the same answer.\n\nLarge files are better sent as `multipart/form-data`: without base64, and in little memory at both ends.',
+    querystring: waiting('an outcome'),
     headers: z.object({
       'Idempotency-Key': z.string().optional().meta({
         description:
@@ -48,23 +61,20 @@ export function sendMessageSchema(addresses: ExampleAddresses) {
     [BODY_EXAMPLES]: sendExamples(addresses),
     response: {
       202: {
-        description: 'Accepted and on disk.',
+        description: 'Accepted and on disk; with `wait`, the message as it stands after that.',
         headers: acceptedHeaders,
         content: { 'application/json': { schema: message, examples: acceptedExample(addresses) } },
       },
       ...problemResponses(
-        'invalid_json',
+        ...ANY_BODY,
         'invalid_multipart',
-        'invalid_parameter',
-        'body_too_large',
         'message_too_large',
         'overloaded',
-        'unsupported_media_type',
         'invalid_fields',
-        'body_too_complex',
         'idempotency_key_reused',
         'sender_not_allowed',
         'from_not_allowed',
+        'recipient_not_allowed',
         'mailbox_not_allowed',
         'too_many_recipients',
         'message_refused',
@@ -72,8 +82,6 @@ export function sendMessageSchema(addresses: ExampleAddresses) {
     },
   };
 }
-
-const etagHeader = { ETag: { type: 'string', description: 'Changes whenever the message does.' } };
 
 /** Documents and validates `GET /v1/messages/{id}`. */
 export const readMessageSchema = {
@@ -83,21 +91,14 @@ export const readMessageSchema = {
   description:
     'Where the message stands, and why.\n\nWith `?wait=30` the answer comes as soon as the message changes, at the latest after 30 seconds, and at once if its status is final. To go on waiting, send the `ETag` of the last answer as `If-None-Match`: then a change that came in between is answered at once, and no change as 304.',
   params: z.object({ id: z.string().meta({ description: 'The `id` of the message.' }) }),
-  querystring: z.strictObject({
-    wait: z.coerce
-      .number({ error: WAIT })
-      .min(0, { error: WAIT })
-      .max(MAX_WAIT_SECONDS, { error: WAIT })
-      .default(0)
-      .meta({ description: 'Seconds to wait for a change.' }),
-  }),
+  querystring: waiting('a change'),
   headers: z.object({
     'If-None-Match': z.string().optional().meta({ description: 'The `ETag` of the answer that you have.' }),
   }),
   response: {
     200: {
       description: 'The message.',
-      headers: etagHeader,
+      headers: etagHeader(),
       content: {
         'application/json': {
           schema: message,
@@ -106,6 +107,6 @@ export const readMessageSchema = {
       },
     },
     304: { description: 'It is still as the `If-None-Match` says.' },
-    ...problemResponses('invalid_parameter', 'message_not_found'),
+    ...problemResponses('message_not_found'),
   },
 };

@@ -5,7 +5,7 @@ import type { Retried } from '../gateway/retry-many.ts';
 import { MOST_LOOKED_AT } from '../gateway/search.ts';
 import { callerOf } from './auth.ts';
 import { filterOf } from './message-list.ts';
-import { problemResponses } from './problem-responses.ts';
+import { ANY_BODY, problemResponses } from './problem-responses.ts';
 import { retried, retryRequest } from './schemas/message-list.ts';
 import { bodyValidator, unchecked } from './validation.ts';
 
@@ -18,7 +18,7 @@ function retrySchema() {
     body: { required: true, content: { 'application/json': { schema: retryRequest } } },
     response: {
       200: { description: 'How many.', content: { 'application/json': { schema: retried } } },
-      ...problemResponses('invalid_json', 'invalid_fields', 'unsupported_media_type'),
+      ...problemResponses(...ANY_BODY, 'invalid_fields'),
     },
   };
 }

@@ -7,8 +7,8 @@ import { BODY_EXAMPLES } from './document.ts';
 import { expeditedExample, RESCHEDULES, rescheduledExample } from './examples-schedule.ts';
 import { foreignAdvice } from './foreign-names.ts';
 import { sendChanged } from './message-changes.ts';
-import { problemResponses } from './problem-responses.ts';
-import { message } from './schemas/message.ts';
+import { ANY_BODY, problemResponses } from './problem-responses.ts';
+import { etagHeader, message } from './schemas/message.ts';
 import { givenTime, MAX_DAYS_AHEAD, tooFarAhead, withoutPattern } from './schemas/time.ts';
 import { bodyValidator, unchecked } from './validation.ts';
 
@@ -67,7 +67,7 @@ function rescheduleSchema() {
     [BODY_EXAMPLES]: RESCHEDULES,
     response: {
       200: changed(rescheduledExample()),
-      ...problemResponses('invalid_json', 'invalid_fields', 'unsupported_media_type', 'message_not_found', 'too_late'),
+      ...problemResponses(...ANY_BODY, 'invalid_fields', 'message_not_found', 'too_late'),
     },
   };
 }
@@ -80,13 +80,14 @@ function expediteSchema() {
     description:
       'Before all others that wait for its mailbox, save the few that are in hand already and those expedited earlier. A `scheduled` or `deferred` one does not wait for its time. The pace and a hold of the mailbox are kept. Once an attempt is running or all is over, the answer is 409.',
     params,
-    response: { 200: changed(expeditedExample()), ...problemResponses('message_not_found', 'too_late') },
+    response: { 200: changed(expeditedExample()), ...problemResponses(...ANY_BODY, 'message_not_found', 'too_late') },
   };
 }
 
 function changed(examples: Record<string, { summary: string; value: unknown }>) {
   return {
     description: 'The message as it is now.',
+    headers: etagHeader(),
     content: { 'application/json': { schema: message, examples } },
   };
 }

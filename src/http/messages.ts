@@ -4,14 +4,17 @@ import type { FastifyZodOpenApiTypeProvider } from 'fastify-zod-openapi';
 import type { Acceptance, Api, Reading } from '../gateway/api.ts';
 import type { MessageView } from '../gateway/view.ts';
 import type { Submission } from '../mail/message.ts';
+import { isFinal } from '../mail/status.ts';
 import { acceptUploads } from './accept-upload.ts';
 import { callerOf } from './auth.ts';
 import type { BodyMemory } from './body-memory.ts';
 import { namesEtag, quotedEtag } from './etag.ts';
+import { foreignAdvice } from './foreign-names.ts';
 import { replayEarlier, sendConflict } from './idempotency.ts';
 import { readWhenChanged } from './long-poll.ts';
 import { isMessageId } from './message-id.ts';
 import { readMessageSchema, sendMessageSchema } from './message-operations.ts';
+import { type OutcomeTools, outcomeOf, readWait } from './outcome.ts';
 import { type ProblemError, sendProblem } from './problem.ts';
 import { refusalOf } from './refusal.ts';
 import { sendBodyValidator } from './send-body.ts';
@@ -33,21 +36,21 @@ export function messageRoutes(scope: FastifyInstance, options: MessageRoutes): v
   const { api } = options;
   scope.decorateRequest('idempotency', null);
   const routes = scope.withTypeProvider<FastifyZodOpenApiTypeProvider>();
+  const waiting = new Set<AbortController>();
   // A scope of its own, since no other route takes forms.
   scope.register((sending, _options, done) => {
     sending.register(multipart);
-    sending.after(() => sendRoute(sending, options));
+    sending.after(() => sendRoute(sending, options, waiting));
     done();
   });
 
   const checkQuery = queryValidator(readMessageSchema.querystring);
-  const waiting = new Set<AbortController>();
   scope.addHook('preClose', async () => {
     for (const stop of waiting) stop.abort();
   });
 
   routes.get('/messages/:id', {
-    config: { permissions: ['read', 'operate'] },
+    config: { permissions: ['read', 'operate'], mayWait: asksToWait },
     schema: readMessageSchema,
     validatorCompiler: ({ httpPart }) => (httpPart === 'querystring' ? checkQuery : unchecked),
     handler: async (request, reply) => {
@@ -63,6 +66,7 @@ export function messageRoutes(scope: FastifyInstance, options: MessageRoutes): v
           await readWhenChanged(api, callerOf(request), id, {
             milliseconds: request.query.wait * 1_000,
             ifNoneMatch: request.headers['if-none-match'],
+            onWait: () => request.place?.leave(),
             stop,
           }),
         );
@@ -74,15 +78,26 @@ export function messageRoutes(scope: FastifyInstance, options: MessageRoutes): v
   });
 }
 
-function sendRoute(scope: FastifyInstance, { api, now, example, memory, messageBytes }: MessageRoutes): void {
+/** It is not checked yet: what is no number will be refused. */
+function asksToWait({ query }: FastifyRequest): boolean {
+  const { wait } = query as { wait?: unknown };
+  return wait !== undefined && wait !== '0';
+}
+
+function sendRoute(scope: FastifyInstance, options: MessageRoutes, waiting: Set<AbortController>): void {
+  const { api, now, example, memory, messageBytes } = options;
+  const schema = sendMessageSchema(example);
   const check = sendBodyValidator(now);
+  const answer = (reply: FastifyReply, acceptance: Acceptance) => sendAcceptance({ api, waiting }, reply, acceptance);
+  scope.decorateRequest('waitMilliseconds', 0);
   scope.withTypeProvider<FastifyZodOpenApiTypeProvider>().post('/messages', {
-    config: { permissions: ['send'] },
-    schema: sendMessageSchema(example),
+    config: { permissions: ['send'], holdsMessages: true },
+    schema,
     validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? check : unchecked),
     preValidation: [
-      acceptUploads({ api, check, memory, messageBytes, answer: sendAcceptance }),
-      replayEarlier(api, sendReplayed),
+      readWait(queryValidator(schema.querystring, (name) => foreignAdvice('message', name))),
+      acceptUploads({ api, check, memory, messageBytes, answer }),
+      replayEarlier(api, (reply, message) => answer(reply, { kind: 'replayed', message })),
     ],
     handler: async (request, reply) => {
       const acceptance = await api.accept(
@@ -90,17 +105,18 @@ function sendRoute(scope: FastifyInstance, { api, now, example, memory, messageB
         request.body as Submission,
         request.idempotency ?? undefined,
       );
-      return sendAcceptance(reply, acceptance);
+      return answer(reply, acceptance);
     },
   });
 }
 
-function sendAcceptance(reply: FastifyReply, acceptance: Acceptance): FastifyReply {
+async function sendAcceptance(tools: OutcomeTools, reply: FastifyReply, acceptance: Acceptance): Promise<FastifyReply> {
   switch (acceptance.kind) {
     case 'accepted':
-      return sendAccepted(reply, acceptance.message);
+      return sendAccepted(reply, await outcomeOf(tools, reply, acceptance.message));
     case 'replayed':
-      return sendReplayed(reply, acceptance.message);
+      reply.header('idempotent-replayed', 'true');
+      return sendAccepted(reply, await outcomeOf(tools, reply, acceptance.message));
     case 'conflict':
       return sendConflict(reply, acceptance.messageId);
     case 'refused':
@@ -109,14 +125,8 @@ function sendAcceptance(reply: FastifyReply, acceptance: Acceptance): FastifyRep
 }
 
 function sendAccepted(reply: FastifyReply, message: MessageView): FastifyReply {
-  return reply
-    .code(202)
-    .headers({ location: `/v1/messages/${message.id}`, 'retry-after': '1' })
-    .send(message);
-}
-
-function sendReplayed(reply: FastifyReply, message: MessageView): FastifyReply {
-  return sendAccepted(reply.header('idempotent-replayed', 'true'), message);
+  if (!isFinal(message.status)) reply.header('retry-after', '1');
+  return reply.code(202).header('location', `/v1/messages/${message.id}`).send(message);
 }
 
 function sendRefusal(reply: FastifyReply, { problem, particulars }: ProblemError): FastifyReply {

@@ -12,6 +12,7 @@ const ANYWHERE: readonly ProblemCode[] = [
 ];
 /** And any request that needs a key. */
 const BEHIND_A_KEY: readonly ProblemCode[] = [
+  'invalid_parameter',
   'missing_credentials',
   'invalid_credentials',
   'insufficient_scope',
@@ -21,6 +22,9 @@ const BEHIND_A_KEY: readonly ProblemCode[] = [
   'identity_unavailable',
   'shutting_down',
 ];
+
+/** And any request that may have a body, also where none is asked for: many clients send `{}`. */
+export const ANY_BODY = ['invalid_json', 'body_too_large', 'unsupported_media_type', 'body_too_complex'] as const;
 
 const EXAMPLE_ERRORS: Partial<Record<ProblemCode, { detail: string; errors: { pointer: string; message: string }[] }>> =
   {
@@ -40,17 +44,33 @@ export function problemResponses(...codes: ProblemCode[]): Record<string, Return
 
 /** The same for an operation that anybody may use. */
 export function publicProblemResponses(...codes: ProblemCode[]): Record<string, ReturnType<typeof problemResponse>> {
-  const all = [...codes, ...ANYWHERE];
+  const all = [...new Set([...codes, ...ANYWHERE])];
   const statuses = [...new Set(all.map((code) => PROBLEMS[code].status))].sort((a, b) => a - b);
   return Object.fromEntries(
     statuses.map((status) => [String(status), problemResponse(all.filter((code) => PROBLEMS[code].status === status))]),
   );
 }
 
+/** Those that say when to ask again. */
+const RETRYABLE: readonly ProblemCode[] = [
+  'rate_limited',
+  'too_many_requests',
+  'examination_running',
+  'store_unavailable',
+  'overloaded',
+  'identity_unavailable',
+  'shutting_down',
+];
+// A plain schema: @fastify/swagger makes a header object of it.
+const retryAfter = () => ({
+  'Retry-After': { type: 'string', maxLength: 10, description: 'Seconds after which to ask again.' },
+});
+
 function problemResponse(codes: readonly ProblemCode[]) {
   const examples = Object.fromEntries(codes.map((code) => [code, exampleOf(code)]));
   return {
     description: codes.map((code) => PROBLEMS[code].title).join(' · '),
+    ...(codes.some((code) => RETRYABLE.includes(code)) && { headers: retryAfter() }),
     content: { 'application/problem+json': { schema: problem, examples } },
   };
 }

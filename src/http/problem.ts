@@ -51,6 +51,12 @@ export const PROBLEMS = {
     title: 'From not allowed',
     description: 'This API key may not use this From address; errors says which ones it may use.',
   },
+  recipient_not_allowed: {
+    status: 403,
+    title: 'Recipient not allowed',
+    description:
+      'This API key, or this installation, may not send to a recipient; errors names each, and whom it may send to.',
+  },
   not_found: { status: 404, title: 'Not found', description: 'There is nothing at this path.' },
   message_not_found: {
     status: 404,

@@ -23,9 +23,11 @@ import { messageEventRoutes } from './message-events.ts';
 import { messageListRoutes } from './message-list.ts';
 import { messageRetryRoutes } from './message-retries.ts';
 import { messageScheduleRoutes } from './message-schedule.ts';
+import { messageValidationRoutes } from './message-validation.ts';
 import { messageRoutes } from './messages.ts';
 import { metricsRoute } from './metrics.ts';
 import { sendProblem } from './problem.ts';
+import { refuseQueries } from './query.ts';
 import { chargeRequests } from './rate-limit.ts';
 import { referenceRoutes } from './reference.ts';
 import { requestIdOf } from './request-id.ts';
@@ -36,7 +38,7 @@ import { webhookRoutes } from './webhooks.ts';
 
 /** Bounds on what one client may cost. Node's own leave a slow one connected for minutes. */
 export interface HttpLimits {
-  /** Of a request's body; base64 makes attachments a third larger. */
+  /** Of a body that holds messages; base64 makes attachments a third larger. */
   bodyBytes: number;
   /** The most that any mailbox may send, after encoding: how much of an upload is read. */
   messageBytes: number;
@@ -64,6 +66,9 @@ export interface HttpLimits {
   callerWaiting: number;
 }
 
+/** Of a body that holds no message, in octets: the longest is a key with 100 addresses, or a log to explain. */
+const SMALL_BODY = 256 * 1024;
+
 export const DEFAULT_LIMITS: HttpLimits = {
   bodyBytes: 48 * 1024 * 1024,
   messageBytes: 35_000_000,
@@ -79,6 +84,13 @@ export const DEFAULT_LIMITS: HttpLimits = {
   callerQueue: 1_000,
   callerWaiting: 2_000,
 };
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Its body may be as large as messages are. */
+    holdsMessages?: true;
+  }
+}
 
 export interface ServerOptions {
   api: Api;
@@ -104,7 +116,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
 
   const app = bareServer(logger, limits);
   app.setSerializerCompiler(() => JSON.stringify);
-  app.setErrorHandler(errorHandler(limits.bodyBytes));
+  app.setErrorHandler(errorHandler);
   const methodsOf = rememberPaths(app);
   app.setNotFoundHandler((request, reply) => refusePath(request, reply, methodsOf));
 
@@ -118,16 +130,21 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   await app.register(
     (scope, _options, done) => {
       scope.decorateRequest('caller', null);
+      scope.addHook('onRoute', (route) => {
+        if (route.config?.holdsMessages) route.bodyLimit = limits.bodyBytes;
+      });
       scope.addHook('onRequest', authenticate(api));
       scope.addHook('onRequest', chargeRequests(api));
+      refuseQueries(scope);
       shareFairly(scope, limits);
       const memory = bodyMemory(limits.bodyMemoryBytes, limits.bodyWaitMilliseconds);
-      scope.addHook('preParsing', admitBodies(memory, limits.bodyBytes));
+      scope.addHook('preParsing', admitBodies(memory));
       acceptOnlyJson(scope);
       messageRoutes(scope, { api, now, example, memory, messageBytes: limits.messageBytes });
       messageListRoutes(scope, api);
       messageRetryRoutes(scope, api);
       messageBatchRoutes(scope, api, now);
+      messageValidationRoutes(scope, api, now, example);
       messageEventRoutes(scope, api, limits);
       messageChangeRoutes(scope, api);
       messageScheduleRoutes(scope, api, now);
@@ -160,7 +177,7 @@ function bareServer(logger: FastifyBaseLogger | undefined, limits: HttpLimits): 
     childLoggerFactory: (parent) => parent,
     genReqId: requestIdOf,
     requestIdHeader: false,
-    bodyLimit: limits.bodyBytes,
+    bodyLimit: SMALL_BODY,
     requestTimeout: limits.requestMilliseconds,
     keepAliveTimeout: limits.keepAliveMilliseconds,
     http: {
@@ -171,7 +188,7 @@ function bareServer(logger: FastifyBaseLogger | undefined, limits: HttpLimits): 
     clientErrorHandler,
     frameworkErrors: (error, request, reply) => {
       reply.headers(SECURITY_HEADERS).header('x-request-id', request.id);
-      void errorHandler(limits.bodyBytes)(error, request as FastifyRequest, reply as FastifyReply);
+      void errorHandler(error, request as FastifyRequest, reply as FastifyReply);
     },
   });
 }

@@ -6,14 +6,18 @@ export interface Place {
   leave(): void;
 }
 
+export interface Asked {
+  /** How many ordinary requests it counts as. */
+  weight: number;
+  /** It is refused where so many are in the queue already. */
+  mostQueued: number;
+  /** Called when its turn has come, if it is queued. */
+  begin?: () => void;
+}
+
 export interface Shares {
-  /**
-   * Takes a place. If it is queued, `begin` is called when its turn has come.
-   *
-   * @param weight how many ordinary requests it counts as
-   * @returns undefined if the queue is full
-   */
-  take(callerId: string, weight: number, begin: () => void): Place | undefined;
+  /** Takes a place; undefined if the queue is full. */
+  take(callerId: string, asked: Asked): Place | undefined;
 }
 
 interface Waiting {
@@ -27,7 +31,7 @@ interface Share {
 }
 
 /** Each caller has a share of its own, and a queue of its own before it; no caller waits in another one's. */
-export function callerShares(limit: number, mostQueued: number): Shares {
+export function callerShares(limit: number): Shares {
   const shares = new Map<string, Share>();
 
   function advance(callerId: string, share: Share): void {
@@ -41,7 +45,7 @@ export function callerShares(limit: number, mostQueued: number): Shares {
   }
 
   return {
-    take(callerId, asked, begin) {
+    take(callerId, { weight: asked, mostQueued, begin = () => undefined }) {
       const weight = Math.min(asked, limit);
       const share = shares.get(callerId) ?? { used: 0, queue: new Set<Waiting>() };
       shares.set(callerId, share);

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Api } from '../gateway/api.ts';
 import type { Examination } from '../gateway/examination.ts';
 import { sendProblem } from './problem.ts';
-import { problemResponses } from './problem-responses.ts';
+import { ANY_BODY, problemResponses } from './problem-responses.ts';
 import { examination, verifyRequest } from './schemas/examination.ts';
 import { bodyValidator, unchecked } from './validation.ts';
 
@@ -22,7 +22,7 @@ export function verifyRoutes(scope: FastifyInstance, api: Pick<Api, 'verify'>): 
   scope.withTypeProvider<FastifyZodOpenApiTypeProvider>().post('/mailboxes/:id/verify', {
     config: { permissions: ['operate'] },
     schema: verifySchema(),
-    validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? (body: unknown) => checkBody(body ?? {}) : unchecked),
+    validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? (body: unknown = {}) => checkBody(body) : unchecked),
     handler: async (request, reply) => {
       const stop = new AbortController();
       running.add(stop);
@@ -57,13 +57,7 @@ const verifySchema = () => ({
       description: 'What was found, whether it is healthy or not.',
       content: { 'application/json': { schema: examination, examples: examples() } },
     },
-    ...problemResponses(
-      'invalid_json',
-      'invalid_fields',
-      'unsupported_media_type',
-      'mailbox_not_found',
-      'examination_running',
-    ),
+    ...problemResponses(...ANY_BODY, 'invalid_fields', 'mailbox_not_found', 'examination_running'),
   },
 });
 

@@ -1,3 +1,4 @@
+import { timeProblem, zoneIn, zoneProblem } from './calendar-time.ts';
 import { characterUnfitForLine, quote } from './characters.ts';
 
 /** RFC 5546 §1.4: what a calendar object asks of its reader. */
@@ -37,6 +38,8 @@ interface Component {
   name: string;
   /** Values by upper-case name. */
   properties: Map<string, string[]>;
+  /** Time zones of its times, by the upper-case name of the property. */
+  zones: Map<string, string>;
   children: Component[];
 }
 
@@ -94,7 +97,7 @@ function readComponents(lines: readonly string[]): Component | string {
 }
 
 function readLine(line: string, current: Component, open: Component[]): string | undefined {
-  const [, name = '', , value = ''] = CONTENT_LINE.exec(line) ?? [];
+  const [, name = '', parameters = '', value = ''] = CONTENT_LINE.exec(line) ?? [];
   if (name === '')
     return `has the line ${quote(line)}, which is no NAME:value (RFC 5545 §3.1); begin the lines that continue another one with a space`;
   const key = name.toUpperCase();
@@ -102,6 +105,8 @@ function readLine(line: string, current: Component, open: Component[]): string |
   if (key === 'BEGIN') return begin(kind, current, open);
   if (key !== 'END') {
     current.properties.set(key, [...(current.properties.get(key) ?? []), value]);
+    const zone = zoneIn(parameters);
+    if (zone !== undefined) current.zones.set(key, zone);
     return undefined;
   }
   if (kind !== current.name) return `has END:${quote(kind)} where END:${current.name} belongs`;
@@ -118,7 +123,12 @@ function begin(name: string, current: Component, open: Component[]): string | un
   return undefined;
 }
 
-const component = (name: string): Component => ({ name, properties: new Map(), children: [] });
+const component = (name: string): Component => ({
+  name,
+  properties: new Map(),
+  zones: new Map(),
+  children: [],
+});
 
 function calendarProblem(calendar: Component): string | undefined {
   const { properties, children } = calendar;
@@ -140,7 +150,7 @@ function componentProblems(calendar: Component, method: CalendarMethod): string 
   const uids = new Set(subjects.map(({ properties }) => properties.get('UID')?.[0]));
   if (method !== 'PUBLISH' && uids.size > 1)
     return `has more than one UID; a ${method} is about one meeting, send several messages`;
-  return undefined;
+  return zoneProblem(subjects, calendar.children);
 }
 
 function subjectProblem(subject: Component, method: CalendarMethod): string | undefined {
@@ -151,7 +161,7 @@ function subjectProblem(subject: Component, method: CalendarMethod): string | un
   if (count(subject, 'DTEND') + count(subject, 'DURATION') > 1) return 'must have DTEND or DURATION, not both';
   if (name === 'VEVENT' && NEEDS_START.has(method) && count(subject, 'DTSTART') !== 1)
     return 'must have exactly one DTSTART';
-  return peopleProblem(subject, method);
+  return timeProblem(subject) ?? peopleProblem(subject, method);
 }
 
 const NEEDS_START = new Set<CalendarMethod>(['REQUEST', 'PUBLISH', 'ADD', 'COUNTER']);

@@ -70,8 +70,8 @@ const REFUSED: Readonly<Record<string, string>> = {
   'authentication-results': SERVERS,
   'received-spf': SERVERS,
   'dkim-signature': `${SERVERS}; Microsoft 365 signs for your domain`,
-  'disposition-notification-to': 'is not supported; read receipts cannot be asked for',
-  'return-receipt-to': 'is not supported; read receipts cannot be asked for',
+  'disposition-notification-to': 'use the readReceipt field',
+  'return-receipt-to': 'is not supported; readReceipt asks the reader, and whether a server took it the record says',
   'x-clientproxiedby': FIREWALL,
 };
 

@@ -73,13 +73,6 @@ export function keepConnections<Connection>(
   let opening: Promise<Connecting<Connection> | undefined> | undefined;
   let closed = false;
 
-  /** No longer open. */
-  function forget(connection: Connection): void {
-    const place = opened.get(connection)?.place;
-    opened.delete(connection);
-    if (place !== undefined) places.leave(place);
-  }
-
   function retire(connection: Connection): void {
     const place = opened.get(connection)?.place ?? '';
     opened.delete(connection);
@@ -94,7 +87,7 @@ export function keepConnections<Connection>(
     for (let kept = idle.pop(); kept; kept = idle.pop()) {
       clearTimeout(kept.timer);
       if (dialer.isOpen(kept.connection)) return kept.connection;
-      forget(kept.connection);
+      retire(kept.connection);
     }
     return undefined;
   }

@@ -1,6 +1,7 @@
 import { type ConnectionOptions, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Ticket } from '../gateway/deliver.ts';
+import { type WaitingJob, waitingJobs } from './add-jobs.ts';
 import type { Backends } from './backend.ts';
 
 /**
@@ -38,8 +39,8 @@ export interface Jobs {
  * is good, and `attempts` counts nothing that a caller sees. What all jobs have in common is said once, by the worker
  * (`WORKER_OPTIONS`), and not written into each.
  */
-const ATTEMPTS = 1_000_000;
-const BACKOFF = { type: 'again' };
+export const JOB_OPTIONS = { attempts: 1_000_000, backoff: { type: 'again' } };
+export const JOB_NAME = 'deliver';
 
 /** What a worker of these jobs must be started with: a job that is over goes at once, one that throws waits a while. */
 export const WORKER_OPTIONS = {
@@ -56,9 +57,9 @@ function jobOf({ messageId, number, priority }: Ticket, delayMilliseconds: numbe
   const rank = RANK[priority];
   const job = {
     id: jobId,
-    name: 'deliver',
+    name: JOB_NAME,
     data: JSON.stringify(data),
-    opts: { attempts: ATTEMPTS, backoff: BACKOFF, priority: rank, ...(delay > 0 && { delay }) },
+    opts: { ...JOB_OPTIONS, priority: rank, ...(delay > 0 && { delay }) },
     timestamp: Date.now(),
     progress: 0,
     attemptsMade: 0,
@@ -71,6 +72,22 @@ function jobOf({ messageId, number, priority }: Ticket, delayMilliseconds: numbe
 }
 
 type Adding = ReturnType<typeof jobOf>;
+
+/** The same options as `jobOf` gives, by rank. */
+const WAITING_OPTIONS = Object.values(RANK).map((priority) =>
+  JSON.stringify({ attempts: JOB_OPTIONS.attempts, backoff: JOB_OPTIONS.backoff, priority }),
+);
+
+function waitingJobOf({ messageId, number, priority }: Ticket): WaitingJob {
+  const data: JobData = { m: messageId, n: number, p: priority };
+  const rank = RANK[priority];
+  return {
+    id: `${messageId}-${number}`,
+    data: JSON.stringify(data),
+    options: WAITING_OPTIONS[rank] as string,
+    rank,
+  };
+}
 
 export function jobQueues(redis: Redis, prefix: string, backends: Backends): Jobs {
   const queues = new Map<string, Queue<JobData>>();
@@ -92,8 +109,13 @@ export function jobQueues(redis: Redis, prefix: string, backends: Backends): Job
     if (backends.failed()) queues.clear();
     await queueOf(mailbox).getBackend().addJobs(jobs);
   });
+  const addingWaiting = together(waitingJobs(redis, prefix, JOB_NAME));
   return {
-    add: (mailbox, ticket, delayMilliseconds = 0) => adding(mailbox, jobOf(ticket, delayMilliseconds)),
+    // BullMQ keeps what waits for a time, and what goes before all others, in other ways.
+    add: (mailbox, ticket, delayMilliseconds = 0) =>
+      delayMilliseconds > 0 || RANK[ticket.priority] === 0
+        ? adding(mailbox, jobOf(ticket, delayMilliseconds))
+        : addingWaiting(mailbox, waitingJobOf(ticket)),
     async promote(mailbox, { messageId, number }) {
       const job = await queueOf(mailbox).getJob(`${messageId}-${number}`);
       if (await job?.isDelayed()) await job?.promote();

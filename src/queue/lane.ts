@@ -9,7 +9,7 @@ import { type Dialer, keepConnections } from './connections.ts';
 import { freshly } from './fresh.ts';
 import { type HoldKeys, keysFrom, type LoginDigests, openGate } from './gate.ts';
 import type { HoldTeller } from './hold-teller.ts';
-import { type JobData, ticketOf, WORKER_OPTIONS } from './jobs.ts';
+import { JOB_NAME, JOB_OPTIONS, type JobData, ticketOf, WORKER_OPTIONS } from './jobs.ts';
 import { localWindow } from './local-window.ts';
 import { lanePlaces, shareOf } from './places.ts';
 import { giveUpMessage, readdJobs, recoverOrphans } from './recovery.ts';
@@ -244,7 +244,7 @@ export async function openLane<Connection>(
       drainDelay: 5,
       runRetryDelay: 1_000,
     },
-    tools.backends.factory,
+    tools.backends.forLanes({ jobName: JOB_NAME, jobOptions: JOB_OPTIONS, lockMilliseconds: LOCK_MILLISECONDS }),
   );
   worker.on('error', (error) => log.warn({ mailbox, error }, 'Queue had trouble'));
 

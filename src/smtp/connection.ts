@@ -2,6 +2,7 @@ import { rootCertificates as BUILT_IN_ROOTS, createSecureContext, type SecureCon
 import SMTPConnection, { type SMTPConnectionCustomAuthContext } from 'nodemailer/lib/smtp-connection';
 import type { Trouble } from '../failure/failure.ts';
 import { MAX_RESPONSE_LENGTH, parseReply, type Stage } from '../mail/reply.ts';
+import { type Session, sessionOn } from './session.ts';
 import type { TokenSource } from './token.ts';
 
 /** Where a mailbox submits its mail: RFC 6409 with mandatory STARTTLS (RFC 3207). */
@@ -19,7 +20,7 @@ export type Login =
   | { type: 'xoauth2'; user: string; tokens: TokenSource };
 
 export type Opening =
-  | { ok: true; connection: SMTPConnection }
+  | { ok: true; connection: Session }
   | { ok: false; trouble: Trouble; retryAfterMilliseconds?: number };
 
 const CONNECT_TIMEOUT = 20_000;
@@ -57,22 +58,23 @@ export async function openConnection(server: SmtpServer, login: Login, signal?: 
     if (!connection.secure) throw new Error('The connection is not encrypted');
     await step(connection, (done) => connection.login(credentials(login), done));
   });
-  if (!failed) return { ok: true, connection };
+  if (!failed) return { ok: true, connection: sessionOn(connection) };
   connection.close();
   return { ok: false, ...failed };
 }
 
+const QUIT_MILLISECONDS = 2_000;
+
 /** Ends the session politely (RFC 5321 §4.1.1.10); resolves when the server has answered or two seconds have passed. */
-export function quitConnection(connection: SMTPConnection): Promise<void> {
-  if (connection.destroyed) return Promise.resolve();
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => connection.close(), 2_000);
-    connection.once('end', () => {
-      clearTimeout(timer);
-      resolve();
-    });
-    connection.quit();
-  });
+export async function quitConnection(session: Session): Promise<void> {
+  if (session.isOpen()) {
+    const timer = setTimeout(() => session.close(), QUIT_MILLISECONDS);
+    session.say('QUIT');
+    await session.hear().catch(() => undefined);
+    clearTimeout(timer);
+  }
+  session.close();
+  await session.gone;
 }
 
 const contexts = new Map<string | undefined, SecureContext>();

@@ -57,7 +57,7 @@ function header(submission: Submission, fixed: Fixed): string {
     ...Object.entries(headers).map(([name, value]) =>
       field(name, isFreeText(name) ? freeText(value) : verbatim(value)),
     ),
-    field('MIME-Version', ['1.0']),
+    'MIME-Version: 1.0\r\n',
   ].join('');
 }
 
@@ -146,6 +146,8 @@ const CRLF = Buffer.from('\r\n');
 
 /** One allocation for the whole message. */
 function joined(chunks: readonly Chunk[]): { mime: Buffer; holes: Hole[] } {
+  if (chunks.every((chunk) => typeof chunk === 'string'))
+    return { mime: Buffer.from(chunks.join(''), 'latin1'), holes: [] };
   const mime = Buffer.allocUnsafe(chunks.reduce((sum, chunk) => sum + lengthOf(chunk), 0));
   const holes: Hole[] = [];
   let at = 0;

@@ -11,7 +11,7 @@ export interface ReplyReader {
 }
 
 /** Untrusted: no reply needs more, and a server that never ends its line must not fill our memory. */
-const MAX_REPLY_CHARACTERS = 64 * 1024;
+export const MAX_REPLY_CHARACTERS = 64 * 1024;
 
 /** Reads replies off a socket (RFC 5321 §4.2.1): `250-` goes on, `250 ` ends. Anything else is a reply of one line. */
 export function readReplies(socket: Socket): ReplyReader {
@@ -70,7 +70,7 @@ export function readReplies(socket: Socket): ReplyReader {
 }
 
 /** Where the first whole reply ends; undefined while there is none. */
-function endOfReply(received: string): number | undefined {
+export function endOfReply(received: string): number | undefined {
   let at = 0;
   for (;;) {
     const lineEnd = received.indexOf('\n', at);

@@ -1,10 +1,10 @@
-import { Readable } from 'node:stream';
-import type SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { Trouble } from '../failure/failure.ts';
 import type { Envelope } from '../mail/message.ts';
 import { parseReply, type Reply, type Stage } from '../mail/reply.ts';
 import { troubleOf } from './connection.ts';
-import { missingExtension, parametersFor } from './extensions.ts';
+import { dotStuffed, endOfData } from './dot-stuffing.ts';
+import { mailParameters, missingExtension } from './extensions.ts';
+import type { Session } from './session.ts';
 
 export interface Transaction {
   envelope: Envelope;
@@ -12,7 +12,6 @@ export interface Transaction {
   mime: Buffer;
   /** Called once the server has said 354 and all but the final dot is written. If it rejects, the dot is not sent. */
   beforeDot: () => Promise<void>;
-  signal?: AbortSignal;
 }
 
 /** What one SMTP transaction came to, recipient by recipient. A reply is data here, never an exception. */
@@ -22,13 +21,25 @@ export interface TransactionResult {
   /** Covered by a 250 after the final dot. */
   accepted: string[];
   /** Refused at RCPT TO, each with its own reply. */
-  refused: { address: string; trouble: Trouble }[];
+  refused: Refused[];
   /** The 250 after the final dot. */
   reply?: Reply;
   /** What ended the transaction for everybody who is in neither list. */
   trouble?: Trouble;
   /** May the connection carry another transaction? */
   reusable: boolean;
+}
+
+interface Refused {
+  address: string;
+  trouble: Trouble;
+}
+
+/** How far a transaction has come. */
+interface Progress {
+  stage: Stage;
+  taken: string[];
+  refused: Refused[];
 }
 
 /** From MAIL FROM to the end of the body; a large body gets more by its size. */
@@ -39,87 +50,88 @@ const AFTER_DOT_MILLISECONDS = 600_000;
 const RESET_MILLISECONDS = 5_000;
 
 /**
- * Runs MAIL FROM, RCPT TO, DATA and the final dot on an open connection, within one overall deadline.
- * nodemailer says `CONN` for every broken connection, so how far we had come is read off the body, which it starts to
- * read after the 354 and which ends just before the dot.
+ * Runs MAIL FROM, RCPT TO, DATA and the final dot (RFC 5321 §3.3) in an open session, within one overall deadline; in
+ * one write up to DATA where the server offers PIPELINING (RFC 2920).
  *
  * @returns what happened; never throws
  */
-export async function runTransaction(connection: SMTPConnection, transaction: Transaction): Promise<TransactionResult> {
-  const missing = missingExtension(connection, transaction.envelope.needs);
-  if (missing) return { stage: 'mail', accepted: [], refused: [], trouble: missing, reusable: true };
-  const body = new Body(transaction.mime, transaction.beforeDot);
-  const deadline = startDeadline(connection, body, transaction);
+export async function runTransaction(session: Session, transaction: Transaction): Promise<TransactionResult> {
+  const { envelope, mime } = transaction;
+  const impossible = missingExtension(session, envelope.needs) ?? tooLarge(session, mime) ?? unsafePath(envelope);
+  if (impossible) return { stage: 'mail', accepted: [], refused: [], trouble: impossible, reusable: true };
+  const progress: Progress = { stage: 'mail', taken: [], refused: [] };
+  const deadline = startDeadline(session, mime.length);
   try {
-    const info = await send(connection, transaction, body);
-    const refused = (info.rejectedErrors ?? []).map((error) => refusal(error, error));
-    const reply = parseReply(info.response, 'after-dot', 250);
-    return {
-      stage: 'after-dot',
-      accepted: info.accepted,
-      refused,
-      ...(reply && { reply }),
-      reusable: !connection.destroyed,
-    };
+    const refusal =
+      (await announce(session, envelope, mime.length, progress)) ??
+      (await sendBody(session, transaction, progress, deadline.dotLeaves));
+    if (refusal) return await ended(session, progress, refusal);
+    const reply = await hear(session, 'after-dot');
+    if (!isPositive(reply)) return await ended(session, progress, troubleIn(reply));
+    const { taken: accepted, refused } = progress;
+    return { stage: 'after-dot', accepted, refused, reply: reply as Reply, reusable: session.isOpen() };
   } catch (error) {
-    const result = brokenOff(error, body.stage, connection, deadline.expired());
-    return { ...result, reusable: result.reusable && (await reset(connection)) };
+    return brokenOff(session, progress, error);
   } finally {
     deadline.stop();
-    body.destroy();
   }
 }
 
-interface SendInfo {
-  accepted: string[];
-  rejectedErrors?: RecipientError[] | undefined;
-  response: string;
-}
-type RecipientError = Error & { recipient?: unknown; code?: string; response?: unknown };
+/**
+ * MAIL FROM, RCPT TO for each recipient, and DATA.
+ *
+ * @returns undefined once the server has said 354 to DATA, for the recipients in `progress.taken`
+ */
+async function announce(
+  session: Session,
+  envelope: Envelope,
+  octets: number,
+  progress: Progress,
+): Promise<Trouble | undefined> {
+  const mail = `MAIL FROM:<${envelope.reversePath}>${mailParameters(session, envelope, octets)}`;
+  const paths = envelope.recipients.map((address) => `RCPT TO:<${address}>`);
+  const isPipelined = session.offers('PIPELINING');
+  if (isPipelined) session.say(mail, ...paths, 'DATA');
+  const ask = (command: string, stage: Stage) => {
+    if (!isPipelined) session.say(command);
+    return hear(session, stage);
+  };
 
-function send(connection: SMTPConnection, { envelope, mime }: Transaction, body: Body): Promise<SendInfo> {
-  return new Promise((resolve, reject) => {
-    // A connection that we close ourselves, at the deadline or on abort, never calls back: `end` tells.
-    const ended = () =>
-      setImmediate(() => reject(Object.assign(new Error('Connection closed unexpectedly'), { code: 'ECONNECTION' })));
-    connection.once('end', ended);
-    const parameters = parametersFor(connection, envelope);
-    const parts = { from: envelope.reversePath, to: envelope.recipients, size: mime.length, ...parameters };
-    connection.send(parts, body, (error, info) => {
-      connection.off('end', ended);
-      if (error || !info) reject(error ?? new Error('No result'));
-      else resolve(info as SendInfo);
-    });
-  });
+  const toMail = await ask(mail, 'mail');
+  if (!isPositive(toMail)) return isPipelined ? withdraw(session, paths.length, toMail) : troubleIn(toMail);
+  for (const [index, command] of paths.entries()) {
+    progress.stage = 'rcpt';
+    const reply = await ask(command, 'rcpt');
+    if (isGoodbye(reply)) return troubleIn(reply);
+    const address = envelope.recipients[index] as string;
+    if (isPositive(reply)) progress.taken.push(address);
+    else progress.refused.push({ address, trouble: troubleIn(reply) });
+  }
+  if (progress.taken.length === 0) return nobodyLeft(session, isPipelined, progress);
+  progress.stage = 'data';
+  const toData = await ask('DATA', 'data');
+  return isGoAhead(toData) ? undefined : troubleIn(toData);
 }
 
-function refusal(error: RecipientError, shown: unknown): { address: string; trouble: Trouble } {
-  return { address: String(error.recipient ?? ''), trouble: troubleOf(shown, 'rcpt') };
+/** Reads the replies to what was sent along with a MAIL FROM that was refused; none of them says anything new. */
+async function withdraw(session: Session, recipients: number, refusal: Heard): Promise<Trouble> {
+  if (isGoodbye(refusal)) return troubleIn(refusal);
+  for (let left = recipients; left > 0; left--) if (isGoodbye(await hear(session, 'rcpt'))) return troubleIn(refusal);
+  // Whoever refuses the sender and takes the data all the same cannot be trusted with an empty message either.
+  if (isGoAhead(await hear(session, 'data'))) session.close();
+  return troubleIn(refusal);
 }
 
-function brokenOff(error: unknown, stage: Stage, connection: SMTPConnection, late: boolean): TransactionResult {
-  const { rejectedErrors } = error as { rejectedErrors?: RecipientError[] };
-  const refused = (rejectedErrors ?? []).map((each) => refusal(each, each));
-  const observed = late ? Object.assign(new Error('Timeout'), { code: 'ETIMEDOUT', command: 'CONN' }) : error;
-  const trouble = error instanceof Abandoned ? abandoned(error) : troubleOf(observed, stage);
-  const reached = trouble.via === 'smtp' ? trouble.reply.stage : stage;
-  const reusable = trouble.via === 'smtp' && trouble.reply.code !== 421 && !connection.destroyed;
-  return { stage: reached, accepted: [], refused, trouble, reusable };
-}
-
-/** Clears what a refused transaction left (RFC 5321 §4.1.1.5): a second MAIL FROM without it is out of sequence. */
-function reset(connection: SMTPConnection): Promise<boolean> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(false), RESET_MILLISECONDS);
-    const settle = (done: boolean) => {
-      clearTimeout(timer);
-      connection.off('end', ended);
-      resolve(done);
-    };
-    const ended = () => settle(false);
-    connection.once('end', ended);
-    connection.reset((error) => settle(!error));
-  });
+/** All were refused: the refusal that may pass decides, else the last one. */
+async function nobodyLeft(session: Session, isPipelined: boolean, { refused }: Progress): Promise<Trouble> {
+  // RFC 2920 §3.1: a server may take the data for nobody; it gets none.
+  if (isPipelined && isGoAhead(await hear(session, 'data'))) {
+    session.say('.');
+    await hear(session, 'after-dot');
+  }
+  const troubles = refused.map(({ trouble }) => trouble);
+  const passing = troubles.find((trouble) => trouble.via === 'smtp' && trouble.reply.code < 500);
+  return (passing ?? troubles.at(-1)) as Trouble;
 }
 
 /** Not sent, because the leave to send the dot was not given: the worker had lost the message or could not mark it. */
@@ -127,64 +139,115 @@ export class Abandoned extends Error {
   override name = 'Abandoned';
 }
 
-function abandoned(error: Abandoned): Trouble {
-  return { via: 'client', code: 'ABANDONED', message: error.message, stage: 'data' };
+/** @returns undefined once the final dot may have left */
+async function sendBody(
+  session: Session,
+  { mime, beforeDot }: Transaction,
+  progress: Progress,
+  dotLeaves: () => void,
+): Promise<Trouble | undefined> {
+  for (const octets of dotStuffed(mime)) {
+    // The server has had enough, and says so without having seen the end (RFC 5321 §4.2.5 lets it).
+    if (session.hasNews()) break;
+    await session.write(octets);
+  }
+  if (!session.hasNews()) await beforeDot().catch(abandon);
+  if (session.hasNews()) {
+    const early = await hear(session, 'data');
+    session.close();
+    return troubleIn(early);
+  }
+  progress.stage = 'after-dot';
+  dotLeaves();
+  await session.write(endOfData(mime));
+  return undefined;
 }
 
-function startDeadline(connection: SMTPConnection, body: Body, { mime, signal }: Transaction) {
-  let expired = false;
-  const expire = () => {
-    expired = true;
-    connection.close();
-  };
-  const uploadSeconds = mime.length / BYTES_PER_SECOND_AT_LEAST;
-  let timer = setTimeout(expire, BEFORE_DOT_MILLISECONDS + uploadSeconds * 1000);
-  body.onDot = () => {
-    clearTimeout(timer);
-    timer = setTimeout(expire, AFTER_DOT_MILLISECONDS + uploadSeconds * 1000);
-  };
-  const abort = () => body.stage !== 'after-dot' && connection.close();
-  signal?.addEventListener('abort', abort, { once: true });
-  const stop = () => {
-    clearTimeout(timer);
-    signal?.removeEventListener('abort', abort);
-  };
-  return { expired: () => expired, stop };
+function abandon(cause: unknown): never {
+  throw new Abandoned('The final dot was not sent: no leave to send it', { cause });
 }
 
-const CHUNK_BYTES = 64 * 1024;
+/** A reply, or what a server said that is none. */
+type Heard = Reply | { odd: string; stage: Stage };
 
-/** The message as a stream that knows how far it was read, and that ends only with leave. */
-class Body extends Readable {
-  stage: Stage = 'mail';
-  onDot: () => void = () => undefined;
-  readonly #mime: Buffer;
-  readonly #beforeDot: () => Promise<void>;
-  #offset = 0;
+async function hear(session: Session, stage: Stage): Promise<Heard> {
+  const text = await session.hear();
+  return parseReply(text, stage) ?? { odd: text, stage };
+}
 
-  constructor(mime: Buffer, beforeDot: () => Promise<void>) {
-    super({ highWaterMark: CHUNK_BYTES });
-    this.#mime = mime;
-    this.#beforeDot = beforeDot;
+function isPositive(heard: Heard): boolean {
+  return 'code' in heard && heard.code < 300;
+}
+
+/** 354; some servers are known to say 250 (RFC 5321 §4.1.1.4 knows no other than 354). */
+function isGoAhead(heard: Heard): boolean {
+  return 'code' in heard && heard.code < 400;
+}
+
+/** RFC 5321 §3.8: the server closes the connection, whatever it was asked. */
+function isGoodbye(heard: Heard): boolean {
+  return !('code' in heard) || heard.code === 421;
+}
+
+function troubleIn(heard: Heard): Trouble {
+  if ('code' in heard) return { via: 'smtp', reply: heard };
+  const message = `Unexpected Response: ${heard.odd.slice(0, 200)}`;
+  return { via: 'client', code: 'EPROTOCOL', command: 'CONN', message, stage: heard.stage };
+}
+
+async function ended(session: Session, progress: Progress, trouble: Trouble): Promise<TransactionResult> {
+  const isOver = trouble.via !== 'smtp' || trouble.reply.code === 421;
+  if (isOver) session.close();
+  const stage = trouble.via === 'smtp' ? trouble.reply.stage : progress.stage;
+  const reusable = session.isOpen() && (await reset(session));
+  return { stage, accepted: [], refused: progress.refused, trouble, reusable };
+}
+
+function brokenOff(session: Session, { stage, refused }: Progress, error: unknown): TransactionResult {
+  const trouble: Trouble =
+    error instanceof Abandoned
+      ? { via: 'client', code: 'ABANDONED', message: error.message, stage: 'data' }
+      : troubleOf(error, stage);
+  session.close();
+  return { stage, accepted: [], refused, trouble, reusable: false };
+}
+
+/** Clears what a refused transaction left (RFC 5321 §4.1.1.5): a second MAIL FROM without it is out of sequence. */
+async function reset(session: Session): Promise<boolean> {
+  const timer = setTimeout(() => session.close(), RESET_MILLISECONDS);
+  try {
+    session.say('RSET');
+    return isPositive(await hear(session, 'mail')) && session.isOpen();
+  } catch {
+    return false;
+  } finally {
+    clearTimeout(timer);
   }
+}
 
-  override _read(): void {
-    this.stage = 'data';
-    if (this.#offset < this.#mime.length) {
-      this.push(this.#mime.subarray(this.#offset, this.#offset + CHUNK_BYTES));
-      this.#offset += CHUNK_BYTES;
-      return;
-    }
-    this.#beforeDot().then(
-      () => this.#end(),
-      (cause) => this.destroy(new Abandoned('The final dot was not sent: no leave to send it', { cause })),
-    );
-  }
+function startDeadline(session: Session, octets: number) {
+  const expire = () => session.close(Object.assign(new Error('Timeout'), { code: 'ETIMEDOUT', command: 'CONN' }));
+  const upload = (octets / BYTES_PER_SECOND_AT_LEAST) * 1000;
+  let timer = setTimeout(expire, BEFORE_DOT_MILLISECONDS + upload);
+  return {
+    dotLeaves() {
+      clearTimeout(timer);
+      timer = setTimeout(expire, AFTER_DOT_MILLISECONDS + upload);
+    },
+    stop: () => clearTimeout(timer),
+  };
+}
 
-  #end(): void {
-    if (this.destroyed) return;
-    this.stage = 'after-dot';
-    this.onDot();
-    this.push(null);
-  }
+function tooLarge({ maxMessageBytes }: Session, { length }: Buffer): Trouble | undefined {
+  if (maxMessageBytes === undefined || length <= maxMessageBytes) return undefined;
+  const message = `Message size larger than allowed ${maxMessageBytes}`;
+  return { via: 'client', code: 'EMESSAGE', command: 'MAIL FROM', message, stage: 'mail' };
+}
+
+/** Addresses are checked where they come in; this is the last place at which one could become a command. */
+function unsafePath({ reversePath, recipients }: Envelope): Trouble | undefined {
+  const unsafe = [reversePath, ...recipients].find((path) => /[\0-\x20<>\x7f]/.test(path));
+  if (unsafe === undefined) return undefined;
+  const message = `Invalid recipient or sender ${JSON.stringify(unsafe)}`;
+  return { via: 'client', code: 'EENVELOPE', command: 'API', message, stage: 'mail' };
 }

@@ -21,13 +21,14 @@ const HEX = Buffer.from('0123456789ABCDEF');
 
 /**
  * Encodes a text in the cheapest way that is safe: as it is where every line is short ASCII, else quoted-printable, or
- * base64 where that is shorter. Every kind of line end (CR, LF, CRLF) becomes CRLF.
+ * base64 where that is shorter for being mostly outside ASCII. Every kind of line end (CR, LF, CRLF) becomes CRLF.
  */
 export function encodeText(text: string): EncodedBody {
   const lines = withCrlf(text);
   if (isPlain(lines)) return { encoding: '7bit', body: lines };
   const bytes = Buffer.from(lines);
-  if (isMostlyForeign(bytes)) return { encoding: 'base64', body: encodeBase64(bytes) };
+  // Of ASCII next to nothing has to be encoded.
+  if (bytes.length > lines.length && isMostlyForeign(bytes)) return { encoding: 'base64', body: encodeBase64(bytes) };
   return { encoding: 'quoted-printable', body: encodeQuotedPrintable(bytes) };
 }
 
@@ -155,13 +156,13 @@ function endsLine(bytes: Buffer, at: number): boolean {
 }
 
 function withCrlf(text: string): string {
-  return /[\r\n]/.test(text) ? text.replace(/\r\n|[\r\n]/g, '\r\n') : text;
+  return text.includes('\n') || text.includes('\r') ? text.replace(/\r\n|[\r\n]/g, '\r\n') : text;
 }
 
 /** Printable ASCII in short lines, none of which would need the care of `encodeQuotedPrintable`. */
 function isPlain(lines: string): boolean {
-  if (/[^\t\r\n\x20-\x7e]/.test(lines)) return false;
-  return lines.split('\r\n').every(isPlainLine);
+  // The lines first: most texts have a long one, and are not searched for the rest.
+  return lines.split('\r\n').every(isPlainLine) && !/[^\t\r\n\x20-\x7e]/.test(lines);
 }
 
 function isPlainLine(line: string): boolean {

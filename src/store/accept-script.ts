@@ -13,7 +13,10 @@ ${ANNOUNCE}
 local DUE, BUSY, COUNTS = KEYS[1], KEYS[2], KEYS[3]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- Redis takes several times as long over a number that it is given than over its digits.
+local function digits(number) return string.format('%.0f', number) end
 local all = cjson.decode(ARGV[1])
+local acceptedAt, firstLook = digits(now), digits(now + all.firstLook)
 
 -- What is known of each mailbox, and how many new messages this script gives it.
 local lanes = {}
@@ -25,8 +28,13 @@ local function laneOf(mailbox, key)
   return lanes[mailbox]
 end
 
--- The new messages of each caller, as its list takes them.
-local listed = {}
+-- The new messages, as the set of those to look after takes them, those of each caller, as its list does, and how many
+-- of a caller are which mailbox's.
+local looked, listed, given = {}, {}, {}
+local function append(list, score, id)
+  list[#list + 1] = score
+  list[#list + 1] = id
+end
 
 local function accept(order, fixed, mime, MESSAGE, MIME, MAILBOX, IDEMPOTENCY)
   if order.fingerprint then
@@ -47,10 +55,10 @@ local function accept(order, fixed, mime, MESSAGE, MIME, MAILBOX, IDEMPOTENCY)
   lane.new = lane.new + 1
   local place = lane.accepted + lane.new
   local ahead = place - 1 - lane.left
-  local expiresAt = order.expiresAt or (now + (order.lifetime or all.lifetime))
+  local expiresAt = digits(order.expiresAt or (now + (order.lifetime or all.lifetime)))
   redis.call('HSET', MESSAGE, 'fixed', fixed, 'callerId', order.callerId, 'mailbox', order.mailbox,
-    'status', 'queued', 'revision', 1, 'ticket', 1, 'pending', order.recipients,
-    'acceptedAt', now, 'expiresAt', expiresAt, 'place', place, 'aheadAtFirst', ahead)
+    'status', 'queued', 'revision', '1', 'ticket', '1', 'pending', order.recipients,
+    'acceptedAt', acceptedAt, 'expiresAt', expiresAt, 'place', digits(place), 'aheadAtFirst', digits(ahead))
   if order.hooks then
     redis.call('HSET', MESSAGE, 'hooks', order.hooks)
     announce(order.hooks, order.id, MESSAGE)
@@ -60,12 +68,13 @@ local function accept(order, fixed, mime, MESSAGE, MIME, MAILBOX, IDEMPOTENCY)
     redis.call('HSET', IDEMPOTENCY, 'fingerprint', order.fingerprint, 'id', order.id)
     redis.call('PEXPIRE', IDEMPOTENCY, all.idempotencyLifetime)
   end
-  redis.call('ZADD', DUE, now + all.firstLook, order.id)
-  local list = listed[order.callerId] or {}
-  listed[order.callerId] = list
-  list[#list + 1] = now
-  list[#list + 1] = order.id
-  return { 'accepted', tostring(now), tostring(expiresAt), tostring(ahead) }
+  append(looked, firstLook, order.id)
+  listed[order.callerId] = listed[order.callerId] or {}
+  append(listed[order.callerId], acceptedAt, order.id)
+  local own = given[order.callerId] or {}
+  given[order.callerId] = own
+  own[order.mailbox] = (own[order.mailbox] or 0) + 1
+  return { 'accepted', acceptedAt, expiresAt, digits(ahead) }
 end
 
 local answers = {}
@@ -79,9 +88,13 @@ for mailbox, lane in pairs(lanes) do
   redis.call('HINCRBY', COUNTS, 'queued|' .. mailbox, lane.new)
   redis.call('ZINCRBY', BUSY, lane.new, mailbox)
 end
+if #looked > 0 then redis.call('ZADD', DUE, unpack(looked)) end
 for callerId, list in pairs(listed) do
   redis.call('ZADD', all.lists .. callerId, unpack(list))
   redis.call('SADD', all.callers, callerId)
+  for mailbox, new in pairs(given[callerId]) do
+    redis.call('HINCRBY', all.counts .. callerId, 'accepted|' .. mailbox, new)
+  end
 end
 return answers
 `;

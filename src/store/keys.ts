@@ -21,6 +21,8 @@ export interface Keys {
   busy: string;
   /** Hash: number of messages by `status|mailbox`. */
   counts: string;
+  /** Hash: the same of one caller's, less `queued` and `sending`, which are what is left of `accepted|mailbox`. */
+  countsOf(callerId: string): string;
   /** Sorted set: mailboxes with scheduled messages, by when to look at them next. */
   scheduled: string;
   /** Sorted set: a mailbox's scheduled messages by their time; one that was canceled stays in it until then. */
@@ -99,6 +101,7 @@ export function keysOf(prefix: string): Keys {
     due: `${prefix}:due`,
     busy: `${prefix}:busy`,
     counts: `${prefix}:counts`,
+    countsOf: under('counts'),
     scheduled: `${prefix}:scheduled`,
     scheduledOf: under('scheduled'),
     sending: under('sending'),

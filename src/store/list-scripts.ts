@@ -1,25 +1,53 @@
 import { LISTED_STATUSES } from '../gateway/lists.ts';
 
 /**
- * Part of other scripts: `relist(id, from, to)` keeps the caller's lists of the exceptional statuses. A message that is
- * accepted, queued, being sent and sent is on none of them and pays nothing. Needs MESSAGE, from whose name those of the
- * lists are made, since whose message it is is only known once it is read (all share one hash tag).
+ * Part of other scripts: `relist(id, from, to)` keeps the caller's lists of the exceptional statuses, and its counts. A
+ * message that is accepted, queued, being sent and sent is on none of the lists and is counted once, when it is sent.
+ * Needs MESSAGE, from whose name those of the lists are made, since whose message it is is only known once it is read
+ * (all share one hash tag).
  */
 export const RELIST = `
 local LISTED = '|${LISTED_STATUSES.join('|')}|'
 local function isListed(status) return string.find(LISTED, '|' .. status .. '|', 1, true) end
 local function relist(id, from, to)
-  if not isListed(from) and not isListed(to) then return end
-  local about = redis.call('HMGET', MESSAGE, 'callerId', 'acceptedAt')
+  local isCounted = isListed(to) or to == 'sent'
+  if not isListed(from) and not isCounted then return end
+  local about = redis.call('HMGET', MESSAGE, 'callerId', 'acceptedAt', 'mailbox')
   local prefix = string.sub(MESSAGE, 1, -1 - #('message:' .. id))
-  if isListed(from) then redis.call('ZREM', prefix .. 'list:' .. from .. ':' .. about[1], id) end
+  local counts = prefix .. 'counts:' .. about[1]
+  if isListed(from) then
+    redis.call('ZREM', prefix .. 'list:' .. from .. ':' .. about[1], id)
+    redis.call('HINCRBY', counts, from .. '|' .. about[3], -1)
+  end
   if isListed(to) then redis.call('ZADD', prefix .. 'list:' .. to .. ':' .. about[1], about[2], id) end
+  if isCounted then redis.call('HINCRBY', counts, to .. '|' .. about[3], 1) end
 end
 `;
 
-/** Forgets a caller without messages: KEYS list of all, callers; ARGV caller. One step, since a message may come meanwhile. */
+/**
+ * How many messages a caller has, as `status|mailbox` and the number in turn: KEYS its counts; ARGV caller, what the keys
+ * of messages begin with, and what those of the messages begin with that are being sent. Of these a mailbox has a few.
+ */
+export const COUNT_OWN = `
+local counted = redis.call('HGETALL', KEYS[1])
+for i = 1, #counted, 2 do
+  local mailbox = string.match(counted[i], '^accepted|(.*)$')
+  local sending = 0
+  for _, id in ipairs(mailbox and redis.call('SMEMBERS', ARGV[3] .. mailbox) or {}) do
+    if redis.call('HGET', ARGV[2] .. id, 'callerId') == ARGV[1] then sending = sending + 1 end
+  end
+  if sending > 0 then
+    counted[#counted + 1] = 'sending|' .. mailbox
+    counted[#counted + 1] = tostring(sending)
+  end
+end
+return counted
+`;
+
+/** Forgets a caller without messages: KEYS list of all, callers, counts; ARGV caller. One step, since a message may come meanwhile. */
 export const FORGET_CALLER = `
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+redis.call('DEL', KEYS[3])
 return redis.call('SREM', KEYS[2], ARGV[1])
 `;
 

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { MessageLists } from '../gateway/lists.ts';
 import { isOlder, type Position } from '../gateway/position.ts';
+import type { Status } from '../mail/status.ts';
 import type { Keys } from './keys.ts';
 import type { Scripted } from './redis.ts';
 
@@ -16,15 +17,36 @@ export function messageLists(redis: Redis & Scripted, keys: Keys): MessageLists 
       return redis.zrange(keys.due, '0', '-1');
     },
     hasHolds: async () => (await redis.hlen(keys.holds)) > 0,
-    sizes: (lists) => Promise.all(lists.map((list) => redis.zcard(keys.list(list)))),
+    async countOwn(callerId) {
+      const own = keys.countsOf(callerId);
+      return withQueued(await redis.countOwn(own, callerId, keys.message(''), keys.sending('')));
+    },
     async gone(ids) {
       const exist = await Promise.all(ids.map((id) => redis.exists(keys.message(id))));
       return ids.filter((_, index) => exist[index] === 0);
     },
     remove: (list, ids) => redis.zrem(keys.list(list), ...ids),
-    forgetCaller: (callerId) => redis.forgetCaller(keys.list({ kind: 'all', callerId }), keys.callers, callerId),
+    forgetCaller: (callerId) =>
+      redis.forgetCaller(keys.list({ kind: 'all', callerId }), keys.callers, keys.countsOf(callerId), callerId),
     claimTidying: async (milliseconds) => (await redis.set(keys.tidied, '1', 'PX', milliseconds, 'NX')) === 'OK',
   };
+}
+
+/** What was accepted and is nothing else is queued: so the way of an ordinary message costs one count, when it is sent. */
+function withQueued(flat: string[]): { lane: string; status: Status; count: number }[] {
+  const counts = flat.flatMap((field, index) => (index % 2 === 0 ? [countOf(field, Number(flat[index + 1]))] : []));
+  const isTotal = ({ status }: { status: string }) => status === 'accepted';
+  const stated = counts.filter((each) => !isTotal(each));
+  const queued = counts.filter(isTotal).map(({ lane, count }) => {
+    const others = stated.filter((each) => each.lane === lane).reduce((sum, each) => sum + each.count, 0);
+    return { lane, status: 'queued' as const, count: Math.max(0, count - others) };
+  });
+  return [...(stated as { lane: string; status: Status; count: number }[]), ...queued];
+}
+
+function countOf(field: string, count: number): { lane: string; status: string; count: number } {
+  const bar = field.indexOf('|');
+  return { status: field.slice(0, bar), lane: field.slice(bar + 1), count };
 }
 
 /** Those of the position's own millisecond that are not older come first and are read again; they are few. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Failure } from '../failure/failure.ts';
 import type {
@@ -17,6 +17,7 @@ import type { Hold } from '../gateway/view.ts';
 import type { Attempt, MessageRecord, RecipientState } from '../mail/message.ts';
 import { isFinal, mayMoveTo, type Status } from '../mail/status.ts';
 import type { Keys } from './keys.ts';
+import { whenThereIsRoom } from './on-the-way.ts';
 import { inOneTurn } from './one-turn.ts';
 import type { Scripted } from './redis.ts';
 import { stageContent } from './staged-content.ts';
@@ -67,6 +68,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
     idempotencyLifetime: retention.idempotencyMilliseconds,
     lists: keys.list({ kind: 'all', callerId: '' }),
     callers: keys.callers,
+    counts: keys.countsOf(''),
   });
 
   /** All that came in one turn, by one script. */
@@ -90,7 +92,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
 
   async function accept(message: NewMessage): Promise<Accepted> {
     const mime = await stageContent(redis, keys.mime(message.id), message.mime);
-    const [kind, first = '', second, third] = await write({ ...message, mime });
+    const [kind, first = '', second, third] = await whenThereIsRoom(mime.length, () => write({ ...message, mime }));
     if (kind === 'gone') throw new Error(`The content of ${message.id} was not kept until it could be accepted`);
     if (kind === 'accepted')
       return { kind: 'accepted', record: freshRecord(message, Number(first), Number(second), Number(third)) };
@@ -222,7 +224,7 @@ function orderOf(message: NewMessage, outbox: string): string {
     id,
     mailbox,
     callerId,
-    recipients: fixed.envelope.recipients.length,
+    recipients: String(fixed.envelope.recipients.length),
     expiresAt,
     lifetime: lifetimeMilliseconds,
     fingerprint: idempotency?.fingerprint,
@@ -231,19 +233,21 @@ function orderOf(message: NewMessage, outbox: string): string {
   });
 }
 
-/** What most messages leave so; it is not written. */
-const USUAL = { to: [], cc: [], bcc: [], tags: [], metadata: {}, onUnconfirmed: 'hold', priority: 'normal' } as const;
-
-/** Without what is as usual, and without an envelope that the addresses tell: a third is left. */
+/** Without what most messages leave as it is, and without an envelope that the addresses tell: a third is left. */
 function compactFixed(fixed: FixedPart): string {
-  const { envelope, from, to } = fixed;
-  const isTold = !envelope.needs && envelope.reversePath === from && areSame(envelope.recipients, to);
-  const kept: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(fixed)) {
-    if (name === 'envelope' ? isTold : name in USUAL && isUsual(value, USUAL[name as keyof typeof USUAL])) continue;
-    kept[name] = value;
-  }
-  return JSON.stringify(kept);
+  const { envelope, to, cc, bcc, tags, metadata, onUnconfirmed, priority, ...kept } = fixed;
+  const isTold = !envelope.needs && envelope.reversePath === fixed.from && areSame(envelope.recipients, to);
+  return JSON.stringify({
+    ...kept,
+    envelope: isTold ? undefined : envelope,
+    to: unlessEmpty(to),
+    cc: unlessEmpty(cc),
+    bcc: unlessEmpty(bcc),
+    tags: unlessEmpty(tags),
+    metadata: hasEntries(metadata) ? metadata : undefined,
+    onUnconfirmed: onUnconfirmed === 'hold' ? undefined : onUnconfirmed,
+    priority: priority === 'normal' ? undefined : priority,
+  });
 }
 
 function wholeFixed(json: string): FixedPart {
@@ -253,10 +257,13 @@ function wholeFixed(json: string): FixedPart {
   return { ...usual, ...kept, to, cc, bcc, tags, metadata };
 }
 
-function isUsual(value: unknown, usual: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return value === usual;
-  for (const _ in value) return false;
-  return true;
+function unlessEmpty(list: string[]): string[] | undefined {
+  return list.length > 0 ? list : undefined;
+}
+
+function hasEntries(metadata: Record<string, string>): boolean {
+  for (const _ in metadata) return true;
+  return false;
 }
 
 function areSame(some: readonly string[], others: readonly string[]): boolean {
@@ -297,7 +304,7 @@ export function scheduledRecord(message: NewScheduled, acceptedAt: number, expir
 }
 
 export function idempotencyKeyOf(keys: Keys, callerId: string, key: string): string {
-  return keys.idempotency(callerId, createHash('sha256').update(key).digest('hex'));
+  return keys.idempotency(callerId, hash('sha256', key, 'hex'));
 }
 
 /** What a script that moves a message answers. */

@@ -2,7 +2,7 @@ import { Redis } from 'ioredis';
 import { ACCEPT } from './accept-script.ts';
 import { KEEP_PERMIT, TAKE_PLACE, VISIT_PERMIT } from './admission-scripts.ts';
 import { LOADS } from './headroom.ts';
-import { FORGET_CALLER, READ_RECORDS } from './list-scripts.ts';
+import { COUNT_OWN, FORGET_CALLER, READ_RECORDS } from './list-scripts.ts';
 import * as scheduleScripts from './schedule-scripts.ts';
 import * as scripts from './scripts.ts';
 import { CHANGE_WEBHOOK, NOTE_DELIVERY } from './webhook-scripts.ts';
@@ -51,7 +51,8 @@ export interface Scripted {
   releaseDue(...args: (string | number)[]): Promise<[string, string, string[][]]>;
   mailboxLoads(...args: (string | number)[]): Promise<number[][]>;
   readRecords(numberOfKeys: number, ...keys: string[]): Promise<string[][]>;
-  forgetCaller(list: string, callers: string, callerId: string): Promise<number>;
+  forgetCaller(list: string, callers: string, counts: string, callerId: string): Promise<number>;
+  countOwn(counts: string, callerId: string, messages: string, sending: string): Promise<string[]>;
   reticket(key: string, due: string, ticket: string, id: string): Promise<number>;
   claimDue(due: string, most: number, putOff: number): Promise<string[]>;
   /** With the number of keys first. */
@@ -76,7 +77,8 @@ export function withScripts(redis: Redis): Redis & Scripted {
   redis.defineCommand('releaseDue', { numberOfKeys: 1, lua: scheduleScripts.RELEASE_DUE });
   redis.defineCommand('mailboxLoads', { numberOfKeys: 1, lua: LOADS });
   redis.defineCommand('readRecords', { lua: READ_RECORDS });
-  redis.defineCommand('forgetCaller', { numberOfKeys: 2, lua: FORGET_CALLER });
+  redis.defineCommand('forgetCaller', { numberOfKeys: 3, lua: FORGET_CALLER });
+  redis.defineCommand('countOwn', { numberOfKeys: 1, lua: COUNT_OWN });
   redis.defineCommand('reticket', { numberOfKeys: 2, lua: scripts.RETICKET });
   redis.defineCommand('claimDue', { numberOfKeys: 1, lua: scripts.CLAIM_DUE });
   redis.defineCommand('takeLeases', { lua: scripts.LEASE });

@@ -27,6 +27,13 @@ end
 -- The caller's list of messages that have this status, which only the exceptional ones have.
 local function listOf(status, callerId) return key('list', status) .. ':' .. callerId end
 
+-- A message that is not of this status any more leaves its caller's list and its count.
+local function unlist(id, status, mailbox)
+  local callerId = redis.call('HGET', key('message', id), 'callerId')
+  redis.call('ZREM', listOf(status, callerId), id)
+  redis.call('HINCRBY', key('counts', callerId), status .. '|' .. mailbox, -1)
+end
+
 -- The mailbox stands in the index under the time of its first scheduled message; one that is behind, under \`asOf\`.
 local function index(mailbox, asOf)
   local first = redis.call('ZRANGE', key('scheduled', mailbox), 0, 0, 'WITHSCORES')[2]
@@ -49,7 +56,7 @@ local function enter(id, mailbox, look)
   redis.call('HINCRBY', COUNTS, 'queued|' .. mailbox, 1)
   redis.call('ZINCRBY', BUSY, 1, mailbox)
   redis.call('ZREM', key('scheduled', mailbox), id)
-  redis.call('ZREM', listOf('scheduled', redis.call('HGET', key('message', id), 'callerId')), id)
+  unlist(id, 'scheduled', mailbox)
   redis.call('HSET', key('message', id), 'status', 'queued', 'updatedAt', now, 'place', accepted)
   redis.call('ZADD', DUE, now + look, id)
   tell(id, 'queued')
@@ -111,6 +118,9 @@ if order.fingerprint then
 end
 redis.call('HINCRBY', COUNTS, 'scheduled|' .. order.mailbox, 1)
 for _, status in ipairs({ 'all', 'scheduled' }) do redis.call('ZADD', listOf(status, order.callerId), now, order.id) end
+for _, what in ipairs({ 'accepted', 'scheduled' }) do
+  redis.call('HINCRBY', key('counts', order.callerId), what .. '|' .. order.mailbox, 1)
+end
 redis.call('SADD', PREFIX .. ':callers', order.callerId)
 place(order.id, order.mailbox, order.sendAt, order.priority)
 tell(order.id, 'scheduled @' .. order.sendAt)
@@ -152,7 +162,7 @@ else
   if m.status ~= 'queued' then
     redis.call('HINCRBY', COUNTS, m.status .. '|' .. m.mailbox, -1)
     redis.call('HINCRBY', COUNTS, 'queued|' .. m.mailbox, 1)
-    redis.call('ZREM', listOf(m.status, redis.call('HGET', KEYS[1], 'callerId')), id)
+    unlist(id, m.status, m.mailbox)
     waitAnew(id)
   end
   redis.call('HSET', KEYS[1], 'status', 'queued', 'updatedAt', now)

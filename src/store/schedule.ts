@@ -4,6 +4,7 @@ import type { NewScheduled, Released, ScheduleStore } from '../gateway/schedule.
 import type { Priority } from '../mail/message.ts';
 import type { Keys } from './keys.ts';
 import { idempotencyKeyOf, movedOf, type Retention, scheduledRecord } from './messages.ts';
+import { whenThereIsRoom } from './on-the-way.ts';
 import type { Scripted } from './redis.ts';
 import { stageContent } from './staged-content.ts';
 
@@ -43,14 +44,16 @@ export function scheduleStore(
     };
     const idempotencyKey = idempotency ? idempotencyKeyOf(keys, callerId, idempotency.key) : keys.message(id);
     const mime = await stageContent(redis, keys.mime(id), message.mime);
-    const [kind, detail] = await redis.scheduleMessage(
-      keys.message(id),
-      keys.mime(id),
-      idempotencyKey,
-      keys.prefix,
-      JSON.stringify(order),
-      JSON.stringify(fixed),
-      mime,
+    const [kind, detail] = await whenThereIsRoom(mime.length, () =>
+      redis.scheduleMessage(
+        keys.message(id),
+        keys.mime(id),
+        idempotencyKey,
+        keys.prefix,
+        JSON.stringify(order),
+        JSON.stringify(fixed),
+        mime,
+      ),
     );
     if (kind === 'gone') throw new Error(`The content of ${id} was not kept until it could be accepted`);
     if (kind === 'accepted') {

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import { WRITTEN_AT_ONCE } from '../gateway/accept.ts';
+import { whenThereIsRoom } from './on-the-way.ts';
 
 const PIECE = 1024 * 1024;
 /** A message that is not accepted after all leaves nothing behind for longer. */
@@ -17,7 +18,8 @@ const ELSEWHERE = Buffer.alloc(0);
 export async function stageContent(redis: Redis, key: string, content: Buffer): Promise<Buffer> {
   if (content.length < WRITTEN_AT_ONCE) return content;
   for (let at = 0; at < content.length; at += PIECE) {
-    await redis.setrange(key, at, content.subarray(at, at + PIECE));
+    const piece = content.subarray(at, at + PIECE);
+    await whenThereIsRoom(piece.length, () => redis.setrange(key, at, piece));
     if (at === 0) await redis.pexpire(key, KEPT_MILLISECONDS);
   }
   return ELSEWHERE;

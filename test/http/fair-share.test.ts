@@ -77,6 +77,21 @@ describe('one caller’s flood', () => {
     expect((await busy.service.post(aBody())).status).toBe(202);
   });
 
+  test('is work also where it asks for a stream of what is none', async () => {
+    await using busy = await startBusyService({ callerRequests: 1, callerQueue: 0 });
+    const first = busy.service.post(aBody());
+    await eventually(() => busy.inWork('all') === 1);
+    const answers = await Promise.all([
+      busy.service.get('/v1/messages', { accept: 'text/event-stream' }),
+      busy.service.get('/v1/messages/counts?wait=60'),
+      busy.service.get('/v1/webhooks?wait=60', { accept: 'text/event-stream' }),
+    ]);
+    for (const answer of answers) expect(answer.status).toBeOneOf([400, 429]);
+    expect(answers[0]?.status).toBe(429);
+    busy.goOn();
+    expect((await first).status).toBe(202);
+  });
+
   test('of large bodies counts as more', async () => {
     await using busy = await startBusyService({ callerRequests: 5 });
     const large = aBody({ text: 'x'.repeat(2 * 1024 * 1024) });
@@ -144,5 +159,39 @@ describe('long polls and streams of one caller', () => {
     service.fake.move(id, { status: 'sent' });
     expect([(await poll)[0], await stream.text()]).toEqual([200, expect.stringContaining('"sent"')]);
     for (const _ of [1, 2, 3]) expect((await readings('?wait=1'))[0]).toBe(200);
+  });
+
+  test('are work until they begin to wait, whatever they call themselves', async () => {
+    await using busy = await startBusyService({ callerRequests: 1 });
+    const working = busy.service.post(aBody());
+    await eventually(() => busy.inWork('all') === 1);
+    const before = { ...busy.service.fake.calls };
+    const late = [
+      busy.service.get('/v1/messages/msg_00000000000000000000000000?wait=0.001'),
+      busy.service.get('/v1/messages/msg_00000000000000000000000000?wait=60'),
+      busy.service.get('/v1/messages/msg_00000000000000000000000000/events', { accept: 'text/event-stream' }),
+      busy.service.get('/v1/messages?tag=rare', { accept: 'text/event-stream' }),
+    ];
+    await eventually(() => busy.service.fake.calls.authenticate === before.authenticate + late.length);
+    expect(await (await busy.service.get('/v1/messages', byOther)).json()).toMatchObject({ messages: [] });
+    expect(busy.service.fake.queries).toHaveLength(1);
+    expect(busy.service.fake.calls).toMatchObject({ read: before.read, timeline: before.timeline });
+    busy.goOn();
+    expect(await statuses([working, ...late])).toEqual([202, 404, 404, 404, 200]);
+  });
+
+  test('may all begin at once, and take no place from its work while they wait, with HEAD either', async () => {
+    await using service = await startHttpService({ limits: { callerRequests: 2, callerQueue: 1, callerWaiting: 50 } });
+    const { id } = (await (await service.post(aBody())).json()) as { id: string };
+    const poll = (_: unknown, index: number) =>
+      fetch(`${service.baseUrl}/v1/messages/${id}?wait=60`, {
+        method: index % 2 === 0 ? 'GET' : 'HEAD',
+        headers: { authorization: `Bearer ${KEYS.all}` },
+      });
+    const polls = Array.from({ length: 50 }, poll);
+    await eventually(() => service.fake.calls.changed === 50);
+    expect((await service.post(aBody())).status).toBe(202);
+    service.fake.move(id, { status: 'sent' });
+    expect(await statuses(polls)).toEqual(Array(50).fill(200));
   });
 });

@@ -151,7 +151,8 @@ const SENDERS: Record<string, [Record<string, unknown>, Record<string, string>]>
         'There is no field "o:tracking-clicks"; what readers open or click is not tracked; remove it.',
       '/o:sending-ip':
         'There is no field "o:sending-ip"; it goes through a mailbox of Microsoft 365, which has no such setting; remove it.',
-      '/o:testmode': 'There is no field "o:testmode"; use a test key (pr_test_…), whose messages go into the sandbox.',
+      '/o:testmode':
+        'There is no field "o:testmode"; a test key (pr_test_…) sends into the sandbox, and POST /v1/messages/validate only checks; remove it.',
       '/amp-html':
         'There is no field "amp-html"; other alternatives than text, html and calendar are not offered; remove it.',
     },
@@ -186,6 +187,7 @@ const SENDERS: Record<string, [Record<string, unknown>, Record<string, string>]>
       internetMessageHeaders: [],
       importance: 'high',
       isReadReceiptRequested: true,
+      isDeliveryReceiptRequested: true,
       attachments: [{ '@odata.type': '#microsoft.graph.fileAttachment', name: 'a.txt', contentBytes: 'QQ==' }],
     }),
     {
@@ -198,9 +200,9 @@ const SENDERS: Record<string, [Record<string, unknown>, Record<string, string>]>
       '/replyTo/0/emailAddress': 'There is no field "emailAddress"; did you mean "address"?',
       '/replyTo/0/address': 'This field is required.',
       '/internetMessageHeaders': 'There is no field "internetMessageHeaders"; did you mean "headers"?',
-      '/importance':
-        'There is no field "importance"; for the mark that readers see, use "headers": {"Importance": "high"}; "priority" is about our queue.',
-      '/isReadReceiptRequested': 'There is no field "isReadReceiptRequested"; receipts cannot be asked for; remove it.',
+      '/isReadReceiptRequested': 'There is no field "isReadReceiptRequested"; did you mean "readReceipt"?',
+      '/isDeliveryReceiptRequested':
+        'There is no field "isDeliveryReceiptRequested"; no delivery receipt can be asked for; read what became of each recipient, or have it told to a webhook.',
       '/attachments/0/@odata.type': 'There is no field "@odata.type"; it is not needed; remove it.',
       '/attachments/0/name': 'There is no field "name"; did you mean "filename"?',
       '/attachments/0/contentBytes': 'There is no field "contentBytes"; did you mean "content"?',
@@ -224,7 +226,8 @@ const SENDERS: Record<string, [Record<string, unknown>, Record<string, string>]>
         'There is no field "reference"; use "headers": {"In-Reply-To": "<id@contoso.com>", "References": "…"}.',
       '/mailMerge':
         'There is no field "mailMerge"; a body is one message; send one message for each with POST /v1/messages/batch.',
-      '/dryRun': 'There is no field "dryRun"; use a test key (pr_test_…), whose messages go into the sandbox.',
+      '/dryRun':
+        'There is no field "dryRun"; a test key (pr_test_…) sends into the sandbox, and POST /v1/messages/validate only checks; remove it.',
       '/envelope':
         'There is no field "envelope"; the envelope is from, to, cc and bcc; only raw can have another one, as raw.envelope.',
       '/raw': 'This must be an object, as in {"content": "<the whole message in base64>"}.',

@@ -51,6 +51,27 @@ async function arrived(view: MessageView) {
   };
 }
 
+describe('a mark', () => {
+  it('of importance and the wish for a receipt arrive as Outlook reads them', async () => {
+    const body = { from: `Billing <${FROM}>`, to: 'ada@fabrikam.com', subject: 'Notice', text: 'Please read.' };
+    const { mail } = await arrived(
+      await post({ ...body, importance: 'high', readReceipt: true, replyTo: 'eve@b.example' }),
+    );
+    const fields = Object.fromEntries(mail.headers.map(({ key, value }) => [key, value]));
+    expect(fields).toMatchObject({
+      importance: 'high',
+      'x-priority': '1',
+      'disposition-notification-to': `<${FROM}>`,
+    });
+  });
+
+  it('that is none leaves the header as it is', async () => {
+    const body = { from: FROM, to: 'ada@fabrikam.com', subject: 'Notice', text: 'Please read.' };
+    const { raw } = await arrived(await post({ ...body, importance: 'normal', readReceipt: false, priority: 'high' }));
+    expect(String(raw)).not.toMatch(/^(?:importance|x-priority|disposition-notification-to):/im);
+  });
+});
+
 describe('an invitation', () => {
   it('arrives as the last alternative, with its method and as it was written', async () => {
     const body = { from: FROM, to: 'ada@fabrikam.com', subject: 'Übergabe', text: 'Text', html: '<p>Text' };

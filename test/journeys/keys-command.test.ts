@@ -25,6 +25,8 @@ describe('postroom keys', () => {
       'send,read',
       '--from',
       '*@contoso.com',
+      '--to',
+      'ada@fabrikam.com,*@contoso.com',
       '--rate',
       '600',
       '--expires',
@@ -34,6 +36,7 @@ describe('postroom keys', () => {
     expect(key).toMatchObject({
       scopes: ['send', 'read'],
       from: ['*@contoso.com'],
+      to: ['ada@fabrikam.com', '*@contoso.com'],
       rate: { perMinute: 600, burst: 100 },
     });
     expect(await letIn(key.secret)).toBe(404);
@@ -49,8 +52,8 @@ describe('postroom keys', () => {
     expect(secret).not.toBe('');
     const { code, stdout } = await keys('list');
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^ID +NAME +MODE +STATE +SCOPES +FROM +RATE +EXPIRES +LAST USED +BEGINS$/m);
-    expect(stdout).toMatch(/^key_\w+ +a\\u\{202e\}b +test +active +send +any +- +never +never +pr_test_/m);
+    expect(stdout).toMatch(/^ID +NAME +MODE +STATE +SCOPES +FROM +TO +RATE +EXPIRES +LAST USED +BEGINS$/m);
+    expect(stdout).toMatch(/^key_\w+ +a\\u\{202e\}b +test +active +send +any +any +- +never +never +pr_test_/m);
     expect(stdout).not.toContain(secret);
   });
 

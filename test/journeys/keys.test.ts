@@ -118,6 +118,43 @@ describe('a From allow-list', () => {
   });
 });
 
+describe('a list of recipients', () => {
+  it('keeps the mail of a staging key from everybody else, until an operator widens it', async () => {
+    const key = await operator().create({ to: ['*@contoso.com'] });
+    expect(key.to).toEqual(['*@contoso.com']);
+    expect((await sendWith(key.secret, { to: 'Ada <ada@Contoso.com>' })).status).toBe(202);
+    const refused = await sendWith(key.secret, { to: 'ada@contoso.com', bcc: ['eve@fabrikam.com'] });
+    expect(refused.status).toBe(403);
+    expect(await refused.json()).toMatchObject({
+      code: 'recipient_not_allowed',
+      errors: [{ pointer: '/bcc', message: expect.stringContaining('may not send to eve@fabrikam.com') }],
+    });
+    await operator().call('PATCH', `/v1/keys/${key.id}`, { to: null });
+    await eventually(async () => (await sendWith(key.secret, { to: 'eve@fabrikam.com' })).status === 202);
+  });
+
+  it('of the installation holds for every key, the first one too', async () => {
+    const config = settled(postroom.redis.url, [mailboxOf(postroom.sandbox)], {
+      role: 'api',
+      allowTo: ['*@contoso.com'],
+    });
+    const staging = await startService(config, pino({ level: 'silent' }));
+    const body = (to: string) => JSON.stringify({ from: sender(), to, subject: 'Hello', text: 'Hello.' });
+    const headers = { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' };
+    const sent = (to: string) => fetch(`${staging.url}/v1/messages`, { method: 'POST', headers, body: body(to) });
+    try {
+      expect((await sent('ada@contoso.com')).status).toBe(202);
+      const refused = await sent('eve@fabrikam.com');
+      expect([refused.status, ((await refused.json()) as { code: string }).code]).toEqual([
+        403,
+        'recipient_not_allowed',
+      ]);
+    } finally {
+      await staging.close();
+    }
+  });
+});
+
 describe('two callers', () => {
   it('see their own messages and idempotency keys only', async () => {
     const [a, b] = [await operator().create({}), await operator().create({})];

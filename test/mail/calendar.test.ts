@@ -74,6 +74,40 @@ describe('a calendar object is taken', () => {
   });
 });
 
+describe('the times of a calendar', () => {
+  const at = (...times: string[]) =>
+    calendarOf({ event: [...EVENT.filter((line) => !/^DT(START|END)/.test(line)), ...times] });
+  const berlin = ['BEGIN:VTIMEZONE', 'TZID:(UTC+01:00) Berlin\\, Rome', 'END:VTIMEZONE'];
+  const inBerlin = at(
+    'DTSTART;TZID="(UTC+01:00) Berlin, Rome":20260201T093000',
+    'DTEND;TZID="(UTC+01:00) Berlin, Rome":20260201T100000',
+  );
+
+  it.each([
+    ['of days', at('DTSTART;VALUE=DATE:20260201', 'DTEND;VALUE=DATE:20260202')],
+    ['without an end', at('DTSTART:20260201T093000Z')],
+    ['that float', at('DTSTART:20260201T093000', 'DTEND:20260201T100000')],
+    ['in a zone that it defines', inBerlin.replace('METHOD', `${berlin.join('\r\n')}\r\nMETHOD`)],
+    ['in a registered zone', at('DTSTART;TZID=/example.org/Rome:20260201T093000', 'DTEND:20260201T100000Z')],
+  ])('may be %s', (_, content) => {
+    expect(problemOf(content)).toBeUndefined();
+  });
+
+  it.each([
+    [
+      'as ISO 8601 has them elsewhere',
+      at('DTSTART:2026-02-01T09:30:00Z'),
+      /DTSTART "2026-02-01T09:30:00Z"; write a time/,
+    ],
+    ['with an offset', at('DTSTART:20260201T093000Z', 'DTEND:20260201T100000+0100'), /DTEND "20260201T100000\+0100"/],
+    ['in a month that is none', at('DTSTART:20261301T093000Z'), /DTSTART "20261301T093000Z"/],
+    ['of an end before the start', at('DTSTART:20260201T093000Z', 'DTEND:20260201T083000Z'), /ends before it begins/],
+    ['in a zone that it leaves open', inBerlin, /has times in "\(UTC\+01:00\) Berlin, Rome" and no VTIMEZONE/],
+  ])('may not be %s', (_, content, why) => {
+    expect(problemOf(content)).toMatch(why);
+  });
+});
+
 describe('long lines of a calendar', () => {
   it.each(['Ü'.repeat(200), '😀'.repeat(100), 'x'.repeat(500), `${'x'.repeat(66)}ü`])(
     'are folded at 75 octets, never within a character, and say the same: %s',

@@ -157,15 +157,16 @@ describe('places for connections', () => {
     expect(places.taken.size).toBe(0);
   });
 
-  it('of a connection that the server has closed meanwhile are left', async () => {
-    const { dialer } = lines();
+  it('of a connection that the server has closed meanwhile are left once it is gone', async () => {
+    const { dialer, serverLetsGo } = lines();
     const places = freePlaces();
     const connections = keepConnections(dialer, upTo(3), places);
     const line = await lend(connections);
     connections.takeBack(line, true);
     line.open = false;
     await lend(connections);
-    expect([...places.taken]).toEqual(['place 2']);
+    serverLetsGo();
+    await expect.poll(() => [...places.taken]).toEqual(['place 2']);
   });
 
   it('that others have are waited for; meanwhile whoever waits gets a connection that comes back', async () => {

@@ -1,3 +1,5 @@
+import { type ConnectionOptions, Queue, Worker } from 'bullmq';
+import { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 import { sharedBackends } from '../../src/queue/backend.ts';
 import { jobQueues } from '../../src/queue/jobs.ts';
@@ -6,10 +8,19 @@ import { eventually } from '../support/postroom.ts';
 import { startTestRedis } from '../support/redis.ts';
 import { startRedisProxy } from '../support/redis-proxy.ts';
 
+/** What there is of the job `msg_1-1`, and the order of all. */
+async function keptIn(client: Redis, queue: string): Promise<object> {
+  const { data = '', opts = '', timestamp, ...fields } = await client.hgetall(`${queue}:msg_1-1`);
+  // Said in its key already.
+  const { jobId: _, ...options } = JSON.parse(opts) as { jobId?: string };
+  const order = await client.zrangebyscore(`${queue}:prioritized`, '-inf', '+inf', 'WITHSCORES');
+  return { fields, data: JSON.parse(data), options, isTimed: Number(timestamp) > 1e12, order };
+}
+
 const ticket = { messageId: 'msg_1', number: 1, priority: 'normal' } as const;
 
 describe('a job', () => {
-  it('is added by a process that began before its Redis could be reached', async () => {
+  it('with a delay is added by a process that began before its Redis could be reached', async () => {
     await using redis = await startTestRedis();
     await using proxy = await startRedisProxy(redis.url);
     proxy.cut();
@@ -18,23 +29,25 @@ describe('a job', () => {
     await new Promise((resolve) => setTimeout(resolve, 200));
     proxy.restore();
     await eventually(() => client.status === 'ready');
-    await jobs.add('main', ticket);
+    await jobs.add('main', ticket, 60_000);
     expect(await client.exists('{test}:lanes:main:msg_1-1')).toBe(1);
     client.disconnect();
   });
 
-  it('is added by a process whose first question to Redis was not answered', { timeout: 30_000 }, async () => {
+  it('with a delay is added by a process whose first question to Redis was not answered', {
+    timeout: 30_000,
+  }, async () => {
     await using redis = await startTestRedis();
     await using proxy = await startRedisProxy(redis.url);
     const client = connectRedis(proxy.url, 'prompt', () => undefined);
     await eventually(() => client.status === 'ready');
     proxy.blackHole();
     const jobs = jobQueues(client, '{test}:lanes', sharedBackends(client));
-    await expect(jobs.add('main', ticket)).rejects.toThrow();
+    await expect(jobs.add('main', ticket, 60_000)).rejects.toThrow();
     proxy.restore();
     await eventually(
       () =>
-        jobs.add('main', ticket).then(
+        jobs.add('main', ticket, 60_000).then(
           () => true,
           () => false,
         ),
@@ -42,6 +55,45 @@ describe('a job', () => {
       20_000,
     );
     expect(await client.exists('{test}:lanes:main:msg_1-1')).toBe(1);
+    client.disconnect();
+  });
+
+  it('is kept as BullMQ itself would keep it', async () => {
+    await using redis = await startTestRedis();
+    const client = new Redis(redis.url, { maxRetriesPerRequest: null });
+    const jobs = jobQueues(client, '{ours}', sharedBackends(client));
+    const opts = { attempts: 1_000_000, backoff: { type: 'again' } };
+    const theirs = new Queue('main', { connection: client as unknown as ConnectionOptions, prefix: '{theirs}' });
+    const ranks = { high: 1, normal: 2, low: 3 } as const;
+    for (const [priority, rank] of Object.entries(ranks) as [keyof typeof ranks, number][]) {
+      await client.flushall();
+      for (const messageId of ['msg_1', 'msg_2', 'msg_1']) {
+        await jobs.add('main', { messageId, number: 1, priority });
+        const data = { m: messageId, n: 1, p: priority };
+        await theirs.add('deliver', data, { ...opts, priority: rank, jobId: `${messageId}-1` });
+      }
+      expect(await keptIn(client, '{ours}:main')).toEqual(await keptIn(client, '{theirs}:main'));
+    }
+    await theirs.close();
+    await jobs.close();
+    client.disconnect();
+  });
+
+  it('is given to a worker by its priority, and among equals in the order in which it came, even of one turn', async () => {
+    await using redis = await startTestRedis();
+    const client = new Redis(redis.url, { maxRetriesPerRequest: null });
+    const jobs = jobQueues(client, '{test}:lanes', sharedBackends(client));
+    const asked = ['normal', 'low', 'high', 'normal', 'first', 'high'] as const;
+    await Promise.all(
+      asked.map((priority, index) => jobs.add('main', { messageId: `msg_${index}`, number: 1, priority })),
+    );
+    const done: string[] = [];
+    const options = { connection: client.duplicate() as unknown as ConnectionOptions, prefix: '{test}:lanes' };
+    const worker = new Worker('main', async (job) => void done.push(job.data.m), options);
+    await eventually(() => done.length === asked.length);
+    expect(done).toEqual(['msg_4', 'msg_2', 'msg_5', 'msg_0', 'msg_3', 'msg_1']);
+    await worker.close();
+    await jobs.close();
     client.disconnect();
   });
 });

@@ -10,6 +10,7 @@ import { tidyLists } from '../../src/gateway/tidy.ts';
 import { STATUSES, type Status } from '../../src/mail/status.ts';
 import { parseInfo } from '../../src/store/health.ts';
 import { messageLists } from '../../src/store/lists.ts';
+import { scheduleStore } from '../../src/store/schedule.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
 import { aMessage, beginning, LEASE, openStore, type TestStore } from '../support/store.ts';
 
@@ -31,6 +32,13 @@ beforeEach(async () => {
   await store.mailboxes.takeLease('main', LEASE, 60_000);
 });
 
+const HOUR = 3_600_000;
+const RETENTION = {
+  recordMilliseconds: HOUR,
+  failedContentMilliseconds: HOUR,
+  idempotencyMilliseconds: HOUR,
+  lifetimeMilliseconds: HOUR,
+};
 const ADA: Caller = { id: 'ada', permissions: ['read'] };
 const BOB: Caller = { id: 'bob', permissions: ['read'] };
 const OPERATOR: Caller = { id: 'root', permissions: ['operate'] };
@@ -335,12 +343,15 @@ describe('a message whose record is not kept any more', () => {
 });
 
 describe('counts', () => {
-  it('are a caller’s own where they are cheap, and all by mailbox for an operator', async () => {
+  it('are a caller’s own, and everybody’s for an operator', async () => {
     await failed();
     await accepted();
     await failed({ callerId: 'bob' });
-    expect((await countMessages(tools, ADA)).statuses).toMatchObject({ failed: 1, unconfirmed: 0 });
-    expect((await countMessages(tools, ADA)).mailboxes).toBeUndefined();
+    expect(await countMessages(tools, ADA)).toEqual({
+      statuses: { failed: 1, queued: 1 },
+      mailboxes: [{ mailbox: 'main', statuses: { failed: 1, queued: 1 } }],
+    });
+    expect((await countMessages(tools, BOB)).statuses).toEqual({ failed: 1 });
     const statuses = { failed: 2, queued: 1 };
     const all = await countMessages(tools, OPERATOR);
     expect(all).toEqual({ statuses, mailboxes: [{ mailbox: 'main', statuses }] });
@@ -349,6 +360,50 @@ describe('counts', () => {
     expect((await countMessages(tools, OPERATOR)).statuses).toEqual({
       failed: 2,
       held: 1,
+    });
+  });
+
+  it('of a caller are right at every step, in each of its mailboxes', async () => {
+    const counts = async () => (await countMessages(tools, ADA)).statuses;
+    const schedule = scheduleStore(store.redis, store.keys, RETENTION, store.messages);
+    const date = 'Sat, 31 Jan 2026 09:30:00 +0000';
+    await accepted({ callerId: 'bob' });
+    const [sent, deferred] = await many(2);
+    if (!sent || !deferred) throw new Error('Two were accepted');
+    const elsewhere = await accepted({ mailbox: 'other' });
+    for (const id of [sent, deferred]) await began(id);
+    expect(await counts()).toEqual({ queued: 1, sending: 2 });
+    await ended(sent, 'sent');
+    await ended(deferred, 'deferred', { delayMilliseconds: 60_000 });
+    expect(await counts()).toEqual({ queued: 1, deferred: 1, sent: 1 });
+    await schedule.expedite(deferred, { from: ['deferred'], first: true, date });
+    expect(await counts()).toEqual({ queued: 2, sent: 1 });
+    const later = aMessage({ callerId: 'ada', mailbox: 'other' });
+    await schedule.accept({ ...later, sendAt: Date.now() + 60_000 });
+    await schedule.accept({ ...aMessage({ callerId: 'ada' }), sendAt: Date.now() + 60_000 });
+    expect(await counts()).toEqual({ queued: 2, sent: 1, scheduled: 2 });
+    await schedule.expedite(later.id, { from: ['scheduled'], first: false, date });
+    await store.messages.move({ id: elsewhere, mailbox: 'other', to: 'canceled' });
+    expect(await countMessages(tools, ADA)).toEqual({
+      statuses: { queued: 2, sent: 1, scheduled: 1, canceled: 1 },
+      mailboxes: [
+        { mailbox: 'main', statuses: { queued: 1, sent: 1, scheduled: 1 } },
+        { mailbox: 'other', statuses: { queued: 1, canceled: 1 } },
+      ],
+    });
+    const hold = { failure: {} as never, since: 0, nextProbeAt: 0, probes: 0, settings: '' };
+    await store.mailboxes.setHold('mailbox:other', hold);
+    expect(await counts()).toEqual({ queued: 1, held: 1, sent: 1, scheduled: 1, canceled: 1 });
+    expect((await countMessages(tools, BOB)).statuses).toEqual({ queued: 1 });
+  });
+
+  it('of a caller are its own when it holds a test key', async () => {
+    await accepted({ mailbox: 'main~test' });
+    const hold = { failure: {} as never, since: 0, nextProbeAt: 0, probes: 0, settings: '' };
+    await store.mailboxes.setHold('mailbox:main', hold);
+    expect(await countMessages(tools, { ...ADA, test: true })).toEqual({
+      statuses: { queued: 1 },
+      mailboxes: [{ mailbox: 'main', statuses: { queued: 1 } }],
     });
   });
 });

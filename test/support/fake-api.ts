@@ -82,6 +82,14 @@ export function fakeApi() {
       if (submission.subject === 'Redis is away') throw new StoreUnavailable('away');
       return { kind: 'accepted', message: store(caller, submission, idempotency) };
     },
+    preview: async (_caller, submission) => {
+      if (submission.subject === 'Redis is away') throw new StoreUnavailable('away');
+      const { mailbox, sizeBytes, recipients } = viewOf('msg_0', submission);
+      return {
+        kind: 'preview',
+        preview: { status: 'queued', mailbox, recipients: recipients.map(({ address }) => address), sizeBytes },
+      };
+    },
     read: async (caller, id) => {
       calls.read++;
       const found = held.get(id);
@@ -95,7 +103,10 @@ export function fakeApi() {
     },
     counts: async (caller) => ({
       statuses: { failed: 1 },
-      ...(caller.permissions.includes('operate') && { mailboxes: [{ mailbox: 'fake', statuses: { failed: 1 } }] }),
+      mailboxes: [{ mailbox: 'fake', statuses: { failed: 1 } }],
+      ...(caller.permissions.includes('operate') && {
+        test: { statuses: { sent: 1 }, mailboxes: [{ mailbox: 'fake', statuses: { sent: 1 } }] },
+      }),
     }),
     retryMany: async (_caller, query) => {
       retries.push(query);

@@ -12,13 +12,20 @@ export interface RedisProxy {
   loseAnswers(): void;
   /** Every answer comes so much later. */
   slow(milliseconds: number): void;
+  /** No more than so many octets of commands pass each second. */
+  narrow(octetsPerSecond: number): void;
   /** All is well for new connections. One that lost bytes stays silent, as a real one would. */
   restore(): void;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-type Weather = { passCommands: boolean; passAnswers: boolean; delayMilliseconds: number };
-const FINE: Weather = { passCommands: true, passAnswers: true, delayMilliseconds: 0 };
+type Weather = { passCommands: boolean; passAnswers: boolean; delayMilliseconds: number; octetsPerSecond: number };
+const FINE: Weather = {
+  passCommands: true,
+  passAnswers: true,
+  delayMilliseconds: 0,
+  octetsPerSecond: Number.POSITIVE_INFINITY,
+};
 
 /** @param target path of a Unix socket */
 export async function startRedisProxy(target: string): Promise<RedisProxy> {
@@ -41,7 +48,11 @@ export async function startRedisProxy(target: string): Promise<RedisProxy> {
     }
     client.on('data', (bytes) => {
       lost.commands ||= !weather.passCommands;
-      if (!lost.commands) redis.write(bytes);
+      if (lost.commands) return;
+      redis.write(bytes);
+      if (weather.octetsPerSecond === Number.POSITIVE_INFINITY) return;
+      client.pause();
+      setTimeout(() => client.resume(), (bytes.length / weather.octetsPerSecond) * 1_000);
     });
     redis.on('data', (bytes) => {
       lost.answers ||= !weather.passAnswers;
@@ -72,6 +83,9 @@ export async function startRedisProxy(target: string): Promise<RedisProxy> {
     },
     slow(milliseconds) {
       weather = { ...FINE, delayMilliseconds: milliseconds };
+    },
+    narrow(octetsPerSecond) {
+      weather = { ...FINE, octetsPerSecond };
     },
     restore() {
       refusing = false;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { parseAddressRule } from '../../gateway/address-rule.ts';
 import { KEY_MODES } from '../../gateway/api-key.ts';
-import { parseFromRule } from '../../gateway/from-rule.ts';
 import { usualBurst } from '../../gateway/rate.ts';
 import { characterUnfitForLine } from '../../mail/characters.ts';
 import { checkedBy } from './checked-by.ts';
@@ -9,7 +9,7 @@ import { withoutPattern } from './time.ts';
 
 export const SCOPES = ['send', 'read', 'operate'] as const;
 const MAX_PER_MINUTE = 1_000_000;
-const MAX_FROM = 100;
+const MAX_RULES = 100;
 const MAX_GRACE_MINUTES = 7 * 24 * 60;
 
 const scope = z.enum(SCOPES, { error: 'A scope is "send", "read" or "operate".' }).meta({
@@ -30,13 +30,13 @@ const name = z
   .max(100, { error: 'A name has at most 100 characters.' })
   .superRefine(checkedBy(unfitName));
 
-const from = z
+const rules = z
   .array(z.string())
-  .min(1, { error: 'Give at least one address, or leave from out to allow all.' })
-  .max(MAX_FROM, { error: `At most ${MAX_FROM} entries; use *@domain.` })
+  .min(1, { error: 'Give at least one address, or leave this out to allow all.' })
+  .max(MAX_RULES, { error: `At most ${MAX_RULES} entries; use *@domain.` })
   .transform((given, context) =>
     given.map((text, index) => {
-      const parsed = parseFromRule(text);
+      const parsed = parseAddressRule(text);
       if (parsed.ok) return parsed.rule;
       context.addIssue({ code: 'custom', path: [index], message: parsed.problem });
       return '';
@@ -66,6 +66,8 @@ const expiresAt = z.iso
   .transform((text) => Date.parse(text));
 
 const FROM = 'What it may send as: addresses, or `*@domain`. All that the mailboxes allow, if absent.';
+const TO =
+  'Whom it may send to: addresses, or `*@domain`. Everybody, if absent. For staging, whose mail must not reach customers.';
 const RATE = 'All its requests together, over all processes.';
 
 /** The body of `POST /v1/keys`. */
@@ -77,7 +79,8 @@ export const newKey = z
       .default('live')
       .meta({ description: 'Messages of a `test` key never reach Microsoft; it cannot have the scope `operate`.' }),
     scopes: scopes.meta({ description: 'What it may do.' }),
-    from: from.optional().meta({ description: FROM }),
+    from: rules.optional().meta({ description: FROM }),
+    to: rules.optional().meta({ description: TO, example: ['*@contoso.com'] }),
     rate: rate.optional().meta({ description: RATE }),
     expiresAt: expiresAt.optional().meta({ description: 'Not valid from this time on.' }),
   })
@@ -87,10 +90,14 @@ export const newKey = z
 export const keyChange = z
   .strictObject({
     name: name.optional(),
-    from: from
+    from: rules
       .nullable()
       .optional()
       .meta({ description: `${FROM} \`null\` takes it away.` }),
+    to: rules
+      .nullable()
+      .optional()
+      .meta({ description: `${TO} \`null\` takes it away.` }),
     rate: rate
       .nullable()
       .optional()
@@ -117,6 +124,7 @@ const keyFields = z.looseObject({
   state: z.enum(['active', 'expired', 'revoked']),
   scopes: z.array(scope),
   from: z.array(z.string()).optional().meta({ description: FROM }),
+  to: z.array(z.string()).optional().meta({ description: TO }),
   rate: z.looseObject({ perMinute: z.int(), burst: z.int() }).optional().meta({ description: RATE }),
   hint: z.string().meta({ description: 'Beginning of the secret, to recognise it by.' }),
   createdAt: time,

@@ -131,12 +131,11 @@ export const messageCounts = z
     statuses: counts.meta({ description: 'Number of messages by status.' }),
     mailboxes: z
       .array(z.looseObject({ mailbox: z.string(), statuses: counts }))
-      .optional()
-      .meta({ description: 'The same for each mailbox; only for `operate`.' }),
+      .meta({ description: 'The same for each mailbox.' }),
     test: z
       .looseObject({
         statuses: counts,
-        mailboxes: z.array(z.looseObject({ mailbox: z.string(), statuses: counts })).optional(),
+        mailboxes: z.array(z.looseObject({ mailbox: z.string(), statuses: counts })),
       })
       .optional()
       .meta({ description: 'The same of messages of test keys, which are counted nowhere else; only for `operate`.' }),

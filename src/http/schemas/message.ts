@@ -119,3 +119,6 @@ function asList(words: Readonly<Record<string, string>>): string {
     .map(([word, meaning]) => `- \`${word}\`: ${meaning}`)
     .join('\n');
 }
+
+/** Of an answer that is a message. A plain schema: @fastify/swagger makes a header object of it. */
+export const etagHeader = () => ({ ETag: { type: 'string', description: 'Changes whenever the message does.' } });

@@ -6,6 +6,7 @@ import { addressList, replyAddressList, senderAddress } from './address.ts';
 import { attachments } from './attachment.ts';
 import { calendar } from './calendar.ts';
 import { checkedBy } from './checked-by.ts';
+import { IMPORTANCES, marksOf } from './marks.ts';
 import { givenTime, MAX_DAYS_AHEAD, MAX_LIFETIME_DAYS, withoutPattern } from './time.ts';
 import { wrongType } from './wrong-type.ts';
 
@@ -80,6 +81,13 @@ export const messageFields = z.strictObject({
     maxProperties: MAX_HEADERS,
     description: `At most ${MAX_HEADERS} further header fields: \`X-…\`, \`In-Reply-To\`, \`References\`, \`List-…\` and a few more. Those that Postroom or the servers write are refused.`,
   }),
+  importance: z.enum(IMPORTANCES).optional().meta({
+    description: 'The mark that Outlook and others show. It does not change when the message goes; `priority` does.',
+  }),
+  readReceipt: z.boolean().optional().meta({
+    description:
+      '`true` asks the readers’ mail programs to tell the address in `from` that the message was opened; they may refuse, and Postroom is not told.',
+  }),
   tags: z
     .array(tag)
     .max(MAX_TAGS)
@@ -125,7 +133,7 @@ export const messageFields = z.strictObject({
 /** Fields that a message is composed of, which a whole one in `raw` has within itself. */
 export const COMPOSING_FIELDS = [
   ...(['from', 'to', 'cc', 'bcc', 'replyTo', 'subject', 'text', 'html'] as const),
-  ...(['attachments', 'calendar', 'headers'] as const),
+  ...(['attachments', 'calendar', 'headers', 'importance', 'readReceipt'] as const),
 ];
 
 /** The body of `POST /v1/messages` as callers write it, and a `Submission` once parsed. */
@@ -150,6 +158,7 @@ export const batchMessage = messageFields
 export function asSubmission(given: z.output<typeof messageFields>): Submission {
   const { from, to = [], cc = [], bcc = [], replyTo = [], subject, onUnconfirmed, priority } = given;
   const { attachments = [], headers = {}, tags = [], metadata = {} } = given;
+  const { importance, readReceipt } = given;
   const submission: Submission = {
     from,
     to,
@@ -158,7 +167,7 @@ export function asSubmission(given: z.output<typeof messageFields>): Submission 
     replyTo,
     subject,
     attachments,
-    headers,
+    headers: importance || readReceipt ? { ...headers, ...marksOf(given) } : headers,
     tags,
     metadata,
     onUnconfirmed,

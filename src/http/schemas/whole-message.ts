@@ -1,5 +1,6 @@
 import type { FieldError } from '../../gateway/api.ts';
 import { MAX_RECIPIENTS } from './address.ts';
+import { markErrors } from './marks.ts';
 import { MAX_LIFETIME_DAYS, tooFarAhead } from './time.ts';
 
 const DAY = 86_400_000;
@@ -19,6 +20,7 @@ export function wholeMessageErrors(received: unknown, now: number): FieldError[]
       ? []
       : [{ pointer: '/text', message: 'Give at least one of text, html, attachments and calendar.' }]),
     ...timeErrors(given, now),
+    ...markErrors(given),
     ...hiddenNameErrors(given.headers, '/headers'),
     ...hiddenNameErrors(given.metadata, '/metadata'),
   ];
