@@ -4,6 +4,7 @@ import type { Admission, Leave } from './doctor/tools.ts';
 import type { AdmissionStore } from './gateway/admission.ts';
 import type { MailboxConfig } from './mailbox-config.ts';
 import { paceOf } from './mailboxes.ts';
+import { processName } from './queue/same-host.ts';
 
 /**
  * How long a visitor waits. An idle lane lets go of its connections within ten seconds, and each place of a window is
@@ -23,7 +24,7 @@ export function visitor(
   { id: mailbox, limits }: Pick<MailboxConfig, 'id' | 'limits'>,
   waits = USUAL_WAITS,
 ): Admission {
-  const place = `visit/${randomUUID()}`;
+  const place = `visit/${processName()}/${randomUUID()}`;
   const pace = paceOf(limits);
 
   async function enter(): Promise<boolean> {

@@ -9,6 +9,7 @@ const LIMITS = { ...USUAL_LIMITS, windowSeconds: 0.1 };
 const aStore = (more: Partial<AdmissionStore> = {}): AdmissionStore => ({
   takePlace: async () => true,
   visit: async () => true,
+  places: async () => [],
   leavePlace: async () => undefined,
   permitVisitor: async () => 'go',
   keepPermit: async () => undefined,

@@ -20,7 +20,9 @@ export interface AdmissionStore {
   takePlace(wanted: PlaceWanted & { lease: string; open: string[] }): Promise<boolean>;
   /** A place for somebody who is no lane's owner. It ends by itself, in case that the visitor dies. */
   visit(wanted: PlaceWanted): Promise<boolean>;
-  leavePlace(mailbox: string, place: string): Promise<unknown>;
+  /** The places that are taken, whoever has them. */
+  places(mailbox: string): Promise<string[]>;
+  leavePlace(mailbox: string, ...places: string[]): Promise<unknown>;
   /**
    * Leave for a visitor's message: from the same window and day as the lane's.
    *

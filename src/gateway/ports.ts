@@ -103,6 +103,8 @@ export interface Move {
   /** Another time to give it up at; milliseconds since the epoch. */
   expiresAt?: number;
   attempts?: number;
+  /** How often a worker has died with it. */
+  interruptions?: number;
   attempt?: Attempt;
   /** Until the next attempt, for `deferred` and for `queued` again. */
   delayMilliseconds?: number;

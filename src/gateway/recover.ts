@@ -1,22 +1,34 @@
 import type { Failure } from '../failure/failure.ts';
+import { backoffDelay } from '../failure/plan.ts';
 import type { Attempt, MessageRecord } from '../mail/message.ts';
 import { isFinal, type Status } from '../mail/status.ts';
 
 /** What becomes of a message whose worker died while it was `sending`. */
 export interface Recovery {
-  to: Extract<Status, 'unconfirmed' | 'queued'>;
+  to: Extract<Status, 'unconfirmed' | 'queued' | 'deferred' | 'failed' | 'partiallySent'>;
   attempt: Attempt;
   attempts: number;
+  /** How often a worker has died of it, or with it, this time included. */
+  interruptions: number;
   failure?: Failure;
   recipients: MessageRecord['recipients'];
+  delayMilliseconds?: number;
 }
 
 /**
- * Before its mark the final dot cannot have left, so the message goes on as if nothing had been; after it nobody knows.
- * Pure.
+ * So many workers may die while they send a message. One that dies of something else takes the same few messages with it
+ * each time, so they come back at growing intervals, by chance not together: then it is seen which one it is.
  */
-export function recoverSending(record: MessageRecord, now: Date): Recovery {
+const MOST_INTERRUPTIONS = 10;
+
+/**
+ * Before its mark the final dot cannot have left, so the message goes on as if nothing had been; after it nobody knows.
+ * One that seems to be what workers die of is put off, and in the end parked. Pure.
+ */
+export function recoverSending(record: MessageRecord, now: Date, random: () => number): Recovery {
   const at = now.toISOString();
+  const interruptions = (record.interruptions ?? 0) + 1;
+  const isParked = interruptions % MOST_INTERRUPTIONS === 0;
   const attempt: Attempt = {
     number: record.attempts + 1,
     startedAt: new Date(record.updatedAt).toISOString(),
@@ -24,16 +36,48 @@ export function recoverSending(record: MessageRecord, now: Date): Recovery {
     outcome: 'interrupted',
     stage: record.dotMayHaveLeft ? 'after-dot' : 'mail',
   };
-  if (!record.dotMayHaveLeft)
-    return { to: 'queued', attempt, attempts: record.attempts, recipients: withPending(record, 'queued') };
+  const again = comesAgain(interruptions, random);
+  if (!record.dotMayHaveLeft) {
+    const base = { attempt, attempts: record.attempts, interruptions };
+    if (isParked) return { ...base, ...parked(record, interruptions, at) };
+    const failure = again.to === 'deferred' ? workerDied(interruptions, at) : undefined;
+    return { ...base, ...again, ...(failure && { failure }), recipients: withPending(record, again.to, failure) };
+  }
   const failure = interrupted(at);
-  const to = record.onUnconfirmed === 'resend' ? 'queued' : 'unconfirmed';
+  const next = record.onUnconfirmed === 'resend' && !isParked ? again : { to: 'unconfirmed' as const };
   return {
-    to,
+    ...next,
     failure,
     attempt: { ...attempt, outcome: 'unconfirmed', failure },
     attempts: record.attempts + 1,
-    recipients: withPending(record, to, failure),
+    interruptions,
+    recipients: withPending(record, next.to, failure),
+  };
+}
+
+/** At once the first time, which any stopped process may cause. */
+function comesAgain(interruptions: number, random: () => number) {
+  if (interruptions === 1) return { to: 'queued' as const };
+  return { to: 'deferred' as const, delayMilliseconds: backoffDelay(interruptions - 1, random) };
+}
+
+function parked(record: MessageRecord, interruptions: number, at: string) {
+  const failure = workerDied(interruptions, at);
+  const isPartial = record.recipients.some(({ status }) => status === 'sent');
+  const to: Status = isPartial ? 'partiallySent' : 'failed';
+  return { to, failure, recipients: withPending(record, 'failed', failure) } as const;
+}
+
+function workerDied(times: number, at: string): Failure {
+  return {
+    category: 'configuration',
+    code: 'worker_died',
+    scope: 'message',
+    plan: times % MOST_INTERRUPTIONS === 0 ? 'never' : 'backoff',
+    summary: `${times} times the worker that was sending this message stopped, or lost its lease, before the final dot: the message may be what it dies of.`,
+    remedy:
+      'Look for what ended the workers: their exit codes, their memory limit, the last lines of their logs. Retry the message once that is mended.',
+    at,
   };
 }
 

@@ -143,4 +143,6 @@ export interface MessageRecord {
   attemptToken?: string;
   /** Set before the final dot may leave. */
   dotMayHaveLeft?: boolean;
+  /** How often the worker that was sending it stopped. */
+  interruptions?: number;
 }

@@ -33,7 +33,7 @@ export async function recoverMessage(
 ): Promise<void> {
   const record = await messages.find(id);
   if (record?.status !== 'sending' || !record.attemptToken) return;
-  const recovery = recoverSending(record, chance.now());
+  const recovery = recoverSending(record, chance.now(), chance.random);
   const { mailbox } = record;
   const flight = windowMilliseconds !== undefined && { counted: true, windowMilliseconds, unusedRecipients: 0 };
   const moved = await messages.move({
@@ -46,8 +46,9 @@ export async function recoverMessage(
   });
   if (!moved.moved) return;
   log.warn({ messageId: id, mailbox, attempt: recovery.attempt.number }, `Message of a dead worker ${recovery.to}`);
-  if (recovery.to === 'queued')
-    await jobs.add(mailbox, { messageId: id, number: moved.ticket, priority: record.priority });
+  if (recovery.to !== 'queued' && recovery.to !== 'deferred') return;
+  const next = { messageId: id, number: moved.ticket, priority: record.priority };
+  await jobs.add(mailbox, next, recovery.delayMilliseconds);
 }
 
 /** Gives up a waiting message, with what `failureOf` says of it. */

@@ -20,7 +20,8 @@ export function admissionStore(redis: Redis & Scripted, keys: Keys): AdmissionSt
     takePlace: ({ mailbox, place, limit, lease, open }) =>
       take(mailbox, place, lease, limit, LEFT_BEHIND_MILLISECONDS, ...open),
     visit: ({ mailbox, place, limit }) => take(mailbox, place, '', limit, VISIT_MILLISECONDS),
-    leavePlace: (mailbox, place) => redis.zrem(keys.places(mailbox), place),
+    places: (mailbox) => redis.zrange(keys.places(mailbox), '0', '-1'),
+    leavePlace: (mailbox, ...places) => redis.zrem(keys.places(mailbox), ...places),
     async permitVisitor(mailbox, token, { windowMilliseconds, perWindow, recipientsPerDay }, recipients) {
       const names = [keys.permits(mailbox), keys.sending(mailbox), keys.day(mailbox)] as const;
       const limits = [windowMilliseconds, perWindow, recipientsPerDay, recipients, DAY_SLICE, DAY_SLICES];

@@ -339,6 +339,7 @@ export function recordOf(id: string, fields: Record<string, string>): MessageRec
     ...(fields.failure && { failure: JSON.parse(fields.failure) as Failure }),
     ...(fields.attemptToken && { attemptToken: fields.attemptToken }),
     ...(fields.dotMayHaveLeft && { dotMayHaveLeft: true }),
+    ...(fields.interruptions && { interruptions: Number(fields.interruptions) }),
     ...(fields.sendAt && { sendAt: Number(fields.sendAt), firstSendAt: Number(fields.firstSendAt) }),
     ...(fields.lifetime && { lifetime: Number(fields.lifetime) }),
     ...(fields.firstTicket && { firstTicket: Number(fields.firstTicket) }),
@@ -360,7 +361,7 @@ function perMailbox(make: (mailbox: string) => string[]): (mailbox: string) => s
 }
 
 /** What a move replaces of the record, as field and value in turn. */
-function fieldsOf({ recipients, failure, attempts, expiresAt }: Move): string[] {
+function fieldsOf({ recipients, failure, attempts, interruptions, expiresAt }: Move): string[] {
   const fields: string[] = [];
   if (recipients) {
     const pending = recipients.filter((each) => !isFinal(each.status)).length;
@@ -368,6 +369,7 @@ function fieldsOf({ recipients, failure, attempts, expiresAt }: Move): string[] 
   }
   if (failure) fields.push('failure', JSON.stringify(failure));
   if (attempts !== undefined) fields.push('attempts', String(attempts));
+  if (interruptions !== undefined) fields.push('interruptions', String(interruptions));
   if (expiresAt !== undefined) fields.push('expiresAt', String(expiresAt));
   return fields;
 }

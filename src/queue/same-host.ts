@@ -1,0 +1,39 @@
+import { readFileSync, readlinkSync } from 'node:fs';
+
+/** Where process ids mean the same: this boot of this machine, in this namespace. Undefined where that cannot be known. */
+const NAMESPACE = namespace();
+
+function namespace(): string | undefined {
+  try {
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    return `${boot}.${readlinkSync('/proc/self/ns/pid').replace(/\D/g, '')}`;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Names this process, for others to find out whether it is dead. */
+export function processName(pid = process.pid): string {
+  return `${NAMESPACE ?? 'unknown'}.${pid}`;
+}
+
+/** Is the process that had this name surely dead? One that sleeps is not, nor one of which nothing can be known. */
+export function isDead(name: string): boolean {
+  const [, where, pid] = /^(.+)\.(\d+)$/.exec(name) ?? [];
+  if (NAMESPACE === undefined || where !== NAMESPACE) return false;
+  try {
+    process.kill(Number(pid), 0);
+    return isZombie(Number(pid));
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+  }
+}
+
+/** Dead, with its files closed, and not yet looked after by its parent: proc_pid_stat(5). */
+function isZombie(pid: number): boolean {
+  try {
+    return /^[ZX]$/.test(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.charAt(0) ?? '');
+  } catch {
+    return false;
+  }
+}
