@@ -1,5 +1,5 @@
 /** What the benches share: figures, children, a Redis, and an SMTP server that takes everything. */
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import { pino } from 'pino';
@@ -19,6 +19,20 @@ export function median(figures: number[]): number {
 export function quantile(figures: number[], share: number): number {
   const sorted = [...figures].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+/**
+ * The service as it is shipped: what `npm run build` made of it. Run from its TypeScript by `tsx`, every closure is given
+ * its name when it is made, which the libraries beside it are spared.
+ */
+export async function shippedService(): Promise<typeof import('../src/service.ts')> {
+  const built = '../dist/service.js';
+  return import(built);
+}
+
+/** Builds what `shippedService` loads. */
+export function build(): void {
+  execFileSync('npm', ['run', '--silent', 'build'], { stdio: 'inherit' });
 }
 
 /** One line of figures. */
@@ -68,12 +82,6 @@ export interface Sink {
   caPem: string;
 }
 
-export interface Taken {
-  count: number;
-  /** Milliseconds between the first final dot and the last. */
-  milliseconds: number;
-}
-
 /** STARTTLS and AUTH as Microsoft asks for, and nothing else: no limits, no inbox. To be run in a part. */
 export async function serveSink(): Promise<void> {
   const certificate = await makeCertificate();
@@ -111,18 +119,17 @@ export async function serveSink(): Promise<void> {
       closed: () => undefined,
     },
   });
-  serveQuestions({ port: server.port, caPem: certificate.caPem } satisfies Sink, (question): Taken => {
+  serveQuestions({ port: server.port, caPem: certificate.caPem } satisfies Sink, (question) => {
     if (question === 'clear') times = [];
-    return { count: times.length, milliseconds: (times.at(-1) ?? 0) - (times[0] ?? 0) };
+    return question === 'times' ? times : times.length;
   });
 }
 
-/** Resolves when the sink has this many. */
-export async function untilTaken(sink: Part<Sink>, count: number): Promise<Taken> {
+/** Resolves when the sink has this many. @returns when each came, in milliseconds by the sink's monotonic clock */
+export async function untilTaken(sink: Part<Sink>, count: number): Promise<number[]> {
   for (;;) {
-    const taken = await sink.ask<Taken>('count');
-    if (taken.count >= count) return taken;
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    if ((await sink.ask<number>('count')) >= count) return sink.ask<number[]>('times');
+    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 

@@ -1,26 +1,27 @@
 import { LISTED_STATUSES } from '../gateway/lists.ts';
 
 /**
- * Part of other scripts: `relist(id, from, to)` keeps the caller's lists of the exceptional statuses, and its counts. A
- * message that is accepted, queued, being sent and sent is on none of the lists and is counted once, when it is sent.
- * Needs MESSAGE, from whose name those of the lists are made, since whose message it is is only known once it is read
- * (all share one hash tag).
+ * Part of the steps of delivering: `relist(key, id, from, to, about)` keeps the caller's lists of the exceptional
+ * statuses, and its counts. A message that is accepted, queued, being sent and sent is on none of the lists and is
+ * counted once, when it is sent. `about` is the record's `callerId`, `acceptedAt` and `mailbox`, where they are known.
+ * The names of the lists are made from the message's key, since whose message it is is only known once it is read (all
+ * share one hash tag).
  */
 export const RELIST = `
 local LISTED = '|${LISTED_STATUSES.join('|')}|'
 local function isListed(status) return string.find(LISTED, '|' .. status .. '|', 1, true) end
-local function relist(id, from, to)
-  local isCounted = isListed(to) or to == 'sent'
-  if not isListed(from) and not isCounted then return end
-  local about = redis.call('HMGET', MESSAGE, 'callerId', 'acceptedAt', 'mailbox')
-  local prefix = string.sub(MESSAGE, 1, -1 - #('message:' .. id))
+local function relist(key, id, from, to, about)
+  local wasListed, isOnList = isListed(from), isListed(to)
+  if not wasListed and not isOnList and to ~= 'sent' then return end
+  about = about or redis.call('HMGET', key, 'callerId', 'acceptedAt', 'mailbox')
+  local prefix = string.sub(key, 1, -1 - #('message:' .. id))
   local counts = prefix .. 'counts:' .. about[1]
-  if isListed(from) then
+  if wasListed then
     redis.call('ZREM', prefix .. 'list:' .. from .. ':' .. about[1], id)
-    redis.call('HINCRBY', counts, from .. '|' .. about[3], -1)
+    count(counts, from .. '|' .. about[3], -1)
   end
-  if isListed(to) then redis.call('ZADD', prefix .. 'list:' .. to .. ':' .. about[1], about[2], id) end
-  if isCounted then redis.call('HINCRBY', counts, to .. '|' .. about[3], 1) end
+  if isOnList then redis.call('ZADD', prefix .. 'list:' .. to .. ':' .. about[1], about[2], id) end
+  if isOnList or to == 'sent' then count(counts, to .. '|' .. about[3], 1) end
 end
 `;
 

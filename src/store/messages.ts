@@ -21,7 +21,7 @@ import { whenThereIsRoom } from './on-the-way.ts';
 import { inOneTurn } from './one-turn.ts';
 import type { Scripted } from './redis.ts';
 import { stageContent } from './staged-content.ts';
-import { stepsTogether } from './steps.ts';
+import { type LaneOfSteps, stepsTogether } from './steps.ts';
 
 export interface Retention {
   recordMilliseconds: number;
@@ -42,23 +42,17 @@ export const DAY_SLICES = 144;
 
 /** Message records, their content and every move they make. Throws what ioredis throws when Redis cannot be asked. */
 export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Retention): MessageStore {
-  const beginKeys = perMailbox((mailbox) => [
-    keys.counts,
-    keys.sending(mailbox),
-    keys.permits(mailbox),
-    keys.day(mailbox),
-    keys.lease(mailbox),
-    keys.holds,
-  ]);
-  const moveKeys = perMailbox((mailbox) => [
-    keys.due,
-    keys.busy,
-    keys.counts,
-    keys.sending(mailbox),
-    keys.permits(mailbox),
-    keys.day(mailbox),
-    keys.mailbox(mailbox),
-  ]);
+  const lanes = new Map<string, LaneOfSteps>();
+  const laneOf = (mailbox: string): LaneOfSteps => {
+    const known = lanes.get(mailbox);
+    if (known) return known;
+    const made = {
+      keys: laneKeys(keys, mailbox),
+      values: [mailbox, keys.changed, String(DAY_SLICE), String(DAY_SLICES)],
+    };
+    lanes.set(mailbox, made);
+    return made;
+  };
   const keepRecord = String(retention.recordMilliseconds);
   const keepFailedContent = String(retention.failedContentMilliseconds);
 
@@ -146,8 +140,6 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
     const { id, mailbox, pace } = request;
     const values = [
       id,
-      mailbox,
-      keys.changed,
       String(request.ticket),
       request.token,
       request.lease,
@@ -156,24 +148,16 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
       String(pace.windowMilliseconds),
       String(pace.perWindow),
       String(pace.recipientsPerDay),
-      String(DAY_SLICE),
-      String(DAY_SLICES),
       ...request.holdKeys,
     ];
-    const answer = await step({
-      name: 'begin',
-      keys: [keys.message(id), keys.mime(id), ...beginKeys(mailbox)],
-      values,
-    });
-    return permitOf(id, answer);
+    const contentKeys = [keys.message(id), keys.mime(id)];
+    return permitOf(id, await step({ name: 'begin', lane: laneOf(mailbox), keys: contentKeys, values }));
   }
 
   async function move(request: Move): Promise<Moved> {
     const { id, mailbox, to, flight, delayMilliseconds: delay } = request;
     const values = [
       id,
-      mailbox,
-      keys.changed,
       to,
       `|${(request.from ?? mayMoveTo(to)).join('|')}|`,
       request.token ?? '',
@@ -189,7 +173,8 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
       request.ticket === undefined ? '' : String(request.ticket),
       ...fieldsOf(request),
     ];
-    const answer = await step({ name: 'move', keys: [keys.message(id), keys.mime(id), ...moveKeys(mailbox)], values });
+    const contentKeys = [keys.message(id), keys.mime(id)];
+    const answer = await step({ name: 'move', lane: laneOf(mailbox), keys: contentKeys, values });
     return movedOf(answer.map(String));
   }
 
@@ -350,14 +335,19 @@ function allWaiting(fixed: FixedPart, status: Status): RecipientState[] {
   return fixed.envelope.recipients.map((address) => ({ address, status }));
 }
 
-/** The part of the keys that is the same for all messages of a mailbox, made once. */
-function perMailbox(make: (mailbox: string) => string[]): (mailbox: string) => string[] {
-  const made = new Map<string, string[]>();
-  return (mailbox) => {
-    const known = made.get(mailbox) ?? make(mailbox);
-    made.set(mailbox, known);
-    return known;
-  };
+/** In the order in which the script `STEPS` takes them. */
+function laneKeys(keys: Keys, mailbox: string): string[] {
+  return [
+    keys.counts,
+    keys.sending(mailbox),
+    keys.permits(mailbox),
+    keys.day(mailbox),
+    keys.lease(mailbox),
+    keys.holds,
+    keys.due,
+    keys.busy,
+    keys.mailbox(mailbox),
+  ];
 }
 
 /** What a move replaces of the record, as field and value in turn. */

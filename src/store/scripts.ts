@@ -6,8 +6,9 @@ import { ANNOUNCE } from './webhook-scripts.ts';
  * The first line of each says its KEYS; the names are what the rest of the code calls them.
  */
 /**
- * What the steps of delivering share. They take what they need as plain arguments and touch as few keys as they can:
- * each message pays for them, and Redis does one at a time.
+ * What the steps of delivering share. Each message pays for them, and Redis does one at a time: they take what they need
+ * as plain arguments, touch as few keys as they can, and what many steps of one turn want to know of their mailbox, or
+ * add to its sums, is read and written once.
  */
 const SHARED = `
 local time = redis.call('TIME')
@@ -17,7 +18,42 @@ local function told(fields, revision, event)
   fields[#fields + 1] = 'e' .. revision
   fields[#fields + 1] = now .. ' ' .. event
 end
+
+-- What is to be added to sums in hashes, by key and field. No step fails after it has added something.
+local sums = {}
+local function count(key, field, by)
+  local of = sums[key]
+  if not of then of = {} sums[key] = of end
+  of[field] = (of[field] or 0) + by
+end
+-- To how many messages of mailboxes there is something left to do, by the mailboxes' key and name.
+local busy = {}
+local function writeSums()
+  for key, fields in pairs(sums) do
+    for field, by in pairs(fields) do if by ~= 0 then redis.call('HINCRBY', key, field, by) end end
+  end
+  for key, mailboxes in pairs(busy) do
+    for mailbox, by in pairs(mailboxes) do
+      if by ~= 0 and tonumber(redis.call('ZINCRBY', key, by, mailbox)) <= 0 then redis.call('ZREM', key, mailbox) end
+    end
+  end
+  sums, busy = {}, {}
+end
+
+-- A script that has written may go on when memory is full: what was sent must be written down, and what is being sent
+-- should not stop for a mark. Their first write of all is one that needs no memory.
+local hasWritten = false
+
+-- The mailbox that the steps are about, until another is named.
+local lane
 ${ANNOUNCE}
+`;
+
+/** Names a mailbox: KEYS as in `laneKeys`; ARGV its name, channel of changes, milliseconds of a slice of the day, slices. */
+const LANE = `
+lane = { mailbox = ARGV[1], changed = ARGV[2], daySlice = tonumber(ARGV[3]), daySlices = tonumber(ARGV[4]),
+  counts = KEYS[1], sending = KEYS[2], permits = KEYS[3], day = KEYS[4], lease = KEYS[5], holds = KEYS[6],
+  due = KEYS[7], busy = KEYS[8], about = KEYS[9] }
 `;
 
 /**
@@ -25,11 +61,10 @@ ${ANNOUNCE}
  * the attempt runs and for one window after its reply, since nobody outside Microsoft knows when it counts.
  */
 const BEGIN = `
-local MESSAGE, MIME, COUNTS, SENDING, PERMITS, DAY, LEASE, HOLDS = unpack(KEYS)
-${RELIST}
-local id, mailbox, changed, ticket, token, lease, trial, ignoreExpiry = unpack(ARGV, 1, 8)
-local window, perWindow, perDay, daySlice, daySlices = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
-local FIRST_HOLD_KEY = 14
+local MESSAGE, MIME = KEYS[1], KEYS[2]
+local id, ticket, token, lease, trial, ignoreExpiry = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local window, perWindow, perDay = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local FIRST_HOLD_KEY = 10
 
 local m = redis.call('HMGET', MESSAGE, 'status', 'ticket', 'pending', 'expiresAt', 'attemptToken', 'updatedAt',
   'revision', 'nextAttemptAt', 'dotMayHaveLeft', 'fixed', 'recipients', 'attempts', 'hooks')
@@ -39,74 +74,85 @@ if status == 'sending' and m[5] == token then
   return { 'go', m[6], m[10], m[11], m[12], redis.call('GET', MIME) }
 end
 if (status ~= 'queued' and status ~= 'deferred') or m[2] ~= ticket then return { 'void' } end
-if redis.call('GET', LEASE) ~= lease then return { 'lost' } end
+lane.holder = lane.holder or redis.call('GET', lane.lease) or ''
+if lane.holder ~= lease then return { 'lost' } end
 if tonumber(m[4]) <= now and ignoreExpiry == '0' then return { 'expired' } end
 -- Redis lost it: begun, it would stand in its lane's way for ever.
 if redis.call('EXISTS', MIME) == 0 then return { 'gone' } end
 if trial == '0' and ARGV[FIRST_HOLD_KEY] then
-  for _, hold in ipairs(redis.call('HMGET', HOLDS, unpack(ARGV, FIRST_HOLD_KEY))) do
-    if hold then return { 'held' } end
+  if lane.isHeld == nil then
+    lane.isHeld = false
+    for _, hold in ipairs(redis.call('HMGET', lane.holds, unpack(ARGV, FIRST_HOLD_KEY))) do
+      if hold then lane.isHeld = true end
+    end
   end
+  if lane.isHeld then return { 'held' } end
 end
 
-local running = redis.call('SCARD', SENDING)
-if redis.call('ZCARD', PERMITS) + running >= perWindow then
-  redis.call('ZREMRANGEBYSCORE', PERMITS, '-inf', now)
+local running = redis.call('SCARD', lane.sending)
+if redis.call('ZCARD', lane.permits) + running >= perWindow then
+  redis.call('ZREMRANGEBYSCORE', lane.permits, '-inf', now)
   -- Only a clock that was set back can leave a place taken for longer than a window: it counts from now on.
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', PERMITS, '(' .. (now + window), '+inf')) do
-    redis.call('ZADD', PERMITS, now + window, member)
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', lane.permits, '(' .. (now + window), '+inf')) do
+    redis.call('ZADD', lane.permits, now + window, member)
   end
-  if redis.call('ZCARD', PERMITS) + running >= perWindow then
-    local first = redis.call('ZRANGE', PERMITS, 0, 0, 'WITHSCORES')
+  if redis.call('ZCARD', lane.permits) + running >= perWindow then
+    local first = redis.call('ZRANGE', lane.permits, 0, 0, 'WITHSCORES')
     -- Where every place is taken by a running attempt, the next reply frees one a window later; look again soon.
     return { 'wait', tostring(first[2] and (first[2] - now) or math.min(window, 1000)) }
   end
 end
 
-local recipients, slice = tonumber(m[3]), math.floor(now / daySlice)
+local recipients, slice = tonumber(m[3]), math.floor(now / lane.daySlice)
 -- Adds up the slices of the last 24 hours, and frees those that are older. @returns their sum, and the oldest of them
 local function countDay()
+  writeSums()
   local used, first = 0, nil
-  local slices = redis.call('HGETALL', DAY)
+  local slices = redis.call('HGETALL', lane.day)
   for i = 1, #slices, 2 do
-    local number, count = tonumber(slices[i]), slices[i + 1]
-    if number and number < slice - daySlices then redis.call('HDEL', DAY, slices[i])
+    local number, sum = tonumber(slices[i]), slices[i + 1]
+    if number and number < slice - lane.daySlices then redis.call('HDEL', lane.day, slices[i])
     elseif number then
       if number > slice + 1 then
         -- Only a clock that was set back can leave it there: it counts from now on.
-        redis.call('HINCRBY', DAY, slice, count)
-        redis.call('HDEL', DAY, slices[i])
+        redis.call('HINCRBY', lane.day, slice, sum)
+        redis.call('HDEL', lane.day, slices[i])
         number = slice
       end
-      used = used + tonumber(count)
+      used = used + tonumber(sum)
       if not first or number < first then first = number end
     end
   end
-  redis.call('HSET', DAY, 'sum', used, 'summedIn', slice)
+  redis.call('HSET', lane.day, 'sum', used, 'summedIn', slice)
   return used, first
 end
 -- The sum is kept, and made anew when a slice has passed.
-local day = redis.call('HMGET', DAY, 'sum', 'summedIn')
-local used = day[2] == tostring(slice) and tonumber(day[1]) or countDay()
-if used + recipients > perDay then
+if not lane.used then
+  local day = redis.call('HMGET', lane.day, 'sum', 'summedIn')
+  local added = sums[lane.day] and sums[lane.day].sum or 0
+  lane.used = day[2] == tostring(slice) and tonumber(day[1]) + added or countDay()
+end
+if lane.used + recipients > perDay then
   local _, first = countDay()
-  local free = first and (first + daySlices + 1) * daySlice - now or daySlice
+  local free = first and (first + lane.daySlices + 1) * lane.daySlice - now or lane.daySlice
   return { 'quota', tostring(math.max(free, 1000)) }
 end
 
-redis.call('HINCRBY', DAY, slice, recipients)
-redis.call('HINCRBY', DAY, 'sum', recipients)
 revision = revision + 1
 local set = { 'status', 'sending', 'attemptToken', token, 'slice', slice, 'updatedAt', now, 'revision', revision }
 told(set, revision, 'sending')
 redis.call('HSET', MESSAGE, unpack(set))
+hasWritten = true
 if m[8] or m[9] then redis.call('HDEL', MESSAGE, 'dotMayHaveLeft', 'nextAttemptAt') end
-redis.call('HINCRBY', COUNTS, status .. '|' .. mailbox, -1)
-redis.call('HINCRBY', COUNTS, 'sending|' .. mailbox, 1)
-redis.call('SADD', SENDING, id)
-relist(id, status, 'sending')
+redis.call('SADD', lane.sending, id)
+lane.used = lane.used + recipients
+count(lane.day, slice, recipients)
+count(lane.day, 'sum', recipients)
+count(lane.counts, status .. '|' .. lane.mailbox, -1)
+count(lane.counts, 'sending|' .. lane.mailbox, 1)
+relist(MESSAGE, id, status, 'sending')
 announce(m[13], id, MESSAGE)
-redis.call('PUBLISH', changed, id)
+redis.call('PUBLISH', lane.changed, id)
 return { 'go', tostring(now), m[10], m[11], m[12], redis.call('GET', MIME) }
 `;
 
@@ -114,8 +160,8 @@ return { 'go', tostring(now), m[10], m[11], m[12], redis.call('GET', MIME) }
 const MARK_DOT = `
 local m = redis.call('HMGET', KEYS[1], 'status', 'attemptToken')
 if m[1] ~= 'sending' or m[2] ~= ARGV[1] then return { 'refused' } end
--- A script that has written may go on when memory is full, and what is being sent should not stop for a mark.
-redis.call('HDEL', KEYS[1], 'dotMayHaveLeft')
+if not hasWritten then redis.call('HDEL', KEYS[1], 'dotMayHaveLeft') end
+hasWritten = true
 redis.call('HSET', KEYS[1], 'dotMayHaveLeft', 1)
 return { 'marked' }
 `;
@@ -125,34 +171,30 @@ return { 'marked' }
  * that token's hands and still of that ticket. Gives back the recipients that the attempt did not use. What follows the fixed arguments is set.
  */
 const MOVE = `
-local MESSAGE, MIME, DUE, BUSY, COUNTS, SENDING, PERMITS, DAY, MAILBOX = unpack(KEYS)
-${RELIST}
-local id, mailbox, changed, to, from, token, code, attempt = unpack(ARGV, 1, 8)
-local delay, nextLook, keepRecord, keepContent = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
-local window, unused, cleared, seen = tonumber(ARGV[13]), tonumber(ARGV[14]), ARGV[15], ARGV[16]
-local FIRST_FIELD = 17
+local MESSAGE, MIME = KEYS[1], KEYS[2]
+local id, to, from, token, code, attempt = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local delay, nextLook, keepRecord, keepContent = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local window, unused, cleared, seen = tonumber(ARGV[11]), tonumber(ARGV[12]), ARGV[13], ARGV[14]
+local FIRST_FIELD = 15
 local MOST_EVENTS, MOST_ATTEMPTS = 500, 100
 -- What the engine still has something to do about; the rest waits for its time or for a person, or is over.
 local ENGINE = { queued = 1, sending = 1, deferred = 1 }
 local OVER = { sent = true, partiallySent = true, failed = true, canceled = true }
 
-local m = redis.call('HMGET', MESSAGE, 'status', 'attemptToken', 'slice', 'ticket', 'settledBy', 'revision', 'tries', 'hooks')
+local m = redis.call('HMGET', MESSAGE, 'status', 'attemptToken', 'slice', 'ticket', 'settledBy', 'revision', 'tries', 'hooks',
+  'callerId', 'acceptedAt', 'mailbox')
 local status = m[1]
 -- The answer was lost on its way and the step is repeated.
 if token ~= '' and m[5] == token and status == to then return { 'moved', m[4] } end
--- Also where the message has moved on: the server has counted this attempt now. A script that has written may go on
--- when memory is full, and what was sent must be written down: ZREM, which needs none, comes first.
+-- Also where the message has moved on: the server has counted this attempt now.
 if window then
-  redis.call('ZREM', PERMITS, token)
-  redis.call('ZADD', PERMITS, now + window, token)
+  if not hasWritten then redis.call('ZREM', lane.permits, token) end
+  hasWritten = true
+  redis.call('ZADD', lane.permits, now + window, token)
 end
 if not status or not string.find(from, '|' .. status .. '|', 1, true) or (token ~= '' and m[2] ~= token)
   or (seen ~= '' and m[4] ~= seen) then
   return { 'refused', status or '' }
-end
-if unused and unused > 0 and m[3] and redis.call('HEXISTS', DAY, m[3]) == 1 then
-  redis.call('HINCRBY', DAY, m[3], -unused)
-  redis.call('HINCRBY', DAY, 'sum', -unused)
 end
 
 local revision, ticket, tries = m[6] + 1, m[4] + 1, (m[7] or 0) + 1
@@ -173,28 +215,35 @@ if attempt ~= '' then
   if tries > MOST_ATTEMPTS then clear[#clear + 1] = 'a' .. (tries - MOST_ATTEMPTS) end
 end
 redis.call('HSET', MESSAGE, unpack(set))
+hasWritten = true
 if #clear > 0 then redis.call('HDEL', MESSAGE, unpack(clear)) end
 
-relist(id, status, to)
-redis.call('HINCRBY', COUNTS, status .. '|' .. mailbox, -1)
-redis.call('HINCRBY', COUNTS, to .. '|' .. mailbox, 1)
+if unused and unused > 0 and m[3] and redis.call('HEXISTS', lane.day, m[3]) == 1 then
+  count(lane.day, m[3], -unused)
+  count(lane.day, 'sum', -unused)
+  if lane.used then lane.used = lane.used - unused end
+end
+relist(MESSAGE, id, status, to, { m[9], m[10], m[11] })
+count(lane.counts, status .. '|' .. lane.mailbox, -1)
+count(lane.counts, to .. '|' .. lane.mailbox, 1)
 local change = (ENGINE[to] or 0) - (ENGINE[status] or 0)
 if change ~= 0 then
-  if tonumber(redis.call('ZINCRBY', BUSY, change, mailbox)) <= 0 then redis.call('ZREM', BUSY, mailbox) end
-  redis.call('HINCRBY', MAILBOX, 'left', -change)
+  busy[lane.busy] = busy[lane.busy] or {}
+  busy[lane.busy][lane.mailbox] = (busy[lane.busy][lane.mailbox] or 0) + change
+  count(lane.about, 'left', -change)
 end
-if status == 'sending' then redis.call('SREM', SENDING, id) elseif to == 'sending' then redis.call('SADD', SENDING, id) end
+if status == 'sending' then redis.call('SREM', lane.sending, id) elseif to == 'sending' then redis.call('SADD', lane.sending, id) end
 -- A finished message is kept for a while to be read; its content goes at once unless a person may want it sent again.
 if OVER[to] then
   redis.call('PEXPIRE', MESSAGE, keepRecord)
   if keepContent > 0 then redis.call('PEXPIRE', MIME, keepContent) else redis.call('DEL', MIME) end
-  redis.call('ZREM', DUE, id)
+  redis.call('ZREM', lane.due, id)
 else
   if OVER[status] then redis.call('PERSIST', MESSAGE) redis.call('PERSIST', MIME) end
-  redis.call('ZADD', DUE, now + (delay or 0) + nextLook, id)
+  redis.call('ZADD', lane.due, now + (delay or 0) + nextLook, id)
 end
 announce(m[8], id, MESSAGE)
-redis.call('PUBLISH', changed, id)
+redis.call('PUBLISH', lane.changed, id)
 return { 'moved', tostring(ticket) }
 `;
 
@@ -206,6 +255,7 @@ return { 'moved', tostring(ticket) }
  * KEYS those of each in turn; ARGV for each its name, the number of its keys, the number of its values, and its values.
  */
 export const STEPS = `${SHARED}
+${RELIST}
 local steps = {}
 function steps.begin(KEYS, ARGV)
 ${BEGIN}
@@ -216,14 +266,22 @@ end
 function steps.move(KEYS, ARGV)
 ${MOVE}
 end
+local function nameLane(KEYS, ARGV)
+${LANE}
+end
 local answers, key, value = {}, 1, 1
 while ARGV[value] do
-  local keys, values = tonumber(ARGV[value + 1]), tonumber(ARGV[value + 2])
-  local isDone, answer = pcall(steps[ARGV[value]], { unpack(KEYS, key, key + keys - 1) },
-    { unpack(ARGV, value + 3, value + 2 + values) })
-  answers[#answers + 1] = isDone and answer or { 'error', type(answer) == 'table' and answer.err or tostring(answer) }
+  local name, keys, values = ARGV[value], tonumber(ARGV[value + 1]), tonumber(ARGV[value + 2])
+  local theirKeys = { unpack(KEYS, key, key + keys - 1) }
+  local theirValues = { unpack(ARGV, value + 3, value + 2 + values) }
+  if name == 'lane' then nameLane(theirKeys, theirValues)
+  else
+    local isDone, answer = pcall(steps[name], theirKeys, theirValues)
+    answers[#answers + 1] = isDone and answer or { 'error', type(answer) == 'table' and answer.err or tostring(answer) }
+  end
   key, value = key + keys, value + 3 + values
 end
+writeSums()
 return answers
 `;
 

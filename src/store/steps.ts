@@ -2,9 +2,17 @@ import type { Redis } from 'ioredis';
 import { inOneTurn } from './one-turn.ts';
 import type { Scripted } from './redis.ts';
 
+/** What steps of one mailbox have in common, told once for all that follow each other in a turn. */
+export interface LaneOfSteps {
+  keys: string[];
+  values: string[];
+}
+
 /** One of the steps that the script `STEPS` knows. */
 export interface Step {
   name: 'begin' | 'markDot' | 'move';
+  /** Always the same object for a mailbox. */
+  lane?: LaneOfSteps;
   keys: string[];
   values: string[];
 }
@@ -20,9 +28,16 @@ export function stepsTogether(redis: Redis & Scripted): (step: Step) => Promise<
   const take = inOneTurn(octetsOf, (steps: Step[]) => {
     const keys: string[] = [];
     const values: (string | number)[] = [];
+    const add = (name: string, part: LaneOfSteps) => {
+      for (const key of part.keys) keys.push(key);
+      values.push(name, part.keys.length, part.values.length);
+      for (const value of part.values) values.push(value);
+    };
+    let named: LaneOfSteps | undefined;
     for (const step of steps) {
-      keys.push(...step.keys);
-      values.push(step.name, step.keys.length, step.values.length, ...step.values);
+      if (step.lane && step.lane !== named) add('lane', step.lane);
+      named = step.lane ?? named;
+      add(step.name, step);
     }
     return redis.takeStepsBuffer(keys.length, ...keys, ...values);
   });
