@@ -174,6 +174,12 @@ export interface StoredHold extends Hold {
   byOperator?: true;
 }
 
+/** Who drives a lane. */
+export interface LaneOwner {
+  mailbox: string;
+  lease: string;
+}
+
 /** What outlives a process about mailboxes: holds, leases, and which of them have anything to do. */
 export interface MailboxStore {
   /** The holds in force among these keys. */
@@ -191,9 +197,12 @@ export interface MailboxStore {
   clearHold(key: string): Promise<void>;
   /** Which holds concern a mailbox, for whoever reads its messages. */
   describe(mailbox: string, holdKeys: string[]): Promise<void>;
-  /** The right to try out whether a hold is over: one at a time, over all processes. */
-  claimTrial(key: string, owner: string, milliseconds: number): Promise<boolean>;
-  endTrial(key: string, owner: string): Promise<unknown>;
+  /**
+   * The right to try out whether a hold is over: one at a time, over all processes, for so long, and no longer than
+   * whoever has it drives its lane.
+   */
+  claimTrial(key: string, by: LaneOwner, milliseconds: number): Promise<boolean>;
+  endTrial(key: string, by: LaneOwner): Promise<unknown>;
   /** Milliseconds since the epoch by the store's clock. */
   now(): Promise<number>;
   /** Takes or renews; undefined where another process has it. */

@@ -1,7 +1,7 @@
 import type { Failure } from '../failure/failure.ts';
 import { holdDelay } from '../failure/plan.ts';
 import { LaneClosed, type Passage } from '../gateway/deliver.ts';
-import type { MailboxStore, StoredHold } from '../gateway/ports.ts';
+import type { LaneOwner, MailboxStore, StoredHold } from '../gateway/ports.ts';
 
 /** What a failure of each scope stops; keys of holds. A mailbox that logs in by password belongs to no tenant we know. */
 export interface HoldKeys {
@@ -35,8 +35,7 @@ export interface LoginDigests {
 
 export interface GateOptions {
   keys: HoldKeys;
-  /** Unique to this lane's owner. */
-  owner: string;
+  owner: LaneOwner;
   store: MailboxStore;
   digests: LoginDigests;
   windowMilliseconds: number;
@@ -53,7 +52,7 @@ interface Closed {
   probeAt: number;
 }
 
-/** A trial is one connection and one message; whoever died in one frees it by this. */
+/** A trial is one connection and one message, and ends with its lane; this bounds one that hangs. */
 const TRIAL_MILLISECONDS = 120_000;
 /** Between two looks at a trial that another process runs. */
 const TRIAL_LOOK_MILLISECONDS = 2_000;

@@ -74,7 +74,7 @@ export async function openLane<Connection>(
   await mailboxes.describe(mailbox, holdKeys);
   const gate = await openGate({
     keys: settings.holdKeys,
-    owner: lease,
+    owner: { mailbox, lease },
     store: mailboxes,
     digests: settings.loginDigests,
     windowMilliseconds: pace.windowMilliseconds,

@@ -279,6 +279,21 @@ return answers
 `;
 
 /**
+ * The right to try out whether a hold is over: KEYS trial; ARGV `<lease> <mailbox>` of the lane that wants it,
+ * milliseconds, prefix of the leases' keys. One whose lane has passed to another owner was left by a process that died
+ * or sleeps, and must not keep the hold until it would have ended by itself.
+ */
+export const CLAIM_TRIAL = `
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then
+  local lease, mailbox = string.match(holder, '^(%S+) (.*)$')
+  if not lease or redis.call('GET', ARGV[3] .. mailbox) == lease then return 0 end
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+`;
+
+/**
  * The mailboxes with work, and whether somebody drives each: KEYS busy; ARGV prefix of the leases' keys. The leases'
  * keys are made here, where the mailboxes are known; all share one hash tag.
  */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Failure } from '../../src/failure/failure.ts';
-import type { MailboxStore, StoredHold } from '../../src/gateway/ports.ts';
+import type { LaneOwner, MailboxStore, StoredHold } from '../../src/gateway/ports.ts';
 import { type Gate, type GateOptions, openGate } from '../../src/queue/gate.ts';
 
 const TENANT = 'tenant:contoso';
@@ -24,20 +24,20 @@ function sharedHolds() {
       holds.delete(key);
       await tellAll();
     },
-    async claimTrial(key: string, owner: string) {
-      if (trials.has(key) && trials.get(key) !== owner) return false;
-      trials.set(key, owner);
+    async claimTrial(key: string, { lease }: LaneOwner) {
+      if (trials.has(key) && trials.get(key) !== lease) return false;
+      trials.set(key, lease);
       return true;
     },
-    async endTrial(key: string, owner: string) {
-      if (trials.get(key) === owner) trials.delete(key);
+    async endTrial(key: string, { lease }: LaneOwner) {
+      if (trials.get(key) === lease) trials.delete(key);
     },
     now: async () => Date.now(),
   } as unknown as MailboxStore;
   async function gateOf(mailbox: string, more: Partial<GateOptions> = {}): Promise<Gate> {
     const gate = await openGate({
       keys: { mailbox: `mailbox:${mailbox}`, tenant: TENANT, network: NETWORK },
-      owner: `owner of ${mailbox}`,
+      owner: { mailbox, lease: `owner of ${mailbox}` },
       store,
       digests: { mailbox: `login of ${mailbox}`, tenant: 'secret' },
       windowMilliseconds: 50,
