@@ -9,7 +9,8 @@
 export const TAKE_PLACE = `
 local place, lease, limit, milliseconds = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local holder = redis.call('GET', KEYS[2]) or ''
-if lease ~= '' and holder ~= lease then return 0 end
+-- Taken before perhaps, by a step whose answer was lost: nothing will be opened in it, and nobody would leave it.
+if lease ~= '' and holder ~= lease then redis.call('ZREM', KEYS[1], place) return 0 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local open = {}
