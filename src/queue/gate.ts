@@ -64,6 +64,9 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   let trialRunning = false;
   let over = false;
   let waiters: (() => void)[] = [];
+  /** Of the readings of the holds: how many were asked for, and the last one that told. */
+  let asked = 0;
+  let told = 0;
 
   const digestFor = (key: string) => (key === options.keys.tenant ? digests.tenant : digests.mailbox);
 
@@ -74,8 +77,13 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   }
 
   async function refresh(): Promise<void> {
+    asked += 1;
+    const reading = asked;
     const holds = await store.holds(keys);
     const now = holds.size > 0 ? await store.now() : 0;
+    // One that was asked for later has told already, and knows of what has ended since.
+    if (reading < told) return;
+    told = reading;
     for (const key of keys) if (!holds.has(key)) held.delete(key);
     for (const [key, hold] of holds) {
       const outdated = !hold.byOperator && key !== options.keys.network && hold.settings !== digestFor(key);

@@ -131,6 +131,21 @@ describe('a gate', () => {
     expect(holds.size).toBe(0);
   });
 
+  it('does not close again by an answer that is older than the release', async () => {
+    const { gateOf, store } = sharedHolds();
+    const gate = await gateOf('a');
+    const hold = { failure: failing('mailbox'), since: 0, nextProbeAt: 0, probes: 0, settings: '' };
+    await store.setHold('mailbox:a', { ...hold, byOperator: true });
+    let answer: ((now: number) => void) | undefined;
+    store.now = () => new Promise((resolve) => (answer = resolve));
+    const late = gate.refresh();
+    await expect.poll(() => answer).toBeDefined();
+    await store.clearHold('mailbox:a');
+    answer?.(Date.now());
+    await late;
+    expect(await passesNow(gate)).toBe(true);
+  });
+
   it('a trial that meets something narrower ends the wider hold', async () => {
     const { gateOf, holds } = sharedHolds();
     const gate = await gateOf('a');
