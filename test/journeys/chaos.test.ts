@@ -1,12 +1,11 @@
 import { expect, it } from 'vitest';
 import type { MessageView } from '../../src/gateway/view.ts';
-import { type Sandbox, type StoredMessage, startSandbox } from '../../src/sandbox/sandbox.ts';
+import { type StoredMessage, startSandbox } from '../../src/sandbox/sandbox.ts';
+import { pause, pick, type Random, randomFrom, wreak } from '../support/disasters.ts';
 import { type Fleet, startFleet } from '../support/fleet.ts';
 import { eventually } from '../support/postroom.ts';
-import type { PostroomProcess } from '../support/process.ts';
-import { startTestRedis, type TestRedis } from '../support/redis.ts';
-import { type RedisProxy, startRedisProxy } from '../support/redis-proxy.ts';
-import { killRedis } from '../support/redis-trouble.ts';
+import { startTestRedis } from '../support/redis.ts';
+import { startRedisProxy } from '../support/redis-proxy.ts';
 
 /**
  * An independent ledger: what was promised, what the server has, and whether what Postroom says of it is true. Run it
@@ -16,22 +15,6 @@ const SECONDS = Number(process.env.POSTROOM_CHAOS_SECONDS ?? 20);
 const MESSAGES = Number(process.env.POSTROOM_CHAOS_MESSAGES ?? 300);
 const SEED = Number(process.env.POSTROOM_CHAOS_SEED ?? Date.now() % 1_000_000);
 const SETTLING_MILLISECONDS = 90_000;
-
-type Random = () => number;
-
-/** Mulberry32: the same numbers for the same seed. */
-function randomFrom(seed: number): Random {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-const pick = <T>(random: Random, list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
-const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 /** What the server does to a message, and what the message may come to. `unconfirmed` it may always be. */
 const FATES = {
@@ -89,69 +72,6 @@ async function submit(fleet: Fleet, promised: Promised, random: Random): Promise
   throw new Error(`${key} was never accepted`);
 }
 
-interface Victims {
-  fleet: Fleet;
-  redis: TestRedis;
-  proxy: RedisProxy;
-  sandbox: Sandbox;
-}
-
-const anyWorker = ({ fleet }: Victims, random: Random) => pick(random, fleet.workers);
-
-async function replace({ fleet }: Victims, worker: PostroomProcess, signal: NodeJS.Signals): Promise<void> {
-  fleet.workers.splice(fleet.workers.indexOf(worker), 1);
-  await worker.end(signal);
-  await fleet.addWorker();
-}
-
-const DISASTERS: Record<string, (victims: Victims, random: Random) => Promise<unknown>> = {
-  killWorker: (victims, random) => replace(victims, anyWorker(victims, random), 'SIGKILL'),
-  stopWorker: (victims, random) => replace(victims, anyWorker(victims, random), 'SIGTERM'),
-  async pauseWorker(victims, random) {
-    const worker = anyWorker(victims, random);
-    worker.signal('SIGSTOP');
-    await pause(random() < 0.5 ? 500 : 11_500);
-    worker.signal('SIGCONT');
-  },
-  killRedis: ({ redis }) => killRedis(redis),
-  async cutRedis({ proxy }, random) {
-    proxy.cut();
-    await pause(1_500 * random());
-    proxy.restore();
-  },
-  async loseAnswers({ proxy }, random) {
-    proxy.loseAnswers();
-    await pause(500 * random());
-    proxy.cut();
-    proxy.restore();
-  },
-  async blackHole({ proxy }, random) {
-    proxy.blackHole();
-    await pause(1_500 * random());
-    proxy.restore();
-  },
-  async dropSmtp({ sandbox }) {
-    sandbox.behave({ dropConnections: true });
-  },
-};
-
-/** One after the other, in an order of the seed's; killing a Redis too often in a row would be given up. */
-async function wreak(victims: Victims, random: Random): Promise<string[]> {
-  const done: string[] = [];
-  const until = performance.now() + SECONDS * 1_000;
-  let redisKilledAt = Number.NEGATIVE_INFINITY;
-  while (performance.now() < until) {
-    const name = pick(random, Object.keys(DISASTERS));
-    if (name === 'killRedis' && performance.now() - redisKilledAt < 11_000) continue;
-    if (name === 'killRedis') redisKilledAt = performance.now();
-    done.push(name);
-    await DISASTERS[name]?.(victims, random);
-    await pause(1_000 * random());
-  }
-  victims.proxy.restore();
-  return done;
-}
-
 const SETTLED = ['sent', 'failed', 'unconfirmed'];
 
 async function settledView({ api }: Fleet, id: string): Promise<MessageView> {
@@ -202,7 +122,7 @@ it(`no accepted message is lost, doubled or lied about while everything fails (s
     }
   };
   const calling = Promise.all(Array.from({ length: 6 }, caller));
-  const disasters = await wreak({ fleet, redis, proxy, sandbox }, random);
+  const disasters = await wreak({ fleet, redis, proxy, sandbox }, random, SECONDS);
   await calling;
 
   const complaints: unknown[] = [];
