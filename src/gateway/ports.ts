@@ -213,8 +213,12 @@ export interface MailboxStore {
     milliseconds: number,
   ): Promise<('taken' | 'renewed' | undefined)[]>;
   releaseLease(mailbox: string, id: string): Promise<unknown>;
-  /** The mailboxes with messages that the engine has something to do about, and whether a process drives each. */
-  look(): Promise<{ mailbox: string; isDriven: boolean }[]>;
+  /**
+   * The mailboxes with messages that the engine has something to do about, and whether a process drives each.
+   *
+   * @param leaseMilliseconds no lease lasts longer, whatever becomes of the clock
+   */
+  look(leaseMilliseconds: number): Promise<{ mailbox: string; isDriven: boolean }[]>;
   /** Mailboxes with messages that the engine has something to do about. */
   isBusy(mailbox: string): Promise<boolean>;
   wake(mailbox: string): Promise<unknown>;

@@ -99,8 +99,8 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       return answers.map((answer) => (answer === 1 ? 'taken' : answer === 2 ? 'renewed' : undefined));
     },
     releaseLease: (mailbox: string, id: string) => redis.releaseLease(keys.lease(mailbox), id),
-    async look() {
-      const found = await redis.lookForWork(keys.busy, keys.lease(''));
+    async look(leaseMilliseconds) {
+      const found = await redis.lookForWork(keys.busy, keys.lease(''), leaseMilliseconds);
       return Array.from({ length: found.length / 2 }, (_, i) => ({
         mailbox: String(found[2 * i]),
         isDriven: found[2 * i + 1] === 1,

@@ -58,7 +58,7 @@ export interface Scripted {
   /** With the number of keys first. */
   takeLeases(keys: number, ...args: string[]): Promise<number[]>;
   claimTrial(trial: string, by: string, milliseconds: number, leasePrefix: string): Promise<number>;
-  lookForWork(busy: string, leasePrefix: string): Promise<(string | number)[]>;
+  lookForWork(busy: string, leasePrefix: string, leaseMilliseconds: number): Promise<(string | number)[]>;
   releaseLease(key: string, id: string): Promise<number>;
   takePlace(places: string, lease: string, ...args: (string | number)[]): Promise<number>;
   permitVisitor(permits: string, sending: string, day: string, ...args: (string | number)[]): Promise<number>;
