@@ -2,8 +2,8 @@
 export interface Clock {
   /** Milliseconds since the epoch by the store's clock. */
   now(): Promise<number>;
-  /** Has it jumped lately? Then nothing may be given up because of it. */
-  jumped(): boolean;
+  /** Has it jumped within so many milliseconds, by default lately? Then nothing may be given up because of it. */
+  jumped(withinMilliseconds?: number): boolean;
 }
 
 /** What two honest clocks may drift apart between two looks, a slow answer included. */
@@ -17,16 +17,15 @@ const DISTRUST_MILLISECONDS = 3_600_000;
  */
 export function steadyClock(read: () => Promise<number>, monotonic: () => number = () => performance.now()): Clock {
   let offset: number | undefined;
-  let distrustUntil = 0;
+  let jumpedAt = Number.NEGATIVE_INFINITY;
   return {
     async now() {
       const now = await read();
       const apart = now - monotonic();
-      if (offset !== undefined && Math.abs(apart - offset) > TOLERANCE_MILLISECONDS)
-        distrustUntil = monotonic() + DISTRUST_MILLISECONDS;
+      if (offset !== undefined && Math.abs(apart - offset) > TOLERANCE_MILLISECONDS) jumpedAt = monotonic();
       offset = apart;
       return now;
     },
-    jumped: () => monotonic() < distrustUntil,
+    jumped: (withinMilliseconds = DISTRUST_MILLISECONDS) => monotonic() - jumpedAt < withinMilliseconds,
   };
 }

@@ -38,9 +38,11 @@ describe('the clock', () => {
     set(jump);
     await clock.now();
     expect(clock.jumped()).toBe(true);
+    expect(clock.jumped(60_000)).toBe(true);
     pass(HOUR / 2);
     await clock.now();
     expect(clock.jumped()).toBe(true);
+    expect(clock.jumped(60_000)).toBe(false);
     pass(HOUR);
     await clock.now();
     expect(clock.jumped()).toBe(false);
