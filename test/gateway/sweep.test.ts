@@ -63,6 +63,7 @@ describe('the sweeper', () => {
     const clock = steadyClock(
       async () => wall,
       () => 0,
+      () => NOW,
     );
     const due: string[] = [];
     const given: string[] = [];
