@@ -83,15 +83,18 @@ it(`no mailbox ever exceeds its limits while everything fails (seed ${SEED})`, {
   for (let index = 0; index < count; index += 20)
     await Promise.all(Array.from({ length: 20 }, (_, each) => fill(index + each)));
   const disasters = await wreak({ fleet, redis, proxy, sandbox }, random, SECONDS);
-  const late: string[] = [];
+  const late = [...ids];
+  let last: unknown;
   await eventually(
     async () => {
-      const views = await Promise.all(ids.map((id) => fleet.api.read(id).catch(() => undefined)));
-      late.splice(0, late.length, ...views.flatMap((view) => (view?.status === 'sent' ? [] : [JSON.stringify(view)])));
-      if (late.length > 0) await pause(500);
+      const [id = ''] = late;
+      const view = await fleet.api.read(id).catch((error: Error) => error);
+      last = view;
+      if ('status' in view && view.status === 'sent') late.shift();
+      else await pause(100);
       return late.length === 0;
     },
-    () => `${late.length} were not sent: ${late[0]}`,
+    () => `${late.length} were not sent, the first of them ${JSON.stringify(last)} ${last}`,
     SETTLING_MILLISECONDS,
   );
   const milliseconds = WINDOW_SECONDS * 1_000;
