@@ -170,6 +170,8 @@ export interface MessageStore {
 export interface StoredHold extends Hold {
   /** Digest of the login settings in force when the hold began. */
   settings: string;
+  /** From when it was written until `nextProbeAt`: it is never longer, whatever becomes of the clock. */
+  delayMilliseconds?: number;
   /** Set by a person: only a person ends it. */
   byOperator?: true;
 }

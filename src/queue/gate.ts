@@ -86,11 +86,19 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     told = reading;
     for (const key of keys) if (!holds.has(key)) held.delete(key);
     for (const [key, hold] of holds) {
-      const outdated = !hold.byOperator && key !== options.keys.network && hold.settings !== digestFor(key);
-      const wait = outdated ? 0 : hold.nextProbeAt - now;
-      held.set(key, { hold, probeAt: hold.byOperator ? Number.POSITIVE_INFINITY : performance.now() + wait });
+      held.set(key, { hold, probeAt: probeOf(key, hold, now) });
     }
     stir();
+  }
+
+  /** When to try, by the monotonic clock. What was known of this very hold stands: it may be the clock that has changed. */
+  function probeOf(key: string, hold: StoredHold, now: number): number {
+    if (hold.byOperator) return Number.POSITIVE_INFINITY;
+    const outdated = key !== options.keys.network && hold.settings !== digestFor(key);
+    const wait = outdated ? 0 : Math.min(hold.nextProbeAt - now, hold.delayMilliseconds ?? Number.POSITIVE_INFINITY);
+    const known = held.get(key);
+    const before = known?.hold.nextProbeAt === hold.nextProbeAt ? known.probeAt : Number.POSITIVE_INFINITY;
+    return Math.min(before, performance.now() + wait);
   }
 
   function stirredWithin(milliseconds: number): Promise<void> {
@@ -159,15 +167,20 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     const delay = Math.min(usual, options.longestHoldMilliseconds ?? usual);
     const now = Date.now();
     const since = known?.hold.since ?? now;
-    const hold = { failure, since, probes, settings: digestFor(key), nextProbeAt: now + delay };
-    held.set(key, { hold, probeAt: performance.now() + delay });
+    const hold = {
+      failure,
+      since,
+      probes,
+      settings: digestFor(key),
+      nextProbeAt: now + delay,
+      delayMilliseconds: delay,
+    };
+    const mine = { hold, probeAt: performance.now() + delay };
+    held.set(key, mine);
     options.onHold(key, failure, delay);
     const storeNow = await store.now();
-    await store.setHold(key, {
-      ...hold,
-      nextProbeAt: storeNow + delay,
-      since: known?.hold.since ?? storeNow,
-    });
+    mine.hold = { ...hold, nextProbeAt: storeNow + delay, since: known?.hold.since ?? storeNow };
+    await store.setHold(key, mine.hold);
     await end(claimed.filter((each) => keys.indexOf(each) < keys.indexOf(key)));
   }
 

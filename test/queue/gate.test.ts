@@ -146,6 +146,18 @@ describe('a gate', () => {
     expect(await passesNow(gate)).toBe(true);
   });
 
+  it('is tried in time although the clock was two days ahead when it closed', async () => {
+    const { gateOf, store } = sharedHolds();
+    const gate = await gateOf('a');
+    const twoDays = 2 * 86_400_000;
+    store.now = async () => Date.now() + twoDays;
+    await (await gate.pass()).blocked(failing('mailbox', 'nextWindow'));
+    store.now = async () => Date.now();
+    await gate.refresh();
+    expect((await gate.pass()).trial).toBe(true);
+    expect((await (await gateOf('a')).pass()).trial).toBe(true);
+  });
+
   it('a trial that meets something narrower ends the wider hold', async () => {
     const { gateOf, holds } = sharedHolds();
     const gate = await gateOf('a');
