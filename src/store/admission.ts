@@ -13,8 +13,8 @@ export function admissionStore(redis: Redis & Scripted, keys: Keys): AdmissionSt
   }
   return {
     takePlace: ({ mailbox, place, limit, lease, open }) =>
-      take(mailbox, place, lease, limit, LEFT_BEHIND_MILLISECONDS, ...open),
-    visit: ({ mailbox, place, limit }) => take(mailbox, place, '', limit, VISIT_MILLISECONDS),
+      take(mailbox, place, lease, limit, LEFT_BEHIND_MILLISECONDS, VISIT_MILLISECONDS, ...open),
+    visit: ({ mailbox, place, limit }) => take(mailbox, place, '', limit, VISIT_MILLISECONDS, VISIT_MILLISECONDS),
     places: (mailbox) => redis.zrange(keys.places(mailbox), '0', '-1'),
     leavePlace: (mailbox, ...places) => redis.zrem(keys.places(mailbox), ...places),
     async permitVisitor(mailbox, token, { windowMilliseconds, perWindow, recipientsPerDay }, recipients) {
