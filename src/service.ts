@@ -163,7 +163,7 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
     expire: (id) => giveUpMessage(id, expiredFailure, tools),
     recover: (id) => recoverMessage(id, tools),
     now: tools.clock.now,
-    jumped: tools.clock.jumped,
+    jumped: () => tools.clock.jumped(),
     log: tools.log,
   });
   const releaser = startReleaser({

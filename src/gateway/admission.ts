@@ -1,5 +1,11 @@
 import type { Pace } from './ports.ts';
 
+/**
+ * A process that vanished may be asleep, with its connections open: they count for this long after another one has taken
+ * its lane, longer than any pause that an operator would call one.
+ */
+export const LEFT_BEHIND_MILLISECONDS = 75_000;
+
 /** Whose place it is: the owner of a lane's, as long as it has the lease, or a visitor's for so long. */
 export interface PlaceWanted {
   mailbox: string;

@@ -41,16 +41,26 @@ export function retryMessage(
 ): Promise<Change> {
   return change(tools, caller, id, {
     from,
-    move: ({ recipients, expiresAt }) => {
-      const now = tools.now().getTime();
-      const again = recipients.map((each) => (each.status === 'sent' ? each : as(each, 'queued')));
-      const extended = expiresAt <= now && { expiresAt: now + tools.lifetimeMilliseconds };
-      return { to: 'queued', recipients: again, clearFailure: true, ...extended };
-    },
+    move: (record) =>
+      goesOn(
+        tools,
+        record,
+        record.recipients.map((each) => (each.status === 'sent' ? each : as(each, 'queued'))),
+      ),
   });
 }
 
-/** What a person has found out about an unconfirmed message. */
+/** Back into its lane for those of its recipients that wait; with more time, where its own is over. */
+function goesOn(tools: ChangeTools, { expiresAt }: MessageRecord, recipients: RecipientState[]) {
+  const now = tools.now().getTime();
+  const extended = expiresAt <= now && { expiresAt: now + tools.lifetimeMilliseconds };
+  return { to: 'queued' as const, recipients, clearFailure: true, ...extended };
+}
+
+/**
+ * What a person has found out about an unconfirmed message. Whoever was refused for now, in the same attempt or before
+ * it, is still to get it: for them the message goes on.
+ */
 export function resolveMessage(
   tools: ChangeTools,
   caller: Caller,
@@ -61,9 +71,11 @@ export function resolveMessage(
     from: ['unconfirmed'],
     move: (record) => {
       const failure = outcome === 'failed' ? foundNotSent(tools.now()) : undefined;
-      const recipients = record.recipients.map((each) =>
-        each.status === 'unconfirmed' ? as(each, outcome, failure) : each,
-      );
+      const recipients = record.recipients.map((each) => {
+        if (each.status === 'unconfirmed') return as(each, outcome, failure);
+        return isFinal(each.status) ? each : as(each, 'queued');
+      });
+      if (!recipients.every(({ status }) => isFinal(status))) return goesOn(tools, record, recipients);
       const mixed = new Set(recipients.map(({ status }) => status)).size > 1;
       const to = mixed && recipients.some(({ status }) => status === 'sent') ? 'partiallySent' : outcome;
       return { to, recipients, ...(failure ? { failure } : { clearFailure: true }) };

@@ -170,8 +170,16 @@ export interface MessageStore {
 export interface StoredHold extends Hold {
   /** Digest of the login settings in force when the hold began. */
   settings: string;
+  /** From when it was written until `nextProbeAt`: it is never longer, whatever becomes of the clock. */
+  delayMilliseconds?: number;
   /** Set by a person: only a person ends it. */
   byOperator?: true;
+}
+
+/** Who drives a lane. */
+export interface LaneOwner {
+  mailbox: string;
+  lease: string;
 }
 
 /** What outlives a process about mailboxes: holds, leases, and which of them have anything to do. */
@@ -191,9 +199,12 @@ export interface MailboxStore {
   clearHold(key: string): Promise<void>;
   /** Which holds concern a mailbox, for whoever reads its messages. */
   describe(mailbox: string, holdKeys: string[]): Promise<void>;
-  /** The right to try out whether a hold is over: one at a time, over all processes. */
-  claimTrial(key: string, owner: string, milliseconds: number): Promise<boolean>;
-  endTrial(key: string, owner: string): Promise<unknown>;
+  /**
+   * The right to try out whether a hold is over: one at a time, over all processes, for so long, and no longer than
+   * whoever has it drives its lane.
+   */
+  claimTrial(key: string, by: LaneOwner, milliseconds: number): Promise<boolean>;
+  endTrial(key: string, by: LaneOwner): Promise<unknown>;
   /** Milliseconds since the epoch by the store's clock. */
   now(): Promise<number>;
   /** Takes or renews; undefined where another process has it. */
@@ -204,8 +215,12 @@ export interface MailboxStore {
     milliseconds: number,
   ): Promise<('taken' | 'renewed' | undefined)[]>;
   releaseLease(mailbox: string, id: string): Promise<unknown>;
-  /** The mailboxes with messages that the engine has something to do about, and whether a process drives each. */
-  look(): Promise<{ mailbox: string; isDriven: boolean }[]>;
+  /**
+   * The mailboxes with messages that the engine has something to do about, and whether a process drives each.
+   *
+   * @param leaseMilliseconds no lease lasts longer, whatever becomes of the clock
+   */
+  look(leaseMilliseconds: number): Promise<{ mailbox: string; isDriven: boolean }[]>;
   /** Mailboxes with messages that the engine has something to do about. */
   isBusy(mailbox: string): Promise<boolean>;
   wake(mailbox: string): Promise<unknown>;

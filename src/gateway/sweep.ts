@@ -29,10 +29,9 @@ const NO_ATTEMPT_LASTS_LONGER = 3_600_000;
  */
 export async function sweep(tools: SweepTools): Promise<{ looked: number; more: boolean }> {
   const ids = await tools.messages.claimDue(BATCH, LATER);
-  if (ids.length > 0) {
-    const now = await tools.now();
-    await Promise.all(ids.map((id) => putRight(id, now, tools)));
-  }
+  // Also where there is nothing to do: only a clock that has been watched can be seen to jump.
+  const now = await tools.now();
+  await Promise.all(ids.map((id) => putRight(id, now, tools)));
   return { looked: ids.length, more: ids.length === BATCH };
 }
 
@@ -41,7 +40,7 @@ async function putRight(id: string, now: number, tools: SweepTools): Promise<voi
   const record = await messages.find(id);
   if (!record || record.status === 'unconfirmed') return void (await messages.forget(id));
   if (record.status === 'sending') {
-    if (now - record.updatedAt > NO_ATTEMPT_LASTS_LONGER) return tools.recover(id);
+    if (now - record.updatedAt > NO_ATTEMPT_LASTS_LONGER && !tools.jumped()) return tools.recover(id);
     return void (await messages.postpone(id, now + LATER));
   }
   if (record.expiresAt <= now && !tools.jumped()) return tools.expire(id);

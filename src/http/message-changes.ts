@@ -69,7 +69,9 @@ export function messageChangeRoutes(scope: FastifyInstance, api: Api): void {
       tags: ['Messages'],
       operationId: 'resolveMessage',
       summary: 'Say what became of an unconfirmed message',
-      description: 'For a person who has looked into Sent Items or the message trace.',
+      description:
+        'For a person who has looked into Sent Items or the message trace. It is about the recipients that are ' +
+        '`unconfirmed`; if others were refused for now, the message is `queued` again for them.',
       params,
       body: { required: true, content: { 'application/json': { schema: resolution } } },
       response: {

@@ -1,7 +1,7 @@
 import type { Failure } from '../failure/failure.ts';
 import { holdDelay } from '../failure/plan.ts';
 import { LaneClosed, type Passage } from '../gateway/deliver.ts';
-import type { MailboxStore, StoredHold } from '../gateway/ports.ts';
+import type { LaneOwner, MailboxStore, StoredHold } from '../gateway/ports.ts';
 
 /** What a failure of each scope stops; keys of holds. A mailbox that logs in by password belongs to no tenant we know. */
 export interface HoldKeys {
@@ -35,8 +35,7 @@ export interface LoginDigests {
 
 export interface GateOptions {
   keys: HoldKeys;
-  /** Unique to this lane's owner. */
-  owner: string;
+  owner: LaneOwner;
   store: MailboxStore;
   digests: LoginDigests;
   windowMilliseconds: number;
@@ -53,7 +52,7 @@ interface Closed {
   probeAt: number;
 }
 
-/** A trial is one connection and one message; whoever died in one frees it by this. */
+/** A trial is one connection and one message, and ends with its lane; this bounds one that hangs. */
 const TRIAL_MILLISECONDS = 120_000;
 /** Between two looks at a trial that another process runs. */
 const TRIAL_LOOK_MILLISECONDS = 2_000;
@@ -65,6 +64,9 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   let trialRunning = false;
   let over = false;
   let waiters: (() => void)[] = [];
+  /** Of the readings of the holds: how many were asked for, and the last one that told. */
+  let asked = 0;
+  let told = 0;
 
   const digestFor = (key: string) => (key === options.keys.tenant ? digests.tenant : digests.mailbox);
 
@@ -75,15 +77,28 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   }
 
   async function refresh(): Promise<void> {
+    asked += 1;
+    const reading = asked;
     const holds = await store.holds(keys);
     const now = holds.size > 0 ? await store.now() : 0;
+    // One that was asked for later has told already, and knows of what has ended since.
+    if (reading < told) return;
+    told = reading;
     for (const key of keys) if (!holds.has(key)) held.delete(key);
     for (const [key, hold] of holds) {
-      const outdated = !hold.byOperator && key !== options.keys.network && hold.settings !== digestFor(key);
-      const wait = outdated ? 0 : hold.nextProbeAt - now;
-      held.set(key, { hold, probeAt: hold.byOperator ? Number.POSITIVE_INFINITY : performance.now() + wait });
+      held.set(key, { hold, probeAt: probeOf(key, hold, now) });
     }
     stir();
+  }
+
+  /** When to try, by the monotonic clock. What was known of this very hold stands: it may be the clock that has changed. */
+  function probeOf(key: string, hold: StoredHold, now: number): number {
+    if (hold.byOperator) return Number.POSITIVE_INFINITY;
+    const outdated = key !== options.keys.network && hold.settings !== digestFor(key);
+    const wait = outdated ? 0 : Math.min(hold.nextProbeAt - now, hold.delayMilliseconds ?? Number.POSITIVE_INFINITY);
+    const known = held.get(key);
+    const before = known?.hold.nextProbeAt === hold.nextProbeAt ? known.probeAt : Number.POSITIVE_INFINITY;
+    return Math.min(before, performance.now() + wait);
   }
 
   function stirredWithin(milliseconds: number): Promise<void> {
@@ -152,15 +167,20 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     const delay = Math.min(usual, options.longestHoldMilliseconds ?? usual);
     const now = Date.now();
     const since = known?.hold.since ?? now;
-    const hold = { failure, since, probes, settings: digestFor(key), nextProbeAt: now + delay };
-    held.set(key, { hold, probeAt: performance.now() + delay });
+    const hold = {
+      failure,
+      since,
+      probes,
+      settings: digestFor(key),
+      nextProbeAt: now + delay,
+      delayMilliseconds: delay,
+    };
+    const mine = { hold, probeAt: performance.now() + delay };
+    held.set(key, mine);
     options.onHold(key, failure, delay);
     const storeNow = await store.now();
-    await store.setHold(key, {
-      ...hold,
-      nextProbeAt: storeNow + delay,
-      since: known?.hold.since ?? storeNow,
-    });
+    mine.hold = { ...hold, nextProbeAt: storeNow + delay, since: known?.hold.since ?? storeNow };
+    await store.setHold(key, mine.hold);
     await end(claimed.filter((each) => keys.indexOf(each) < keys.indexOf(key)));
   }
 

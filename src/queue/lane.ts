@@ -69,12 +69,15 @@ export async function openLane<Connection>(
   const window = localWindow(pace.perWindow, pace.windowMilliseconds);
   const share = shareOf(settings.connections, () => window.wait() === 0);
   const connections = keepConnections(settings.dialer, share, lanePlaces(settings, lease, tools));
+  await clock.now();
+  // What others have sent counts by that clock. Where it has jumped within a window, it may have forgotten all of it.
+  if (clock.jumped(pace.windowMilliseconds)) window.fill();
   await recoverOrphans(mailbox, pace.windowMilliseconds, tools);
   const holdKeys = keysFrom(settings.holdKeys);
   await mailboxes.describe(mailbox, holdKeys);
   const gate = await openGate({
     keys: settings.holdKeys,
-    owner: lease,
+    owner: { mailbox, lease },
     store: mailboxes,
     digests: settings.loginDigests,
     windowMilliseconds: pace.windowMilliseconds,

@@ -133,7 +133,7 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
   }
 
   async function look(): Promise<void> {
-    const found = await store.look();
+    const found = await store.look(LEASE_MILLISECONDS);
     for (const { mailbox, isDriven } of found) if (!isDriven) take(mailbox);
     const busy = new Set(found.map(({ mailbox }) => mailbox));
     const now = performance.now();

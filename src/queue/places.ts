@@ -1,4 +1,6 @@
+import { LEFT_BEHIND_MILLISECONDS } from '../gateway/admission.ts';
 import type { Places, Share } from './connections.ts';
+import { freshly } from './fresh.ts';
 import type { LaneSettings } from './lane.ts';
 import { isDead, processName } from './same-host.ts';
 import type { LaneTools } from './tools.ts';
@@ -11,6 +13,8 @@ export function shareOf(limit: number, isBehind: Share['isBehind']): Share {
   return { limit, usual: Math.max(1, limit - 1), isBehind };
 }
 
+const RETRY_MILLISECONDS = 500;
+
 /** The places of one owner of a lane. */
 export function lanePlaces(
   { mailbox, connections: limit }: Pick<LaneSettings<unknown>, 'mailbox' | 'connections'>,
@@ -22,9 +26,29 @@ export function lanePlaces(
   async function take(open: string[]): Promise<string | undefined> {
     const place = `${lease}/${processName()}/${chance.token()}`;
     const wanted = { mailbox, place, limit, lease, open };
-    if (await admission.takePlace(wanted)) return place;
-    if (!(await leaveForTheDead())) return undefined;
-    return (await admission.takePlace(wanted)) ? place : undefined;
+    const ask = () => freshly(() => admission.takePlace(wanted));
+    try {
+      if (await ask()) return place;
+      return (await leaveForTheDead()) && (await ask()) ? place : undefined;
+    } catch (error) {
+      unwell(error);
+      // Nobody knows whether it was taken.
+      void leave(place);
+      return undefined;
+    }
+  }
+
+  /** Tried again until Redis takes it: once another process has the lane, the place would keep it from its connections. */
+  async function leave(place: string): Promise<void> {
+    const until = performance.now() + LEFT_BEHIND_MILLISECONDS;
+    while (performance.now() < until) {
+      try {
+        return void (await admission.leavePlace(mailbox, place));
+      } catch (error) {
+        unwell(error);
+        await pause(RETRY_MILLISECONDS);
+      }
+    }
   }
 
   /** A dead process of this host, unlike one that sleeps, has no connections. @returns whether there was one */
@@ -34,13 +58,10 @@ export function lanePlaces(
     return left.length > 0;
   }
 
-  return {
-    take: (open) =>
-      take(open).catch((error) => {
-        unwell(error);
-        return undefined;
-      }),
-    // Where that fails, the next one that is taken tells of it.
-    leave: (place) => void admission.leavePlace(mailbox, place).catch(unwell),
-  };
+  return { take, leave: (place) => void leave(place) };
+}
+
+/** Keeps no process alive that has nothing else to do. */
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds).unref());
 }

@@ -6,6 +6,8 @@ import type { Backends } from './backend.ts';
 export interface WebhookQueues {
   /** Adds a try; adding it twice is harmless. */
   add(webhookId: string, job: DeliveryJob, delayMilliseconds?: number): Promise<void>;
+  /** Makes a try now that waits for its time; nothing where it was made already or is gone. */
+  promote(webhookId: string, job: DeliveryJob): Promise<void>;
   /** Takes all away that waits for an endpoint. */
   drop(webhookId: string): Promise<void>;
   close(): Promise<void>;
@@ -40,8 +42,12 @@ export function webhookQueues(redis: Redis, prefix: string, backends: Backends):
   };
   return {
     async add(webhookId, job, delayMilliseconds = 0) {
-      const jobId = `${job.eventId}-${job.run}-${job.attempt}`;
-      await queueOf(webhookId).add('notify', job, { jobId, delay: Math.max(0, Math.round(delayMilliseconds)) });
+      const delay = Math.max(0, Math.round(delayMilliseconds));
+      await queueOf(webhookId).add('notify', job, { jobId: jobIdOf(job), delay });
+    },
+    async promote(webhookId, job) {
+      const waiting = await queueOf(webhookId).getJob(jobIdOf(job));
+      if (await waiting?.isDelayed()) await waiting?.promote();
     },
     async drop(webhookId) {
       const queue = queueOf(webhookId);
@@ -53,4 +59,8 @@ export function webhookQueues(redis: Redis, prefix: string, backends: Backends):
       await Promise.allSettled([...queues.values()].map((queue) => queue.close()));
     },
   };
+}
+
+function jobIdOf({ eventId, run, attempt }: DeliveryJob): string {
+  return `${eventId}-${run}-${attempt}`;
 }

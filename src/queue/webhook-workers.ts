@@ -35,18 +35,41 @@ const LOCK_MILLISECONDS = 10_000;
 const IDLE_LOOK_SECONDS = 10;
 /** An endpoint of which nothing was heard, because the subscription was down, is found by then. */
 const LOOK_MILLISECONDS = 15_000;
+/** Time enough for BullMQ to make a try by itself. */
+const PROMOTE_AFTER_MILLISECONDS = 2_000;
+/** Redis may be away when it should be made. */
+const PROMOTE_AGAIN_MILLISECONDS = 5_000;
+const MAX_TIMERS = 10_000;
 
 /** Keeps a worker for every endpoint; they share one connection, and an idle one costs a dozen commands a minute. */
 export function driveWebhooks(options: WebhookWorkersOptions): WebhookWorkers {
   const { subscriber, channel, backends, log } = options;
   const workers = new Map<string, Worker<DeliveryJob>>();
   const closing = new Set<Promise<unknown>>();
+  const timers = new Set<NodeJS.Timeout>();
   let over = false;
 
   function wake(webhookId: string): void {
     if (over) return;
     if (workers.has(webhookId)) backends.wake(webhookId);
-    else workers.set(webhookId, workerOf(webhookId, options));
+    else workers.set(webhookId, workerOf(webhookId, options, planned));
+  }
+
+  /** BullMQ goes by the wall clock: set back an hour, a try that this process has planned would come an hour late. */
+  function planned(webhookId: string, job: DeliveryJob, delayMilliseconds: number): void {
+    if (over || timers.size >= MAX_TIMERS) return;
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      if (!workers.has(webhookId)) return;
+      options.queues.promote(webhookId, job).then(
+        () => backends.wake(webhookId),
+        (error) => {
+          log.warn({ webhookId, error }, 'Webhook job not promoted');
+          planned(webhookId, job, PROMOTE_AGAIN_MILLISECONDS - PROMOTE_AFTER_MILLISECONDS);
+        },
+      );
+    }, delayMilliseconds + PROMOTE_AFTER_MILLISECONDS);
+    timers.add(timer);
   }
 
   function letGo(webhookId: string, worker: Worker): void {
@@ -78,20 +101,25 @@ export function driveWebhooks(options: WebhookWorkersOptions): WebhookWorkers {
     async close(graceMilliseconds) {
       over = true;
       clearInterval(timer);
+      for (const each of timers) clearTimeout(each);
       for (const [id, worker] of workers) letGo(id, worker);
       await Promise.race([Promise.all(closing), sleep(graceMilliseconds)]);
     },
   };
 }
 
-function workerOf(webhookId: string, options: WebhookWorkersOptions): Worker<DeliveryJob> {
+type Planned = (webhookId: string, job: DeliveryJob, delayMilliseconds: number) => void;
+
+function workerOf(webhookId: string, options: WebhookWorkersOptions, planned: Planned): Worker<DeliveryJob> {
   const { redis, prefix, backends, queues, notify, log } = options;
   const worker = new Worker<DeliveryJob>(
     webhookId,
     async ({ data }: Job<DeliveryJob>) => {
       const wait = await notify(webhookId, data);
       if (wait === undefined) return;
-      await queues.add(webhookId, { ...data, attempt: data.attempt + 1 }, wait);
+      const next = { ...data, attempt: data.attempt + 1 };
+      await queues.add(webhookId, next, wait);
+      planned(webhookId, next, wait);
       // The worker may be waiting already, for longer than that.
       backends.wake(webhookId);
     },

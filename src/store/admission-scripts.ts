@@ -1,19 +1,20 @@
 /**
  * A place among the connections of a mailbox: KEYS places, lease; ARGV place, lease or '' for a visitor, limit,
- * milliseconds, then what else this owner has open.
+ * milliseconds, the most milliseconds that any place has, then what else this owner has open.
  *
  * An owner's places have the score 0 and last as long as its lease; a visitor's have the time they end at. What an owner
  * left that has the lease no more may still be open, since a process that sleeps closes nothing: it counts for that many
  * milliseconds more. What this owner has not named is closed.
  */
 export const TAKE_PLACE = `
-local place, lease, limit, milliseconds = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local place, lease, limit, milliseconds, most = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local holder = redis.call('GET', KEYS[2]) or ''
-if lease ~= '' and holder ~= lease then return 0 end
+-- Taken before perhaps, by a step whose answer was lost: nothing will be opened in it, and nobody would leave it.
+if lease ~= '' and holder ~= lease then redis.call('ZREM', KEYS[1], place) return 0 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local open = {}
-for i = 5, #ARGV do open[ARGV[i]] = true end
+for i = 6, #ARGV do open[ARGV[i]] = true end
 open[place] = true
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '(0', now)
 local taken, mine = 0, false
@@ -26,6 +27,8 @@ for i = 1, #places, 2 do
     taken = taken + 1
     mine = mine or each == place
     if untilWhen == 0 and not isHolders then redis.call('ZADD', KEYS[1], now + milliseconds, each) end
+    -- Only a clock that was set back can leave it for longer: it counts from now on.
+    if untilWhen > now + most then redis.call('ZADD', KEYS[1], now + most, each) end
   end
 end
 -- The answer was lost on its way and the step is repeated.

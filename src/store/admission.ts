@@ -1,14 +1,9 @@
 import type { Redis } from 'ioredis';
-import type { AdmissionStore } from '../gateway/admission.ts';
+import { type AdmissionStore, LEFT_BEHIND_MILLISECONDS } from '../gateway/admission.ts';
 import type { Keys } from './keys.ts';
 import { DAY_SLICE, DAY_SLICES } from './messages.ts';
 import type { Scripted } from './redis.ts';
 
-/**
- * A process that vanished may be asleep, with its connections open: they count for this long after another one has taken
- * its lane, longer than any pause that an operator would call one.
- */
-const LEFT_BEHIND_MILLISECONDS = 75_000;
 /** A doctor that dies at its work; one that lives leaves, and its waits come to less than this. */
 const VISIT_MILLISECONDS = 600_000;
 
@@ -18,8 +13,8 @@ export function admissionStore(redis: Redis & Scripted, keys: Keys): AdmissionSt
   }
   return {
     takePlace: ({ mailbox, place, limit, lease, open }) =>
-      take(mailbox, place, lease, limit, LEFT_BEHIND_MILLISECONDS, ...open),
-    visit: ({ mailbox, place, limit }) => take(mailbox, place, '', limit, VISIT_MILLISECONDS),
+      take(mailbox, place, lease, limit, LEFT_BEHIND_MILLISECONDS, VISIT_MILLISECONDS, ...open),
+    visit: ({ mailbox, place, limit }) => take(mailbox, place, '', limit, VISIT_MILLISECONDS, VISIT_MILLISECONDS),
     places: (mailbox) => redis.zrange(keys.places(mailbox), '0', '-1'),
     leavePlace: (mailbox, ...places) => redis.zrem(keys.places(mailbox), ...places),
     async permitVisitor(mailbox, token, { windowMilliseconds, perWindow, recipientsPerDay }, recipients) {

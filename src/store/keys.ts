@@ -50,7 +50,7 @@ export interface Keys {
   apiKeyDigests: string;
   /** Hash: when an API key was used last, by its id. */
   apiKeyUses: string;
-  /** Of a caller's rate: when it will have used nothing. */
+  /** Of a caller's rate: since when how long takes to grow back what it has used, in microseconds. */
   rate(callerId: string): string;
   /** Pub/Sub: ids of messages, or `hold:` and the key of a hold, or `key:` and the id of an API key, that changed. */
   changed: string;

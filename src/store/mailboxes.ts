@@ -1,10 +1,15 @@
 import type { Redis } from 'ioredis';
-import type { MailboxStore, StoredHold } from '../gateway/ports.ts';
+import type { LaneOwner, MailboxStore, StoredHold } from '../gateway/ports.ts';
 import { STATUSES, type Status } from '../mail/status.ts';
 import { isTestLane, mailboxOf, TEST_HOLDS } from '../mail/test-lane.ts';
 import type { Keys } from './keys.ts';
 import { recipientsSince } from './messages.ts';
 import type { Scripted } from './redis.ts';
+
+/** As CLAIM_TRIAL reads it. */
+function nameOf({ lease, mailbox }: LaneOwner): string {
+  return `${lease} ${mailbox}`;
+}
 
 export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore {
   /** Readers listen for what changes in messages; the engine, which need not hear of every message, for its own. */
@@ -74,17 +79,10 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
     async describe(mailbox, holdKeys) {
       await redis.hset(keys.mailbox(mailbox), 'holdKeys', JSON.stringify(holdKeys));
     },
-    async claimTrial(key, owner, milliseconds) {
-      const [taken] = await redis.takeLeases(
-        2,
-        keys.trial(key),
-        `${keys.trial(key)}:last`,
-        String(milliseconds),
-        owner,
-      );
-      return taken !== 0;
+    async claimTrial(key, by, milliseconds) {
+      return (await redis.claimTrial(keys.trial(key), nameOf(by), milliseconds, keys.lease(''))) === 1;
     },
-    endTrial: (key, owner) => redis.releaseLease(keys.trial(key), owner),
+    endTrial: (key, by) => redis.releaseLease(keys.trial(key), nameOf(by)),
     async now(): Promise<number> {
       const [seconds, microseconds] = await redis.time();
       return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
@@ -101,8 +99,8 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       return answers.map((answer) => (answer === 1 ? 'taken' : answer === 2 ? 'renewed' : undefined));
     },
     releaseLease: (mailbox: string, id: string) => redis.releaseLease(keys.lease(mailbox), id),
-    async look() {
-      const found = await redis.lookForWork(keys.busy, keys.lease(''));
+    async look(leaseMilliseconds) {
+      const found = await redis.lookForWork(keys.busy, keys.lease(''), leaseMilliseconds);
       return Array.from({ length: found.length / 2 }, (_, i) => ({
         mailbox: String(found[2 * i]),
         isDriven: found[2 * i + 1] === 1,

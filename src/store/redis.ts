@@ -57,7 +57,8 @@ export interface Scripted {
   claimDue(due: string, most: number, putOff: number): Promise<string[]>;
   /** With the number of keys first. */
   takeLeases(keys: number, ...args: string[]): Promise<number[]>;
-  lookForWork(busy: string, leasePrefix: string): Promise<(string | number)[]>;
+  claimTrial(trial: string, by: string, milliseconds: number, leasePrefix: string): Promise<number>;
+  lookForWork(busy: string, leasePrefix: string, leaseMilliseconds: number): Promise<(string | number)[]>;
   releaseLease(key: string, id: string): Promise<number>;
   takePlace(places: string, lease: string, ...args: (string | number)[]): Promise<number>;
   permitVisitor(permits: string, sending: string, day: string, ...args: (string | number)[]): Promise<number>;
@@ -82,6 +83,7 @@ export function withScripts(redis: Redis): Redis & Scripted {
   redis.defineCommand('reticket', { numberOfKeys: 2, lua: scripts.RETICKET });
   redis.defineCommand('claimDue', { numberOfKeys: 1, lua: scripts.CLAIM_DUE });
   redis.defineCommand('takeLeases', { lua: scripts.LEASE });
+  redis.defineCommand('claimTrial', { numberOfKeys: 1, lua: scripts.CLAIM_TRIAL });
   redis.defineCommand('lookForWork', { numberOfKeys: 1, lua: scripts.LOOK });
   redis.defineCommand('releaseLease', { numberOfKeys: 1, lua: scripts.RELEASE });
   redis.defineCommand('takePlace', { numberOfKeys: 2, lua: TAKE_PLACE });

@@ -337,14 +337,32 @@ return answers
 `;
 
 /**
- * The mailboxes with work, and whether somebody drives each: KEYS busy; ARGV prefix of the leases' keys. The leases'
- * keys are made here, where the mailboxes are known; all share one hash tag.
+ * The right to try out whether a hold is over: KEYS trial; ARGV `<lease> <mailbox>` of the lane that wants it,
+ * milliseconds, prefix of the leases' keys. One whose lane has passed to another owner was left by a process that died
+ * or sleeps, and must not keep the hold until it would have ended by itself.
+ */
+export const CLAIM_TRIAL = `
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then
+  local lease, mailbox = string.match(holder, '^(%S+) (.*)$')
+  if not lease or redis.call('GET', ARGV[3] .. mailbox) == lease then return 0 end
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+`;
+
+/**
+ * The mailboxes with work, and whether somebody drives each: KEYS busy; ARGV prefix of the leases' keys, milliseconds of
+ * a lease. The leases' keys are made here, where the mailboxes are known; all share one hash tag.
  */
 export const LOOK = `
 local found = {}
 for _, mailbox in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  local left = redis.call('PTTL', ARGV[1] .. mailbox)
+  -- Only a clock that was set back can have made it longer: its owner, who may be dead, renews it if it lives.
+  if left > tonumber(ARGV[2]) then redis.call('PEXPIRE', ARGV[1] .. mailbox, ARGV[2]) end
   found[#found + 1] = mailbox
-  found[#found + 1] = redis.call('EXISTS', ARGV[1] .. mailbox)
+  found[#found + 1] = left == -2 and 0 or 1
 end
 return found
 `;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type SweepTools, sweep } from '../../src/gateway/sweep.ts';
 import type { MessageRecord } from '../../src/mail/message.ts';
+import { steadyClock } from '../../src/queue/clock.ts';
 import { aRecord } from '../support/record.ts';
 
 const HOUR = 3_600_000;
@@ -51,5 +52,38 @@ describe('the sweeper', () => {
 
   it('gives nothing up because of a clock that jumped', async () => {
     expect(await swept(aRecord({ status: 'queued', expiresAt: NOW }), true)).not.toContain('expired');
+  });
+
+  it('takes nothing out of the hands of an attempt that is only long by a clock that jumped', async () => {
+    expect(await swept(aRecord({ updatedAt: NOW - 48 * HOUR }), true)).toEqual(['looked at again in 60 s']);
+  });
+
+  it('watches the clock while there is nothing to do, so that it knows of a jump when there is', async () => {
+    let wall = NOW;
+    const clock = steadyClock(
+      async () => wall,
+      () => 0,
+      () => NOW,
+    );
+    const due: string[] = [];
+    const given: string[] = [];
+    const messages = {
+      claimDue: async () => due,
+      find: async () => aRecord({ status: 'queued', expiresAt: NOW + HOUR }),
+      postpone: async () => undefined,
+    };
+    const tools: SweepTools = {
+      messages: messages as unknown as SweepTools['messages'],
+      enqueue: async () => undefined,
+      expire: async (id) => void given.push(id),
+      recover: async () => undefined,
+      now: clock.now,
+      jumped: () => clock.jumped(),
+    };
+    await sweep(tools);
+    wall += 48 * HOUR;
+    due.push('msg_1');
+    await sweep(tools);
+    expect(given).toEqual([]);
   });
 });

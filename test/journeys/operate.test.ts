@@ -119,6 +119,21 @@ describe('a message', () => {
     await postroom.until(second, 'sent');
   });
 
+  it.each(['sent', 'failed'] as const)(
+    'that is unconfirmed for one and was refused for now for another goes on for the other, once the one is declared %s',
+    async (outcome) => {
+      const [known, waiting] = [`kept-after-dot+${outcome}@fabrikam.com`, `greylisted-1+${outcome}@fabrikam.com`];
+      const id = await postroom.sendTo([known, waiting]);
+      const unknown = await postroom.until(id, 'unconfirmed');
+      expect(unknown.recipients).toMatchObject([{ status: 'unconfirmed' }, { status: 'queued' }]);
+      const resolved = await call<MessageView>('POST', `/v1/messages/${id}/resolve`, { outcome });
+      expect(resolved.body.recipients[0]?.status).toBe(outcome);
+      const over = await postroom.until(id, ['sent', 'partiallySent', 'failed']);
+      expect(over.recipients).toMatchObject([{ status: outcome }, { status: 'sent' }]);
+      expect(over.status).toBe(outcome === 'sent' ? 'sent' : 'partiallySent');
+    },
+  );
+
   it.each(['two\nlines', '\u202eturned', 'a\u001b[31m'])(
     'is not held for a reason that would mislead: %j',
     async (reason) => {

@@ -146,6 +146,31 @@ describe('a worker that sleeps longer than its lease', () => {
   });
 });
 
+describe('a worker that is killed while it tries out whether a hold is over', () => {
+  it('leaves the hold to be tried by the next one at once', { timeout: 90_000 }, async () => {
+    let dots = 0;
+    let tries = 0;
+    await using redis = await startTestRedis();
+    await using sandbox = await startSandbox({
+      limits: { messagesPerWindow: 100_000 },
+      onReply: ({ stage }) => {
+        if (stage === 'message') dots += 1;
+        if (stage === 'message' && dots === 1) return { reply: 'data-432-4.3.2-msglimit' };
+        if (stage === 'data' && dots === 1) tries += 1;
+        return stage === 'data' && dots === 1 && tries === 1 ? { delayMs: 60_000 } : undefined;
+      },
+    });
+    const limits = { messagesPerMinute: 1_000, windowSeconds: 1 };
+    await using fleet = await startFleet({ redisUrl: redis.url, sandbox, limits }, 2);
+    const id = await fleet.api.sendTo('ada@fabrikam.com');
+    await eventually(() => tries === 1, undefined, 20_000);
+    const killed = ownerAmong(fleet.workers);
+    await killed.end('SIGKILL');
+    fleet.workers.splice(fleet.workers.indexOf(killed), 1);
+    await fleet.api.until(id, 'sent', 40_000);
+  });
+});
+
 describe('many mailboxes', () => {
   it('cost what the busy ones do, and those are spread over the workers', { timeout: 90_000 }, async () => {
     await using redis = await startTestRedis();

@@ -3,12 +3,13 @@ import { steadyClock } from '../../src/queue/clock.ts';
 
 const HOUR = 3_600_000;
 
-function clockOf() {
+function clockOf(ahead = 0) {
   let wall = 1_000_000;
   let monotonic = 0;
   const clock = steadyClock(
-    async () => wall,
+    async () => wall + ahead,
     () => monotonic,
+    () => wall,
   );
   return {
     clock,
@@ -32,15 +33,26 @@ describe('the clock', () => {
     }
   });
 
+  it.each([-HOUR, 48 * HOUR])('that is %i ms away from ours at the first look is distrusted too', async (ahead) => {
+    const { clock, pass } = clockOf(ahead);
+    await clock.now();
+    expect(clock.jumped()).toBe(true);
+    pass(HOUR);
+    await clock.now();
+    expect(clock.jumped()).toBe(false);
+  });
+
   it.each([-HOUR, 48 * HOUR])('that jumps by %i ms is distrusted for an hour, and then believed', async (jump) => {
     const { clock, pass, set } = clockOf();
     await clock.now();
     set(jump);
     await clock.now();
     expect(clock.jumped()).toBe(true);
+    expect(clock.jumped(60_000)).toBe(true);
     pass(HOUR / 2);
     await clock.now();
     expect(clock.jumped()).toBe(true);
+    expect(clock.jumped(60_000)).toBe(false);
     pass(HOUR);
     await clock.now();
     expect(clock.jumped()).toBe(false);

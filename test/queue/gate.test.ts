@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Failure } from '../../src/failure/failure.ts';
-import type { MailboxStore, StoredHold } from '../../src/gateway/ports.ts';
+import type { LaneOwner, MailboxStore, StoredHold } from '../../src/gateway/ports.ts';
 import { type Gate, type GateOptions, openGate } from '../../src/queue/gate.ts';
 
 const TENANT = 'tenant:contoso';
@@ -24,20 +24,20 @@ function sharedHolds() {
       holds.delete(key);
       await tellAll();
     },
-    async claimTrial(key: string, owner: string) {
-      if (trials.has(key) && trials.get(key) !== owner) return false;
-      trials.set(key, owner);
+    async claimTrial(key: string, { lease }: LaneOwner) {
+      if (trials.has(key) && trials.get(key) !== lease) return false;
+      trials.set(key, lease);
       return true;
     },
-    async endTrial(key: string, owner: string) {
-      if (trials.get(key) === owner) trials.delete(key);
+    async endTrial(key: string, { lease }: LaneOwner) {
+      if (trials.get(key) === lease) trials.delete(key);
     },
     now: async () => Date.now(),
   } as unknown as MailboxStore;
   async function gateOf(mailbox: string, more: Partial<GateOptions> = {}): Promise<Gate> {
     const gate = await openGate({
       keys: { mailbox: `mailbox:${mailbox}`, tenant: TENANT, network: NETWORK },
-      owner: `owner of ${mailbox}`,
+      owner: { mailbox, lease: `owner of ${mailbox}` },
       store,
       digests: { mailbox: `login of ${mailbox}`, tenant: 'secret' },
       windowMilliseconds: 50,
@@ -129,6 +129,33 @@ describe('a gate', () => {
     await store.clearHold('mailbox:a');
     expect((await passing).trial).toBe(false);
     expect(holds.size).toBe(0);
+  });
+
+  it('does not close again by an answer that is older than the release', async () => {
+    const { gateOf, store } = sharedHolds();
+    const gate = await gateOf('a');
+    const hold = { failure: failing('mailbox'), since: 0, nextProbeAt: 0, probes: 0, settings: '' };
+    await store.setHold('mailbox:a', { ...hold, byOperator: true });
+    let answer: ((now: number) => void) | undefined;
+    store.now = () => new Promise((resolve) => (answer = resolve));
+    const late = gate.refresh();
+    await expect.poll(() => answer).toBeDefined();
+    await store.clearHold('mailbox:a');
+    answer?.(Date.now());
+    await late;
+    expect(await passesNow(gate)).toBe(true);
+  });
+
+  it('is tried in time although the clock was two days ahead when it closed', async () => {
+    const { gateOf, store } = sharedHolds();
+    const gate = await gateOf('a');
+    const twoDays = 2 * 86_400_000;
+    store.now = async () => Date.now() + twoDays;
+    await (await gate.pass()).blocked(failing('mailbox', 'nextWindow'));
+    store.now = async () => Date.now();
+    await gate.refresh();
+    expect((await gate.pass()).trial).toBe(true);
+    expect((await (await gateOf('a')).pass()).trial).toBe(true);
   });
 
   it('a trial that meets something narrower ends the wider hold', async () => {

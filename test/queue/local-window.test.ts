@@ -16,6 +16,17 @@ describe('a process’s own count of the window', () => {
     expect(window.wait()).toBe(600);
   });
 
+  it('that is filled is free again after one window', () => {
+    let now = 0;
+    const window = localWindow(2, 1_000, () => now);
+    window.fill();
+    expect(window.wait()).toBe(1_000);
+    now = 999;
+    expect(window.wait()).toBe(1);
+    now = 1_000;
+    expect(window.wait()).toBe(0);
+  });
+
   it('looks again soon while every place is taken by a running attempt', () => {
     const window = localWindow(1, 60_000, () => 0);
     window.take();

@@ -45,3 +45,71 @@ it('while Redis refuses, there is no place', async () => {
   await store.redis.config('SET', 'min-replicas-to-write', '0');
   expect(await placesFor().take([])).toBeDefined();
 });
+
+const taken = () => store.redis.zrange(store.keys.places('main'), '0', '-1');
+const takenOver = async () => {
+  await store.mailboxes.releaseLease('main', LEASE);
+  await store.mailboxes.takeLease('main', 'owner-2', 60_000);
+};
+
+it('a place that cannot be left while Redis refuses is left once it does not', async () => {
+  const places = placesFor();
+  const place = (await places.take([])) as string;
+  await store.redis.config('SET', 'min-replicas-to-write', '1');
+  places.leave(place);
+  await expect(store.redis.zrem('any', 'thing')).rejects.toThrow('NOREPLICAS');
+  await store.redis.config('SET', 'min-replicas-to-write', '0');
+  await takenOver();
+  await expect.poll(taken, { timeout: 5_000 }).toEqual([]);
+});
+
+it('a place that was taken, though its taking failed, is left', async () => {
+  const admission = admissionStore(store.redis, store.keys);
+  const failing = {
+    ...admission,
+    async takePlace(wanted: Parameters<typeof admission.takePlace>[0]): Promise<boolean> {
+      await admission.takePlace(wanted);
+      throw new Error('Connection is closed.');
+    },
+  };
+  const places = lanePlaces({ mailbox: 'main', connections: 2 }, LEASE, {
+    admission: failing,
+    chance: TOKENS,
+    log: LOG,
+  });
+  expect(await places.take([])).toBeUndefined();
+  await expect.poll(taken).toEqual([]);
+});
+
+it('a place that was taken by a step whose answer was lost is left, where the lane has passed on meanwhile', async () => {
+  const admission = admissionStore(store.redis, store.keys);
+  const wanted = { mailbox: 'main', place: `${LEASE}/1`, limit: 2, lease: LEASE, open: [] };
+  expect(await admission.takePlace(wanted)).toBe(true);
+  await takenOver();
+  expect(await admission.takePlace(wanted)).toBe(false);
+  expect(await taken()).toEqual([]);
+});
+
+it('a place is not opened in after a sleep in which the lane passed on', async () => {
+  const admission = admissionStore(store.redis, store.keys);
+  let asked = 0;
+  const asleep = {
+    ...admission,
+    async takePlace(wanted: Parameters<typeof admission.takePlace>[0]): Promise<boolean> {
+      const answer = await admission.takePlace(wanted);
+      asked += 1;
+      if (asked === 1) {
+        await takenOver();
+        await new Promise((resolve) => setTimeout(resolve, 1_600));
+      }
+      return answer;
+    },
+  };
+  const places = lanePlaces({ mailbox: 'main', connections: 2 }, LEASE, {
+    admission: asleep,
+    chance: TOKENS,
+    log: LOG,
+  });
+  expect(await places.take([])).toBeUndefined();
+  expect(await taken()).toEqual([]);
+});

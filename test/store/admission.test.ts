@@ -54,6 +54,15 @@ it('what the last owner had open counts on, for a while, since it may only be as
   expect(await take('b', ['a'], 'owner-2')).toBe(true);
 });
 
+it('what was left while the clock was two days ahead does not count for two days once that is set right', async () => {
+  const now = await store.mailboxes.now();
+  await store.redis.zadd(store.keys.places('main'), now + 2 * 86_400_000, 'owner-0/a');
+  expect(await take('a')).toBe(true);
+  const left = Number(await store.redis.zscore(store.keys.places('main'), 'owner-0/a')) - now;
+  expect(left).toBeGreaterThan(75_000);
+  expect(left).toBeLessThan(700_000);
+});
+
 it('a visitor’s message takes a place of the window and a recipient of the day', async () => {
   const pace = { ...PACE, windowMilliseconds: 60_000 };
   expect(await admission().permitVisitor('main', 'doctor', pace, 1)).toBe('go');

@@ -107,6 +107,17 @@ describe('a rate', () => {
     expect((await ask('b', slow, { units: 99, further: true })).admitted).toBe(false);
   });
 
+  it('that was used while the clock was ahead is not refused for as long once that is set right', async () => {
+    const ask = charge();
+    for (let i = 0; i < 5; i++) await ask('a', slow, { units: 1 });
+    const [since, used] = ((await store.redis.get(store.keys.rate('a'))) ?? '').split(' ').map(Number);
+    const twoDays = 2 * 86_400_000_000;
+    await store.redis.set(store.keys.rate('a'), `${(since ?? 0) + twoDays} ${used}`);
+    const { admitted, retryMilliseconds } = await ask('a', slow, { units: 1 });
+    expect(admitted).toBe(false);
+    expect(retryMilliseconds).toBeLessThanOrEqual(60_001);
+  });
+
   it('grows back with time, and leaves nothing behind', async () => {
     const ask = charge();
     const fast = { perMinute: 60_000, burst: 2 };

@@ -82,7 +82,8 @@ it('a retry that another retry and its attempt overtook goes to nobody who has t
 
 it('a retry that comes just after somebody found out that it was sent is too late, not without content', async () => {
   const { id, token } = await acceptAndBegin(store);
-  await store.messages.move({ id, mailbox: 'main', to: 'unconfirmed', token });
+  const recipients = [{ address: ADA, status: 'unconfirmed' as const }];
+  await store.messages.move({ id, mailbox: 'main', to: 'unconfirmed', token, recipients });
   const tools = toolsWith(() => resolveMessage(quiet(), caller, id, 'sent'));
   expect(await retryMessage(tools, caller, id)).toEqual({ kind: 'tooLate', status: 'sent' });
 });

@@ -48,12 +48,12 @@ describe('a move', () => {
     const message = aMessage();
     await store.messages.accept(message);
     expect(await store.mailboxes.counts('main')).toEqual({ queued: 1 });
-    expect(await store.mailboxes.look()).toEqual([{ mailbox: 'main', isDriven: true }]);
+    expect(await store.mailboxes.look(60_000)).toEqual([{ mailbox: 'main', isDriven: true }]);
     await store.messages.begin(beginning(message.id, { token: 'a' }));
     expect(await store.messages.sending('main')).toEqual([message.id]);
     await store.messages.move({ id: message.id, mailbox: 'main', to: 'sent', token: 'a' });
     expect(await store.mailboxes.counts('main')).toEqual({ sent: 1 });
-    expect(await store.mailboxes.look()).toEqual([]);
+    expect(await store.mailboxes.look(60_000)).toEqual([]);
     expect(await store.messages.sending('main')).toEqual([]);
     expect(await store.messages.hasContent(message.id)).toBe(false);
   });

@@ -50,7 +50,7 @@ describe('a scheduled message', () => {
   it('is in no lane: it has no place, keeps no mailbox busy, and no job of it would begin', async () => {
     const id = await scheduled();
     expect(await store.mailboxes.counts('main')).toEqual({ scheduled: 1 });
-    expect(await store.mailboxes.look()).toEqual([]);
+    expect(await store.mailboxes.look(60_000)).toEqual([]);
     expect(await store.messages.begin(beginning(id))).toEqual({ kind: 'void' });
     const waiting = aMessage();
     expect(await store.messages.accept(waiting)).toMatchObject({ record: { aheadAtFirst: 0 } });
