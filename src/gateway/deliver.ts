@@ -18,14 +18,22 @@ export interface Lane<Connection> {
   /** Waits until the mailbox is not held, or until it is this job's turn to try whether the hold is over. */
   pass(): Promise<Passage>;
   connect(): Promise<Connecting<Connection>>;
-  /** Takes a connection back; one that is not reusable is closed. */
-  giveBack(connection: Connection, reusable: boolean): void;
+  /** The final dot of this connection's transaction leaves: whoever waits for one may be promised it. */
+  promise(connection: Connection): void;
+  /**
+   * Takes a connection back; one that is not reusable is closed.
+   *
+   * @param answeredIn after how many milliseconds the final dot was answered with 250; undefined where it was not
+   */
+  giveBack(connection: Connection, reusable: boolean, answeredIn?: number): void;
   begin(ticket: Ticket, token: string, trial: boolean): Promise<Permit>;
   transact(connection: Connection, transaction: Transaction): Promise<Outcome & { reusable: boolean }>;
   /** Notes that the final dot may leave; false if this attempt no longer holds the message. */
   markDot(messageId: string, token: string): Promise<boolean>;
   /** Writes the verdict, however long the store takes; changes nothing if the message has moved on meanwhile. */
   settle(record: Attempted, token: string, verdict: Verdict, outcome: Outcome): Promise<void>;
+  /** The attempt that has begun cannot be made now: back to the queue, with nothing spent and nothing told. */
+  putBack(record: Attempted, token: string): Promise<void>;
   /** Gives the message up; false if its time only seems to be over, because the clock jumped. */
   expire(ticket: Ticket): Promise<boolean>;
   /** Gives up a message whose content is not there any more. */
@@ -35,8 +43,16 @@ export interface Lane<Connection> {
 }
 
 export type Connecting<Connection> =
-  | { ok: true; connection: Connection; reused: boolean }
+  | { ok: true; connection: Connection; reused: boolean; promised?: Promised }
   | { ok: false; trouble: Trouble; retryAfterMilliseconds?: number };
+
+/** A connection that another message still has, whose final dot is about to be answered. */
+export interface Promised {
+  /** Resolves when it is free; false where it is not to be had, because the other message's end was not a good one. */
+  free(): Promise<boolean>;
+  /** It is not wanted any more. */
+  decline(): void;
+}
 
 /** Leave to try a message of a mailbox. */
 export interface Passage {
@@ -103,12 +119,13 @@ async function tryOnce<Connection>(
   chance: Chance,
 ): Promise<boolean> {
   const token = chance.token();
-  const permit = await permitOrReturn(ticket, lane, connected.connection, token, passage.trial);
+  const permit = await permitOrReturn(ticket, lane, connected, token, passage.trial);
   if (permit.kind === 'go') {
-    await attempt(lane, connected, token, permit, passage, chance);
+    if (connected.promised && !(await connected.promised.free())) await lane.putBack(permit.record, token);
+    else await attempt(lane, connected, token, permit, passage, chance);
     return true;
   }
-  lane.giveBack(connected.connection, true);
+  giveBackUnused(lane, connected);
   if (permit.kind === 'lost') throw new LaneClosed('The lane has passed to another process');
   if (permit.kind === 'expired') return lane.expire(ticket);
   if (permit.kind === 'gone') {
@@ -120,11 +137,16 @@ async function tryOnce<Connection>(
   return permit.kind === 'void';
 }
 
+function giveBackUnused<Connection>(lane: Lane<Connection>, { connection, promised }: Connected<Connection>): void {
+  if (promised) promised.decline();
+  else lane.giveBack(connection, true);
+}
+
 /** Waits for a place in the window with the connection in hand, so that a saturated lane keeps its connections. */
 async function permitOrReturn<Connection>(
   ticket: Ticket,
   lane: Lane<Connection>,
-  connection: Connection,
+  connected: Connected<Connection>,
   token: string,
   trial: boolean,
 ): Promise<Exclude<Permit, { kind: 'wait' }>> {
@@ -135,7 +157,7 @@ async function permitOrReturn<Connection>(
       await lane.sleep(permit.milliseconds);
     }
   } catch (error) {
-    lane.giveBack(connection, true);
+    giveBackUnused(lane, connected);
     throw error;
   }
 }
@@ -148,12 +170,17 @@ async function attempt<Connection>(
   passage: Passage,
   chance: Chance,
 ): Promise<void> {
+  let dotLeft = 0;
   const outcome = await lane.transact(connection, {
     envelope: { ...record.envelope, recipients: pendingRecipients(record) },
     mime,
-    beforeDot: () => leaveForTheDot(lane, record.id, token),
+    async beforeDot() {
+      await leaveForTheDot(lane, record.id, token);
+      dotLeft = performance.now();
+      lane.promise(connection);
+    },
   });
-  lane.giveBack(connection, outcome.reusable);
+  lane.giveBack(connection, outcome.reusable, outcome.reply && performance.now() - dotLeft);
   const verdict = judge(record, startedAt, { ...outcome, reused }, chance.now(), chance.random);
   const told = tellGate(passage, verdict, outcome);
   // The result comes first: a gate that cannot write its hold must not keep it from being written.

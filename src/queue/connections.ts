@@ -1,4 +1,4 @@
-import { type Connecting, LaneClosed } from '../gateway/deliver.ts';
+import { type Connecting, LaneClosed, type Promised } from '../gateway/deliver.ts';
 
 /** How the lane opens and closes connections; `smtp` provides it. */
 export interface Dialer<Connection> {
@@ -37,7 +37,13 @@ export interface Connections<Connection> {
    * @throws LaneClosed once `stop` was called
    */
   lend(): Promise<Connecting<Connection>>;
-  takeBack(connection: Connection, reusable: boolean): void;
+  /** @param answeredIn after how many milliseconds the final dot was answered with 250; undefined where it was not */
+  takeBack(connection: Connection, reusable: boolean, answeredIn?: number): void;
+  /**
+   * The final dot leaves on this one. Where the last was answered at once, whoever waits longest may be promised it, and
+   * gets its message ready meanwhile. Microsoft takes its time over a dot, and its connections are not promised.
+   */
+  promise(connection: Connection): void;
   /** Lends nothing any more. */
   stop(): void;
   /** Resolves when the server has let go of those that are not lent; those that are close when they come back. */
@@ -53,6 +59,18 @@ const LOOK_MILLISECONDS = 500;
 /** A message that waits this long for a connection, while it might be sent, shows that the usual ones are too few. */
 const BEHIND_MILLISECONDS = 2_000;
 
+/** A server that answers a dot within this will answer the next one soon. */
+const AT_ONCE_MILLISECONDS = 50;
+/** Whoever was promised a connection waits no longer for it. */
+const PROMISE_MILLISECONDS = 1_000;
+
+interface Kept {
+  openedAt: number;
+  place: string;
+  /** Was the last final dot answered at once? */
+  isQuick: boolean;
+}
+
 interface Waiting {
   since: number;
   wake(): void;
@@ -64,7 +82,9 @@ export function keepConnections<Connection>(
   places: Places,
 ): Connections<Connection> {
   const idle: { connection: Connection; timer: NodeJS.Timeout }[] = [];
-  const opened = new Map<Connection, { at: number; place: string }>();
+  const opened = new Map<Connection, Kept>();
+  /** Those that are about to be free, and what tells it to whoever was promised them. */
+  const promises = new Map<Connection, { told?: (isFree: boolean) => void }>();
   /** What is being closed, by its place. */
   const closing = new Map<string, Promise<void>>();
   /** Whoever waits longest first. */
@@ -108,7 +128,7 @@ export function keepConnections<Connection>(
     const place = await places.take([...[...opened.values()].map((each) => each.place), ...closing.keys()]);
     if (place === undefined) return undefined;
     const answer = await dialer.open();
-    if (answer.ok) opened.set(answer.connection, { at: performance.now(), place });
+    if (answer.ok) opened.set(answer.connection, { openedAt: performance.now(), place, isQuick: false });
     else places.leave(place);
     return answer;
   }
@@ -173,22 +193,79 @@ export function keepConnections<Connection>(
     return answer;
   }
 
+  function isUsable(connection: Connection): boolean {
+    const age = performance.now() - (opened.get(connection)?.openedAt ?? 0);
+    return !closed && dialer.isOpen(connection) && age <= AGE_MILLISECONDS;
+  }
+
+  function lendPromised(): Connecting<Connection> | undefined {
+    for (const [connection, promise] of promises)
+      if (!promise.told) return { ok: true, connection, reused: true, promised: promised(connection, promise) };
+    return undefined;
+  }
+
+  function promised(connection: Connection, promise: { told?: (isFree: boolean) => void }): Promised {
+    let isFree: boolean | undefined;
+    let tell = (_: boolean) => {};
+    promise.told = (answer) => {
+      isFree = answer;
+      tell(answer);
+    };
+    const forget = () => {
+      if (promises.get(connection) === promise) promises.delete(connection);
+    };
+    return {
+      free() {
+        if (isFree !== undefined) return Promise.resolve(isFree);
+        return new Promise((resolve) => {
+          const timer = setTimeout(() => tell(false), PROMISE_MILLISECONDS);
+          tell = (answer) => {
+            clearTimeout(timer);
+            forget();
+            resolve(answer);
+          };
+        });
+      },
+      decline() {
+        if (isFree) giveBack(connection, true);
+        else forget();
+      },
+    };
+  }
+
+  function giveBack(connection: Connection, reusable: boolean): void {
+    if (reusable && isUsable(connection)) keep(connection);
+    else retire(connection);
+    returned();
+  }
+
   return {
     async lend() {
       const since = performance.now();
       for (;;) {
         if (closed) throw new LaneClosed('The lane is closing');
         const most = mostFor(since);
-        const answer = lent < most ? await lendOne(most) : undefined;
+        const mine = lent < most ? await lendOne(most) : undefined;
+        const answer = mine ?? (most > 0 ? lendPromised() : undefined);
         if (answer) return answer;
         if (!closed) await turn(since);
       }
     },
-    takeBack(connection, reusable) {
-      const age = performance.now() - (opened.get(connection)?.at ?? 0);
-      if (closed || !reusable || !dialer.isOpen(connection) || age > AGE_MILLISECONDS) retire(connection);
-      else keep(connection);
-      returned();
+    takeBack(connection, reusable, answeredIn) {
+      const isWell = reusable && answeredIn !== undefined;
+      const kept = opened.get(connection);
+      if (kept) kept.isQuick = isWell && answeredIn < AT_ONCE_MILLISECONDS;
+      const told = promises.get(connection)?.told;
+      promises.delete(connection);
+      // It stays lent, to whoever it was promised.
+      if (told && isWell && isUsable(connection)) return told(true);
+      told?.(false);
+      giveBack(connection, reusable);
+    },
+    promise(connection) {
+      if (closed || !opened.get(connection)?.isQuick) return;
+      promises.set(connection, {});
+      waiting[0]?.wake();
     },
     stop() {
       closed = true;

@@ -2,7 +2,7 @@ import { type ConnectionOptions, type Job, WaitingError, Worker } from 'bullmq';
 import { deliver, type Lane, LaneClosed, type Ticket } from '../gateway/deliver.ts';
 import type { Pace } from '../gateway/ports.ts';
 import { contentGoneFailure, expiredFailure } from '../gateway/recover.ts';
-import { mayMoveTo } from '../mail/status.ts';
+import { isFinal, mayMoveTo } from '../mail/status.ts';
 import { isTestLane } from '../mail/test-lane.ts';
 import { sendBackAstray } from './astray.ts';
 import { type Dialer, keepConnections } from './connections.ts';
@@ -99,6 +99,7 @@ export async function openLane<Connection>(
   const lane: Lane<Connection> = {
     pass: gate.pass,
     connect: connections.lend,
+    promise: connections.promise,
     giveBack: connections.takeBack,
     async begin(ticket, token, trial) {
       const { messageId, number } = ticket;
@@ -140,7 +141,7 @@ export async function openLane<Connection>(
     async settle(record, token, verdict, outcome) {
       places.get(token)?.();
       places.delete(token);
-      const pending = record.recipients.filter(({ status }) => status !== 'sent' && status !== 'failed').length;
+      const pending = record.recipients.filter(({ status }) => !isFinal(status)).length;
       const unused = verdict.to === 'unconfirmed' ? 0 : pending - outcome.accepted.length;
       let isLate = false;
       const moved = await persistently(
@@ -170,12 +171,19 @@ export async function openLane<Connection>(
       log.info({ ...fields, response: verdict.attempt.reply?.response }, `Message ${verdict.to}`);
       if (verdict.to !== 'queued' && verdict.to !== 'deferred') return;
       const next = { messageId: record.id, number: moved.ticket, priority: record.priority };
-      await jobs
-        .add(mailbox, next, verdict.delayMilliseconds)
-        .catch((error) => log.warn({ error }, 'Job not added yet'));
-      // The worker may have found the queue empty meanwhile, or not know of the delay.
-      tools.backends.wake(mailbox);
+      await addJob(next, verdict.delayMilliseconds);
       if (verdict.delayMilliseconds) promoteInTime(next, verdict.delayMilliseconds);
+    },
+    async putBack({ id, recipients, priority }, token) {
+      places.get(token)?.();
+      places.delete(token);
+      const unusedRecipients = recipients.filter(({ status }) => !isFinal(status)).length;
+      const flight = { counted: false, windowMilliseconds: pace.windowMilliseconds, unusedRecipients };
+      const moved = await persistently(
+        () => messages.move({ id, mailbox, to: 'queued', from: ['sending'], token, flight }),
+        (error) => log.warn({ mailbox, messageId: id, error }, 'Could not put it back yet; trying again'),
+      );
+      if (moved.moved) await addJob({ messageId: id, number: moved.ticket, priority });
     },
     giveUpEmpty: ({ messageId }) => giveUpMessage(messageId, contentGoneFailure, tools),
     async expire({ messageId }) {
@@ -185,6 +193,12 @@ export async function openLane<Connection>(
       return true;
     },
   };
+
+  async function addJob(ticket: Ticket, delayMilliseconds?: number): Promise<void> {
+    await jobs.add(mailbox, ticket, delayMilliseconds).catch((error) => log.warn({ error }, 'Job not added yet'));
+    // The worker may have found the queue empty meanwhile, or not know of the delay.
+    tools.backends.wake(mailbox);
+  }
 
   /** BullMQ goes by the wall clock: set back an hour, a retry would come an hour late. */
   function promoteInTime(ticket: Ticket, delayMilliseconds: number): void {
