@@ -197,3 +197,91 @@ describe('places for connections', () => {
     expect(seen.dialled).toBe(2);
   });
 });
+
+/** One line, lent, whose last final dot was answered after that many milliseconds. */
+async function lineThatAnswers(answeredIn: number | undefined) {
+  const { dialer, seen } = lines();
+  const connections = keepConnections(dialer, upTo(1), freePlaces());
+  const line = await lend(connections);
+  connections.takeBack(line, true, answeredIn);
+  await lend(connections);
+  return { connections, line, seen };
+}
+
+function promisedIn(answer: Awaited<ReturnType<Connections<Line>['lend']>>) {
+  if (!answer.ok || !answer.promised) throw new Error('not promised');
+  return answer.promised;
+}
+
+describe('a connection whose final dot is being answered', () => {
+  it('is promised to whoever waits longest, who has it as soon as it is answered well', async () => {
+    const { connections, line, seen } = await lineThatAnswers(1);
+    const [first, second] = [connections.lend(), connections.lend()];
+    connections.promise(line);
+    const promised = promisedIn(await first);
+    connections.takeBack(line, true, 1);
+    expect(await promised.free()).toBe(true);
+    connections.promise(line);
+    const next = promisedIn(await second);
+    const free = next.free();
+    connections.takeBack(line, true, 1);
+    expect(await free).toBe(true);
+    expect(seen).toMatchObject({ dialled: 1, peak: 1 });
+  });
+
+  it('is promised to nobody where the last dot was not answered at once, or not with 250', async () => {
+    for (const answeredIn of [500, undefined]) {
+      const { connections, line } = await lineThatAnswers(answeredIn);
+      const waiting = connections.lend();
+      connections.promise(line);
+      connections.takeBack(line, true, 1);
+      expect(await waiting).toEqual({ ok: true, connection: line, reused: true });
+    }
+  });
+
+  it('is not to be had by whoever it was promised if the end was not a good one, but by the next', async () => {
+    const { connections, line } = await lineThatAnswers(1);
+    const first = connections.lend();
+    connections.promise(line);
+    const promised = promisedIn(await first);
+    connections.takeBack(line, true);
+    expect(await promised.free()).toBe(false);
+    expect(await connections.lend()).toEqual({ ok: true, connection: line, reused: true });
+  });
+
+  it('is closed and not to be had if it broke, or the lane is closing', async () => {
+    for (const how of ['broke', 'closing'] as const) {
+      const { connections, line } = await lineThatAnswers(1);
+      const first = connections.lend();
+      connections.promise(line);
+      const free = promisedIn(await first).free();
+      if (how === 'closing') connections.stop();
+      connections.takeBack(line, how === 'closing', 1);
+      expect(await free).toBe(false);
+      expect(line.open).toBe(false);
+    }
+  });
+
+  it('goes to the next if whoever it was promised does not want it any more', async () => {
+    for (const when of ['before it is free', 'when it is free'] as const) {
+      const { connections, line } = await lineThatAnswers(1);
+      const [first, second] = [connections.lend(), connections.lend()];
+      connections.promise(line);
+      const promised = promisedIn(await first);
+      if (when === 'before it is free') promised.decline();
+      connections.takeBack(line, true, 1);
+      if (when === 'when it is free') promised.decline();
+      expect(await second).toEqual({ ok: true, connection: line, reused: true });
+    }
+  });
+
+  it('is waited for a second at most by whoever it was promised', async () => {
+    const { connections, line } = await lineThatAnswers(1);
+    const first = connections.lend();
+    connections.promise(line);
+    expect(await promisedIn(await first).free()).toBe(false);
+    const second = connections.lend();
+    connections.takeBack(line, true, 1_000);
+    expect(await second).toEqual({ ok: true, connection: line, reused: true });
+  });
+});

@@ -10,25 +10,40 @@ import { aMessage, LEASE, leasedStore } from '../support/store.ts';
 const store = leasedStore();
 const LOG = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
-/** A lane whose server takes everything at once, and when it was given what. */
-async function openLaneThatNotes(windowMilliseconds: number, jumped: (withinMilliseconds?: number) => boolean) {
+const TAKEN = { code: 250, response: '250 2.0.0 OK', stage: 'after-dot' } as const;
+const REFUSED = { code: 554, response: '554 5.6.0 Not this one', stage: 'after-dot' } as const;
+type Answer = typeof TAKEN | typeof REFUSED;
+
+/**
+ * A lane whose server takes everything at once, and when it was given what.
+ *
+ * @param answer what the server says to the final dot of each of its transactions, counted from 1
+ */
+async function openLaneThatNotes(
+  windowMilliseconds: number,
+  jumped: (withinMilliseconds?: number) => boolean,
+  answer: (number: number) => Answer | Promise<Answer> = () => TAKEN,
+) {
   const { redis, keys, messages, mailboxes } = store;
   const backends = sharedBackends(redis);
   const jobs = jobQueues(redis, keys.bull, backends);
   const sentAt: number[] = [];
   const settings: LaneSettings<object> = {
     mailbox: 'main',
-    pace: { perWindow: 3, windowMilliseconds, recipientsPerDay: 1_000 },
+    pace: { perWindow: 9, windowMilliseconds, recipientsPerDay: 1_000 },
     connections: 2,
     dialer: {
       open: async () => ({ ok: true, connection: {}, reused: false }),
       quit: async () => undefined,
       isOpen: () => true,
     },
-    async transact(_connection, { envelope }) {
-      sentAt.push(performance.now());
-      const reply = { code: 250, response: '250 2.0.0 OK', stage: 'after-dot' } as never;
-      return { stage: 'after-dot', accepted: envelope.recipients, refused: [], reply, reusable: true };
+    async transact(_connection, { envelope, beforeDot }) {
+      const number = sentAt.push(performance.now());
+      await beforeDot();
+      const reply: Answer = await answer(number);
+      const ended = { stage: 'after-dot' as const, refused: [], reusable: true };
+      if (reply.code === 250) return { ...ended, accepted: envelope.recipients, reply };
+      return { ...ended, accepted: [], trouble: { via: 'smtp', reply } };
     },
     loginDigests: { mailbox: '', tenant: '' },
     holdKeys: { mailbox: 'mailbox:main', network: 'host:example:587' },
@@ -75,5 +90,62 @@ it('a lane that is opened while the clock is only distrusted sends at once', asy
   const { submit, close } = await openLaneThatNotes(60_000, (within) => within === undefined);
   const id = await submit();
   await eventually(() => isSent(id));
+  await close();
+});
+
+/** A lane of one usual connection that has had one message answered at once, and now waits for what `end` is given. */
+async function openLaneInADot() {
+  let end = (_: Answer) => {};
+  const answered = new Promise<Answer>((resolve) => {
+    end = resolve;
+  });
+  const lane = await openLaneThatNotes(
+    60_000,
+    () => false,
+    (number) => (number === 2 ? answered : TAKEN),
+  );
+  const first = await lane.submit();
+  await eventually(() => isSent(first));
+  const second = await lane.submit();
+  await eventually(async () => (await store.messages.find(second))?.dotMayHaveLeft === true);
+  const third = await lane.submit();
+  await eventually(async () => (await store.messages.find(third))?.status === 'sending');
+  return { ...lane, second, third, end };
+}
+
+it('a message begins while the one before it waits for the answer to its dot, and goes when that is a good one', async () => {
+  const { third, end, sentAt, close } = await openLaneInADot();
+  expect(sentAt).toHaveLength(2);
+  end(TAKEN);
+  await eventually(() => isSent(third));
+  expect(sentAt).toHaveLength(3);
+  await close();
+});
+
+it('a message that had begun goes back unspent when the one before it is refused, and is sent once all the same', async () => {
+  const { second, third, end, sentAt, close } = await openLaneInADot();
+  end(REFUSED);
+  await eventually(() => isSent(third));
+  expect(await store.messages.find(second)).toMatchObject({ status: 'failed' });
+  expect(await store.messages.find(third)).toMatchObject({ attempts: 1 });
+  expect((await store.messages.timeline(third))?.events.map(({ status }) => status)).toEqual([
+    'queued',
+    'sending',
+    'queued',
+    'sending',
+    'sent',
+  ]);
+  expect(sentAt).toHaveLength(3);
+  // What did not go counts for nothing: three transactions, and the recipients of two that were taken.
+  expect(await store.mailboxes.usage('main')).toMatchObject({ inWindow: 3, recipientsToday: 2 });
+  await close();
+});
+
+it('a message that had begun does not wait for a dot that is not answered, but goes by another connection', async () => {
+  const { second, third, end, close } = await openLaneInADot();
+  await eventually(() => isSent(third), undefined, 15_000);
+  expect(await store.messages.find(second)).toMatchObject({ status: 'sending' });
+  end(TAKEN);
+  await eventually(() => isSent(second));
   await close();
 });
