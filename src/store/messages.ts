@@ -5,6 +5,7 @@ import type {
   Accepted,
   Begin,
   FixedPart,
+  Jumped,
   MessageStore,
   Move,
   Moved,
@@ -142,7 +143,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
     return callerId ? { callerId, mailbox, events: eventsOf(fields) } : undefined;
   }
 
-  async function begin(request: Begin): Promise<Permit> {
+  async function begin(request: Begin): Promise<Permit | Jumped> {
     const { id, mailbox, pace } = request;
     const values = [
       id,
@@ -158,6 +159,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
       String(pace.recipientsPerDay),
       String(DAY_SLICE),
       String(DAY_SLICES),
+      request.expectedNow === undefined ? '' : String(Math.round(request.expectedNow)),
       ...request.holdKeys,
     ];
     const answer = await step({
@@ -414,8 +416,9 @@ function numbered(fields: Record<string, string>, name: 'a' | 'e'): [number, str
     .sort(([one], [other]) => one - other);
 }
 
-function permitOf(id: string, [kind, detail, fixed, recipients, attempts, mime]: (Buffer | null)[]): Permit {
+function permitOf(id: string, [kind, detail, fixed, recipients, attempts, mime]: (Buffer | null)[]): Permit | Jumped {
   const name = String(kind);
+  if (name === 'jumped') return { kind: name, now: Number(String(detail)) };
   if (name === 'wait' || name === 'quota') return { kind: name, milliseconds: Number(String(detail)) };
   if (name !== 'go') return { kind: name as 'void' | 'held' | 'expired' | 'gone' | 'lost' };
   if (!fixed || !mime) throw new Error(`Message ${id} has no content`);

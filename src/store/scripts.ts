@@ -29,7 +29,8 @@ local MESSAGE, MIME, COUNTS, SENDING, PERMITS, DAY, LEASE, HOLDS = unpack(KEYS)
 ${RELIST}
 local id, mailbox, changed, ticket, token, lease, trial, ignoreExpiry = unpack(ARGV, 1, 8)
 local window, perWindow, perDay, daySlice, daySlices = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
-local FIRST_HOLD_KEY = 14
+local expected = tonumber(ARGV[14])
+local FIRST_HOLD_KEY = 15
 
 local m = redis.call('HMGET', MESSAGE, 'status', 'ticket', 'pending', 'expiresAt', 'attemptToken', 'updatedAt',
   'revision', 'nextAttemptAt', 'dotMayHaveLeft', 'fixed', 'recipients', 'attempts', 'hooks')
@@ -40,6 +41,8 @@ if status == 'sending' and m[5] == token then
 end
 if (status ~= 'queued' and status ~= 'deferred') or m[2] ~= ticket then return { 'void' } end
 if redis.call('GET', LEASE) ~= lease then return { 'lost' } end
+-- Places of the window may be free that are not: the lane makes it good.
+if expected and math.abs(now - expected) > 3000 then return { 'jumped', tostring(now) } end
 if tonumber(m[4]) <= now and ignoreExpiry == '0' then return { 'expired' } end
 -- Redis lost it: begun, it would stand in its lane's way for ever.
 if redis.call('EXISTS', MIME) == 0 then return { 'gone' } end

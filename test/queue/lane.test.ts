@@ -8,10 +8,19 @@ import { eventually } from '../support/postroom.ts';
 import { aMessage, LEASE, leasedStore } from '../support/store.ts';
 
 const store = leasedStore();
+const HOUR = 3_600_000;
 const LOG = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
-/** A lane whose server takes everything at once, and when it was given what. */
-async function openLaneThatNotes(windowMilliseconds: number, jumped: (withinMilliseconds?: number) => boolean) {
+/**
+ * A lane whose server takes everything at once, and when it was given what.
+ *
+ * @param jumpsBy milliseconds by which the store's clock goes forward once the lane is open
+ */
+async function openLaneThatNotes(
+  windowMilliseconds: number,
+  jumped: (withinMilliseconds?: number) => boolean,
+  jumpsBy = 0,
+) {
   const { redis, keys, messages, mailboxes } = store;
   const backends = sharedBackends(redis);
   const jobs = jobQueues(redis, keys.bull, backends);
@@ -42,7 +51,7 @@ async function openLaneThatNotes(windowMilliseconds: number, jumped: (withinMill
     mailboxes,
     admission: admissionStore(redis, keys),
     chance: { now: () => new Date(), random: Math.random, token: () => `${Math.random()}` },
-    clock: { now: () => mailboxes.now(), jumped },
+    clock: { now: async () => (await mailboxes.now()) - jumpsBy, jumped },
     log: LOG,
   };
   const openedAt = performance.now();
@@ -68,6 +77,14 @@ it('a lane that is opened within a window of a jump of the clock waits a window:
   const id = await submit();
   await eventually(() => isSent(id));
   expect((sentAt[0] as number) - openedAt).toBeGreaterThanOrEqual(1_500);
+  await close();
+});
+
+it('a lane waits a window where the clock jumps while it runs: what the last owner sent just before is forgotten', async () => {
+  const { sentAt, openedAt, submit, close } = await openLaneThatNotes(500, () => false, HOUR);
+  const id = await submit();
+  await eventually(() => isSent(id));
+  expect((sentAt[0] as number) - openedAt).toBeGreaterThanOrEqual(500);
   await close();
 });
 
