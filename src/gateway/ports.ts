@@ -62,7 +62,15 @@ export interface Begin {
   holdKeys: string[];
   /** True while the clock cannot be trusted with giving a message up. */
   ignoreExpiry: boolean;
+  /** What the store's clock should say, milliseconds since the epoch; left out where nobody watches it. */
+  expectedNow?: number;
   pace: Pace;
+}
+
+/** The store's clock says another time than was expected: what it counts cannot be trusted. Nothing was begun. */
+export interface Jumped {
+  kind: 'jumped';
+  now: number;
 }
 
 /** What an attempt needs to know of its message. */
@@ -147,7 +155,7 @@ export interface MessageStore {
   /** Its moves, oldest first; of a very long timeline the last ones. */
   timeline(id: string): Promise<{ callerId: string; mailbox: string; events: MoveTold[] } | undefined>;
   /** Leave to start one attempt and the move to `sending`, in one step. */
-  begin(request: Begin): Promise<Permit>;
+  begin(request: Begin): Promise<Permit | Jumped>;
   /** One checked move; a move that the table of moves forbids changes nothing. */
   move(request: Move): Promise<Moved>;
   /** Notes that the final dot may leave from now on. False if this attempt no longer holds the message. */

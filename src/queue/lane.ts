@@ -6,7 +6,7 @@ import { isFinal, mayMoveTo } from '../mail/status.ts';
 import { isTestLane } from '../mail/test-lane.ts';
 import { sendBackAstray } from './astray.ts';
 import { type Dialer, keepConnections } from './connections.ts';
-import { freshly } from './fresh.ts';
+import { freshly, LATE_MILLISECONDS } from './fresh.ts';
 import { type HoldKeys, keysFrom, type LoginDigests, openGate } from './gate.ts';
 import type { HoldTeller } from './hold-teller.ts';
 import { JOB_NAME, JOB_OPTIONS, type JobData, ticketOf, WORKER_OPTIONS } from './jobs.ts';
@@ -69,9 +69,11 @@ export async function openLane<Connection>(
   const window = localWindow(pace.perWindow, pace.windowMilliseconds);
   const share = shareOf(settings.connections, () => window.wait() === 0);
   const connections = keepConnections(settings.dialer, share, lanePlaces(settings, lease, tools));
-  await clock.now();
+  /** What the store's clock is ahead of our monotonic one. */
+  let ahead = (await clock.now()) - performance.now();
   // What others have sent counts by that clock. Where it has jumped within a window, it may have forgotten all of it.
-  if (clock.jumped(pace.windowMilliseconds)) window.fill();
+  const allTaken = () => window.fill(pace.windowMilliseconds + LATE_MILLISECONDS);
+  if (clock.jumped(pace.windowMilliseconds + LATE_MILLISECONDS)) allTaken();
   await recoverOrphans(mailbox, pace.windowMilliseconds, tools);
   const holdKeys = keysFrom(settings.holdKeys);
   await mailboxes.describe(mailbox, holdKeys);
@@ -106,10 +108,12 @@ export async function openLane<Connection>(
       // No message is sent whose result could not be written.
       const wait = unwritten > 0 ? RETRY_STORE_MILLISECONDS : window.wait();
       if (wait > 0) return { kind: 'wait', milliseconds: wait };
+      let asked = 0;
       const permit = await persistently(
         () =>
-          freshly(() =>
-            messages.begin({
+          freshly(() => {
+            asked += 1;
+            return messages.begin({
               id: messageId,
               mailbox,
               ticket: number,
@@ -118,12 +122,21 @@ export async function openLane<Connection>(
               trial,
               holdKeys,
               ignoreExpiry: clock.jumped(),
+              expectedNow: performance.now() + ahead,
               pace,
-            }),
-          ),
+            });
+          }),
         (error) => log.warn({ mailbox, messageId, error }, 'Could not begin yet; trying again'),
         closing.signal,
       );
+      if (permit.kind === 'jumped') {
+        ahead = permit.now - performance.now();
+        allTaken();
+        log.warn({ mailbox }, 'Clock of Redis has jumped; waiting for a window');
+        return { kind: 'wait', milliseconds: window.wait() };
+      }
+      // So that it follows clocks that go a little apart; an answer that was asked for again tells of the first time.
+      if (permit.kind === 'go' && asked === 1) ahead = permit.startedAt - performance.now();
       if (permit.kind === 'go' && (permit.record.test === true) !== isTestLane(mailbox))
         return persistently(
           () => sendBackAstray(permit, token, settings, tools),

@@ -7,8 +7,8 @@ export interface LocalWindow {
   wait(): number;
   /** An attempt begins; call what it returns when its reply is in. */
   take(): () => void;
-  /** Takes every place for one window from now: nobody knows which are free. */
-  fill(): void;
+  /** Takes every place for so long from now: nobody knows which are free. */
+  fill(milliseconds: number): void;
 }
 
 /** @param perWindow attempts in any `windowMilliseconds`, counted from the reply to each */
@@ -36,8 +36,8 @@ export function localWindow(
         freeAt.push(monotonic() + windowMilliseconds);
       };
     },
-    fill() {
-      freeAt = Array.from({ length: perWindow }, () => monotonic() + windowMilliseconds);
+    fill(milliseconds) {
+      freeAt = Array.from({ length: perWindow }, () => monotonic() + milliseconds);
     },
   };
 }

@@ -2,12 +2,16 @@ import type { Failure } from '../failure/failure.ts';
 import type { Ticket } from '../gateway/deliver.ts';
 import { recoverSending } from '../gateway/recover.ts';
 import type { MessageRecord } from '../mail/message.ts';
+import { LATE_MILLISECONDS } from './fresh.ts';
 import type { LaneTools } from './tools.ts';
 
-/** What a dead owner left: messages that were being sent, and jobs that were active. */
+/**
+ * What a dead owner left: messages that were being sent, and jobs that were active. One that lives after all may still
+ * be on its way to the server with them.
+ */
 export async function recoverOrphans(mailbox: string, windowMilliseconds: number, tools: LaneTools): Promise<void> {
   const sending = await tools.messages.sending(mailbox);
-  await Promise.all(sending.map((id) => recoverMessage(id, tools, windowMilliseconds)));
+  await Promise.all(sending.map((id) => recoverMessage(id, tools, windowMilliseconds + LATE_MILLISECONDS)));
   await readdJobs(mailbox, await tools.jobs.active(mailbox), tools);
 }
 

@@ -5,6 +5,7 @@ import type {
   Accepted,
   Begin,
   FixedPart,
+  Jumped,
   MessageStore,
   Move,
   Moved,
@@ -136,7 +137,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
     return callerId ? { callerId, mailbox, events: eventsOf(fields) } : undefined;
   }
 
-  async function begin(request: Begin): Promise<Permit> {
+  async function begin(request: Begin): Promise<Permit | Jumped> {
     const { id, mailbox, pace } = request;
     const values = [
       id,
@@ -148,6 +149,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
       String(pace.windowMilliseconds),
       String(pace.perWindow),
       String(pace.recipientsPerDay),
+      request.expectedNow === undefined ? '' : String(Math.round(request.expectedNow)),
       ...request.holdKeys,
     ];
     const contentKeys = [keys.message(id), keys.mime(id)];
@@ -404,8 +406,9 @@ function numbered(fields: Record<string, string>, name: 'a' | 'e'): [number, str
     .sort(([one], [other]) => one - other);
 }
 
-function permitOf(id: string, [kind, detail, fixed, recipients, attempts, mime]: (Buffer | null)[]): Permit {
+function permitOf(id: string, [kind, detail, fixed, recipients, attempts, mime]: (Buffer | null)[]): Permit | Jumped {
   const name = String(kind);
+  if (name === 'jumped') return { kind: name, now: Number(String(detail)) };
   if (name === 'wait' || name === 'quota') return { kind: name, milliseconds: Number(String(detail)) };
   if (name !== 'go') return { kind: name as 'void' | 'held' | 'expired' | 'gone' | 'lost' };
   if (!fixed || !mime) throw new Error(`Message ${id} has no content`);

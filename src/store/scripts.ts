@@ -63,8 +63,8 @@ lane = { mailbox = ARGV[1], changed = ARGV[2], daySlice = tonumber(ARGV[3]), day
 const BEGIN = `
 local MESSAGE, MIME = KEYS[1], KEYS[2]
 local id, ticket, token, lease, trial, ignoreExpiry = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local window, perWindow, perDay = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-local FIRST_HOLD_KEY = 10
+local window, perWindow, perDay, expected = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local FIRST_HOLD_KEY = 11
 
 local m = redis.call('HMGET', MESSAGE, 'status', 'ticket', 'pending', 'expiresAt', 'attemptToken', 'updatedAt',
   'revision', 'nextAttemptAt', 'dotMayHaveLeft', 'fixed', 'recipients', 'attempts', 'hooks')
@@ -76,6 +76,8 @@ end
 if (status ~= 'queued' and status ~= 'deferred') or m[2] ~= ticket then return { 'void' } end
 lane.holder = lane.holder or redis.call('GET', lane.lease) or ''
 if lane.holder ~= lease then return { 'lost' } end
+-- Places of the window may be free that are not: the lane makes it good.
+if expected and math.abs(now - expected) > 3000 then return { 'jumped', tostring(now) } end
 if tonumber(m[4]) <= now and ignoreExpiry == '0' then return { 'expired' } end
 -- Redis lost it: begun, it would stand in its lane's way for ever.
 if redis.call('EXISTS', MIME) == 0 then return { 'gone' } end

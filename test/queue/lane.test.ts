@@ -8,6 +8,7 @@ import { eventually } from '../support/postroom.ts';
 import { aMessage, LEASE, leasedStore } from '../support/store.ts';
 
 const store = leasedStore();
+const HOUR = 3_600_000;
 const LOG = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 const TAKEN = { code: 250, response: '250 2.0.0 OK', stage: 'after-dot' } as const;
@@ -17,11 +18,13 @@ type Answer = typeof TAKEN | typeof REFUSED;
 /**
  * A lane whose server takes everything at once, and when it was given what.
  *
+ * @param jumpsBy milliseconds by which the store's clock goes forward once the lane is open
  * @param answer what the server says to the final dot of each of its transactions, counted from 1
  */
 async function openLaneThatNotes(
   windowMilliseconds: number,
   jumped: (withinMilliseconds?: number) => boolean,
+  jumpsBy = 0,
   answer: (number: number) => Answer | Promise<Answer> = () => TAKEN,
 ) {
   const { redis, keys, messages, mailboxes } = store;
@@ -57,7 +60,7 @@ async function openLaneThatNotes(
     mailboxes,
     admission: admissionStore(redis, keys),
     chance: { now: () => new Date(), random: Math.random, token: () => `${Math.random()}` },
-    clock: { now: () => mailboxes.now(), jumped },
+    clock: { now: async () => (await mailboxes.now()) - jumpsBy, jumped },
     log: LOG,
   };
   const openedAt = performance.now();
@@ -86,6 +89,14 @@ it('a lane that is opened within a window of a jump of the clock waits a window:
   await close();
 });
 
+it('a lane waits a window where the clock jumps while it runs: what the last owner sent just before is forgotten', async () => {
+  const { sentAt, openedAt, submit, close } = await openLaneThatNotes(500, () => false, HOUR);
+  const id = await submit();
+  await eventually(() => isSent(id));
+  expect((sentAt[0] as number) - openedAt).toBeGreaterThanOrEqual(500);
+  await close();
+});
+
 it('a lane that is opened while the clock is only distrusted sends at once', async () => {
   const { submit, close } = await openLaneThatNotes(60_000, (within) => within === undefined);
   const id = await submit();
@@ -102,6 +113,7 @@ async function openLaneInADot() {
   const lane = await openLaneThatNotes(
     60_000,
     () => false,
+    0,
     (number) => (number === 2 ? answered : TAKEN),
   );
   const first = await lane.submit();

@@ -76,6 +76,17 @@ describe('a place in the window', () => {
     expect((await store.messages.begin(beginning(late.id, { ignoreExpiry: true }))).kind).toBe('go');
   });
 
+  it('is not given where the clock is not what it was expected to be, and nothing is begun', async () => {
+    const now = await store.mailboxes.now();
+    for (const expectedNow of [now - 3_600_000, now + 172_800_000]) {
+      const { id, permit } = await acceptAndBegin(store, { expectedNow });
+      expect(permit).toMatchObject({ kind: 'jumped' });
+      expect(permit.kind === 'jumped' && Math.abs(permit.now - now)).toBeLessThan(3_000);
+      expect((await store.messages.find(id))?.status).toBe('queued');
+    }
+    expect((await acceptAndBegin(store, { expectedNow: now })).permit.kind).toBe('go');
+  });
+
   it('is given once, though the answer was lost and the question is asked again', async () => {
     const message = aMessage();
     await store.messages.accept(message);
