@@ -6,6 +6,8 @@ import type { Backends } from './backend.ts';
 export interface WebhookQueues {
   /** Adds a try; adding it twice is harmless. */
   add(webhookId: string, job: DeliveryJob, delayMilliseconds?: number): Promise<void>;
+  /** How many tries wait for an endpoint, those of later included. */
+  waiting(webhookId: string): Promise<number>;
   /** Takes all away that waits for an endpoint. */
   drop(webhookId: string): Promise<void>;
   close(): Promise<void>;
@@ -43,6 +45,7 @@ export function webhookQueues(redis: Redis, prefix: string, backends: Backends):
       const jobId = `${job.eventId}-${job.run}-${job.attempt}`;
       await queueOf(webhookId).add('notify', job, { jobId, delay: Math.max(0, Math.round(delayMilliseconds)) });
     },
+    waiting: (webhookId) => queueOf(webhookId).count(),
     async drop(webhookId) {
       const queue = queueOf(webhookId);
       queues.delete(webhookId);
