@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify } from 'jose';
+import { errors, type JWTPayload, jwtVerify } from 'jose';
+import { KeysUnavailable, tenantKeys } from './entra-keys.ts';
 import { type Caller, IdentityUnavailable, type Permission, type RefusedToken } from './gateway/api.ts';
 
 /** Whose tokens are let in. */
@@ -22,8 +23,6 @@ const APP_ROLES: Readonly<Record<string, Permission>> = {
 /** RFC 7515 §3.1: three parts of base64url. One of alg none has an empty third, and is to be told so. */
 const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
 const CLOCK_TOLERANCE_SECONDS = 60;
-const KEYS_FRESH_MILLISECONDS = 3_600_000;
-const KEYS_TIMEOUT_MILLISECONDS = 3_000;
 /** A token that was good a moment ago is not computed anew for every request. */
 const REMEMBERED_MILLISECONDS = 60_000;
 const MOST_REMEMBERED = 5_000;
@@ -32,16 +31,17 @@ type Verdict = Caller | RefusedToken;
 
 /**
  * Judges access tokens that Entra ID gave applications for themselves (client credentials), v1.0 and v2.0 ones.
- * Microsoft, "Access tokens in the Microsoft identity platform" (as quoted elsewhere; the page itself was not opened):
- * signature, issuer, audience, lifetime, tenant and roles are to be validated by whoever the token is for.
+ * Signature, issuer, audience, lifetime, tenant and roles are for whoever the token is for to check (RFC 8725 §3, and
+ * OpenID Connect Core §3.1.3.7, which Microsoft's tokens follow).
  *
  * @returns undefined for what is no token; rejects with IdentityUnavailable while the keys cannot be fetched
  */
-export function entraTokens(config: EntraConfig, now: () => number) {
-  const keys = createRemoteJWKSet(new URL(`${config.authority}/${config.tenantId}/discovery/v2.0/keys`), {
-    cacheMaxAge: KEYS_FRESH_MILLISECONDS,
-    timeoutDuration: KEYS_TIMEOUT_MILLISECONDS,
-  });
+export function entraTokens(
+  config: EntraConfig,
+  now: () => number,
+  log: { warn(fields: object, sentence: string): void },
+) {
+  const keys = tenantKeys({ url: `${config.authority}/${config.tenantId}/discovery/v2.0/keys`, now, log });
   const remembered = new Map<string, { caller: Caller; until: number }>();
 
   async function judge(token: string): Promise<{ verdict: Verdict; expiresAt: number }> {
@@ -74,7 +74,11 @@ export function entraTokens(config: EntraConfig, now: () => number) {
   return (credential: string) => (COMPACT.test(credential) ? callerOf(credential) : undefined);
 }
 
-/** Of v2.0 and of v1.0 tokens; which of them a client gets is decided by the registration of the application. */
+/**
+ * Of v2.0 and of v1.0 tokens; which of them a client gets is decided by the registration of the application. No reference
+ * of Microsoft's names the hosts of the latter; an answer on Microsoft Q&A does, for the public, the US and the Chinese
+ * cloud (learn.microsoft.com/answers/questions/1190472, read 2026-11-27).
+ */
 function issuersOf({ authority, tenantId }: EntraConfig): string[] {
   const v1 = authority.endsWith('.partner.microsoftonline.cn') ? 'sts.chinacloudapi.cn' : 'sts.windows.net';
   return [`${authority}/${tenantId}/v2.0`, `https://${v1}/${tenantId}/`];
@@ -112,7 +116,8 @@ function complaintAbout(error: unknown): string {
   if (error instanceof errors.JWKSNoMatchingKey) return 'The token is signed with a key that the tenant does not have.';
   if (error instanceof errors.JWSSignatureVerificationFailed) return 'The signature of the token is wrong.';
   if (error instanceof errors.JWSInvalid || error instanceof errors.JWTInvalid) return 'This is no valid token.';
-  if (error instanceof errors.JOSENotSupported || error instanceof errors.JWKSMultipleMatchingKeys)
-    return 'The token does not say which key it is signed with.';
+  if (error instanceof errors.JWKSMultipleMatchingKeys) return 'The token does not say which key it is signed with.';
+  if (error instanceof errors.JOSENotSupported) return 'The token asks for what is not supported.';
+  if (!(error instanceof KeysUnavailable || error instanceof errors.JOSEError)) throw error;
   throw new IdentityUnavailable('The keys of the tenant cannot be fetched', { cause: error });
 }

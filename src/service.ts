@@ -238,7 +238,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
   const callers = {
     first: firstCallers(config.apiKey, config.testApiKey),
     keys: knownKeys,
-    tokens: config.entra && entraTokens(config.entra, Date.now),
+    tokens: config.entra && entraTokens(config.entra, Date.now, log),
     defaultRate: config.defaultRate,
   };
   let closing = false;
@@ -264,7 +264,11 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     mailbox: (id) => asked(() => readMailbox(tools, id)),
     hold: (id, reason) => asked(async () => (isSender(id) ? holdMailbox(tools, id, reason) : undefined)),
     release: (id) => asked(async () => (isSender(id) ? releaseMailbox(tools, id) : undefined)),
-    metrics: () => asked(mailboxes.metrics),
+    metrics: () =>
+      asked(async () => {
+        const [ofMessages, ofWebhooks] = await Promise.all([mailboxes.metrics(), webhooks.metrics()]);
+        return { ...ofMessages, webhooks: ofWebhooks };
+      }),
     webhooks: eachAsked(webhooks.api),
     verify: verifier(config.mailboxes, () => redisFacts(redis), admissionStore(redis, keys)),
     async readiness() {

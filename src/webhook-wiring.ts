@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { newId } from './gateway/identifiers.ts';
+import { keyEnds } from './gateway/keys.ts';
 import { type NotifyTools, notify } from './gateway/notify.ts';
 import type { MessageStore } from './gateway/ports.ts';
+import type { WebhookStore } from './gateway/webhook.ts';
 import type { WebhookApi } from './gateway/webhook-api.ts';
 import { webhookApi } from './gateway/webhook-operations.ts';
 import { sharedBackends } from './queue/backend.ts';
@@ -9,6 +11,7 @@ import type { LaneLog } from './queue/tools.ts';
 import { webhookQueues } from './queue/webhook-queues.ts';
 import { startRelay } from './queue/webhook-relay.ts';
 import { driveWebhooks } from './queue/webhook-workers.ts';
+import { keyStore } from './store/api-keys.ts';
 import type { Keys } from './store/keys.ts';
 import type { connectRedis, withScripts } from './store/redis.ts';
 import { webhookOutbox } from './store/webhook-outbox.ts';
@@ -41,13 +44,14 @@ export function wireWebhookApi(
   keys: Keys,
   messages: Pick<MessageStore, 'find'>,
   settings: WebhookSettings = USUAL_WEBHOOKS,
-): { api: WebhookApi; idsOf(callerId: string): Promise<string[]>; close(): Promise<void> } {
+): { api: WebhookApi; close(): Promise<void> } & Pick<WebhookStore, 'idsOf' | 'metrics'> {
   const { policy, call } = outward(settings);
   const webhooks = webhookStore(redis, keys, settings.keepDays * DAY);
   const queues = webhookQueues(redis, keys.webhooks.bull, sharedBackends(redis));
   const api = webhookApi({
     webhooks,
     call,
+    endOf: keyEnds({ keys: keyStore(redis, keys), now: () => new Date() }),
     async objection(url) {
       const destination = await destinationOf(url, policy, resolveBySystem);
       return 'refused' in destination ? destination.refused : undefined;
@@ -56,6 +60,7 @@ export function wireWebhookApi(
       await queues.add(webhookId, job);
       await redis.publish(keys.webhooks.channel, webhookId);
     },
+    waiting: queues.waiting,
     drop: queues.drop,
     newId: () => newId('wh', new Date()),
     newSecret: newWebhookSecret,
@@ -64,7 +69,7 @@ export function wireWebhookApi(
       return record?.callerId === caller.id ? record.revision : undefined;
     },
   });
-  return { api, idsOf: webhooks.idsOf, close: queues.close };
+  return { api, idsOf: webhooks.idsOf, metrics: webhooks.metrics, close: queues.close };
 }
 
 /** Delivers events: relays the outbox into the endpoints' queues, and works on these. */
@@ -80,8 +85,10 @@ export function startWebhooks(options: {
   const webhooks = webhookStore(redis, keys, settings.keepDays * DAY);
   const backends = sharedBackends(redis);
   const queues = webhookQueues(redis, at.bull, backends);
+  const endOf = keyEnds({ keys: keyStore(redis, keys), now: () => new Date() });
   const tools: NotifyTools = {
     webhooks,
+    endOf,
     call: outward(settings).call,
     retryMilliseconds: settings.retrySeconds.map((seconds) => seconds * 1000),
     disableAfterMilliseconds: settings.disableDays * DAY,
@@ -98,7 +105,10 @@ export function startWebhooks(options: {
   const waiting = connect();
   const relay = startRelay({
     webhooks,
+    endOf,
     outbox: webhookOutbox(redis, waiting, keys),
+    waiting: queues.waiting,
+    keepMilliseconds: settings.keepDays * DAY,
     interrupt: () => waiting.disconnect(),
     async enqueue(webhookId, job) {
       await queues.add(webhookId, job);

@@ -32,7 +32,7 @@ const LIBRARIES: Record<string, string[]> = {
   'fastify-zod-openapi': ['http'],
   bullmq: ['queue'],
   ioredis: ['queue', 'store', 'service.ts', 'sandbox'],
-  jose: ['entra-tokens.ts'],
+  jose: ['entra-keys.ts', 'entra-tokens.ts'],
   nodemailer: ['smtp'],
   oauth4webapi: ['smtp'],
   standardwebhooks: ['webhooks'],

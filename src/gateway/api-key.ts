@@ -1,5 +1,6 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Caller, Permission, Rate } from './api.ts';
+import { KEY_ID_PREFIX } from './identifiers.ts';
 import { rfc3339 } from './view.ts';
 
 /** `test` keys take the whole path, but their messages never reach Microsoft. */
@@ -93,6 +94,25 @@ export function callerOf({ id, permissions, from, to, rate, mode }: ApiKey): Cal
 export function stateOf({ revokedAt, expiresAt }: ApiKey, now: number): KeyView['state'] {
   if (revokedAt !== undefined) return 'revoked';
   return expiresAt !== undefined && expiresAt <= now ? 'expired' : 'active';
+}
+
+/** From when on, and why, nobody can use a caller's key any more; `at` is absent where the key itself is forgotten. */
+export interface KeyEnd {
+  because: 'keyRevoked' | 'keyExpired';
+  at?: number;
+}
+
+/** Is this a caller with a key in the store? Those that the installation was started with, and tokens, are in none. */
+export function isKeyId(callerId: string): boolean {
+  return callerId.startsWith(KEY_ID_PREFIX);
+}
+
+/** @param key as the store has it; undefined where it was forgotten, long after its end */
+export function endOf(key: ApiKey | undefined, now: number): KeyEnd | undefined {
+  if (!key) return { because: 'keyRevoked' };
+  if (key.revokedAt !== undefined) return { because: 'keyRevoked', at: key.revokedAt };
+  if (stateOf(key, now) !== 'expired' || key.expiresAt === undefined) return undefined;
+  return { because: 'keyExpired', at: key.expiresAt };
 }
 
 export function viewKey(key: ApiKey, lastUsedAt: number | undefined, now: number): KeyView {

@@ -9,6 +9,7 @@ import type { ListQuery, MessagePage } from './list.ts';
 import type { Preview } from './preview.ts';
 import type { Retried, RetryQuery } from './retry-many.ts';
 import type { MessageView } from './view.ts';
+import type { WebhookMetrics } from './webhook.ts';
 import type { WebhookApi } from './webhook-api.ts';
 
 /** What the HTTP layer may ask of the gateway. `service` hands it over. */
@@ -94,6 +95,7 @@ export interface Metrics {
   messages: { mailbox: string; status: Status; count: number; test?: true }[];
   /** Holds in force, by what they stop and why. */
   holds: { key: string; code: string; test?: true }[];
+  webhooks: WebhookMetrics;
 }
 
 export type Permission = 'send' | 'read' | 'operate';

@@ -17,9 +17,11 @@ export function newId(prefix: string, now: Date): string {
   return `${prefix}_${timePart(now.getTime())}${chancePart()}`;
 }
 
+export const KEY_ID_PREFIX = 'key_';
+
 /** The same for an API key. */
 export function newKeyId(now: Date): string {
-  return `key_${timePart(now.getTime())}${chancePart()}`;
+  return `${KEY_ID_PREFIX}${timePart(now.getTime())}${chancePart()}`;
 }
 
 function timePart(milliseconds: number): string {

@@ -1,5 +1,5 @@
 import type { Permission, Rate } from './api.ts';
-import { type ApiKey, type KeyMode, type KeyView, newSecret, viewKey } from './api-key.ts';
+import { type ApiKey, endOf, isKeyId, type KeyEnd, type KeyMode, type KeyView, newSecret, viewKey } from './api-key.ts';
 import { newKeyId } from './identifiers.ts';
 
 /** Keys, their digests and their last use. Rejects with what the store throws when it cannot be asked. */
@@ -10,6 +10,7 @@ export interface KeyStore {
   list(): Promise<ApiKey[]>;
   /** Replaces what was read; false if it has changed since. Every process hears of it. */
   replace(before: ApiKey, after: ApiKey): Promise<boolean>;
+  /** And the webhooks that it owned. */
   forget(key: ApiKey): Promise<unknown>;
   noteUse(id: string, at: number): Promise<unknown>;
   /** When each was used last, by id; about: it is written once a minute. */
@@ -131,6 +132,12 @@ export async function revokeKey(tools: KeyTools, id: string, by: string): Promis
   if (outcome.kind !== 'revoked') return outcome;
   const key = await readKey(tools, id);
   return key ? { kind: 'done', key } : { kind: 'unknown' };
+}
+
+/** Tells whether a caller's key has ended. Of the first keys and of tokens no end can be known here. */
+export function keyEnds({ keys, now }: Pick<KeyTools, 'now'> & { keys: Pick<KeyStore, 'find'> }) {
+  return async (callerId: string): Promise<KeyEnd | undefined> =>
+    isKeyId(callerId) ? endOf(await keys.find(callerId), now().getTime()) : undefined;
 }
 
 /** Two operators at the same instant: the second one's change is made to what the first one's left. */

@@ -3,6 +3,7 @@ import {
   type CallResult,
   type Delivery,
   type DeliveryJob,
+  type EndOfKey,
   secretsAt,
   type Webhook,
   type WebhookEvent,
@@ -12,6 +13,7 @@ import {
 export interface NotifyTools {
   webhooks: WebhookStore;
   call: Call;
+  endOf: EndOfKey;
   /** How long to wait after the first, second … failed try; after the last one the event is given up. */
   retryMilliseconds: readonly number[];
   /** An endpoint whose every try has failed for so long is disabled. */
@@ -27,7 +29,8 @@ const LONGEST_RETRY_AFTER = 24 * 3_600_000;
 const JITTER = 0.2;
 
 /**
- * One try to tell an event to an endpoint. What is disabled, deleted or not kept any more is dropped.
+ * One try to tell an event to an endpoint. What is disabled, deleted or not kept any more is dropped, and so is what its
+ * caller may not be told any more because its key has ended.
  *
  * @returns milliseconds until the next try; undefined when this job is over
  * @throws what the store throws; then the try may be made again
@@ -35,6 +38,7 @@ const JITTER = 0.2;
 export async function notify(tools: NotifyTools, webhookId: string, job: DeliveryJob): Promise<number | undefined> {
   const [webhook, event] = await Promise.all([tools.webhooks.find(webhookId), tools.webhooks.event(job.eventId)]);
   if (!webhook || webhook.disabled || !event) return undefined;
+  if (await tools.endOf(webhook.callerId)) return undefined;
   const at = tools.now();
   const { url } = webhook;
   const secrets = secretsAt(webhook, at.getTime());

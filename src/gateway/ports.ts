@@ -202,7 +202,7 @@ export interface MailboxStore {
   usage(
     mailbox: string,
   ): Promise<{ now: number; inWindow: number; nextFreeAt: number | undefined; recipientsToday: number }>;
-  metrics(): Promise<Metrics>;
+  metrics(): Promise<Omit<Metrics, 'webhooks'>>;
   setHold(key: string, hold: StoredHold): Promise<void>;
   clearHold(key: string): Promise<void>;
   /** Which holds concern a mailbox, for whoever reads its messages. */

@@ -1,10 +1,18 @@
 import type { Caller, FieldError } from './api.ts';
+import type { KeyEnd } from './api-key.ts';
 import type { Delivery, DisabledBecause, EventType } from './webhook.ts';
 
-/** What the HTTP layer may ask about webhooks. A caller sees its own; undefined reads the same as "no such webhook". */
+/** Of which an operator can ask instead of one caller's. */
+export const EVERYBODY = 'all';
+
+/**
+ * What the HTTP layer may ask about webhooks. A caller sees its own, an operator everybody's; undefined reads the same as
+ * "no such webhook".
+ */
 export interface WebhookApi {
   create(caller: Caller, wish: NewWebhook): Promise<Creation>;
-  list(caller: Caller): Promise<WebhookView[]>;
+  /** Its own, or, for an operator, those of this caller or of `EVERYBODY`. */
+  list(caller: Caller, of?: string): Promise<WebhookView[]>;
   read(caller: Caller, id: string): Promise<WebhookView | undefined>;
   change(
     caller: Caller,
@@ -31,16 +39,20 @@ export interface NewWebhook {
 /** An endpoint as its caller reads it. Times are RFC 3339 UTC. */
 export interface WebhookView {
   id: string;
+  /** Whose it is; absent where it is the reader's own. */
+  callerId?: string;
   url: string;
   description: string;
   events: EventType[];
   state: 'active' | 'disabled';
-  disabledBecause?: DisabledBecause;
+  disabledBecause?: DisabledBecause | KeyEnd['because'];
   disabledAt?: string;
   createdAt: string;
   lastSuccessAt?: string;
   lastFailure?: { at: string; httpStatus?: number; reason: string };
   consecutiveFailures: number;
+  /** Events that it wanted and was never told. */
+  dropped?: { events: number; lastAt: string };
   /** Until when the secret before the present one signs as well. */
   previousSecretValidUntil?: string;
 }
@@ -50,7 +62,11 @@ export type Creation =
   | { kind: 'refused'; errors: FieldError[] }
   | { kind: 'tooMany'; limit: number };
 
-export type WebhookUpdate = { kind: 'changed'; webhook: WebhookView } | { kind: 'refused'; errors: FieldError[] };
+export type WebhookUpdate =
+  | { kind: 'changed'; webhook: WebhookView }
+  | { kind: 'refused'; errors: FieldError[] }
+  /** An operator has disabled it. */
+  | { kind: 'barred' };
 
 export interface Rotation {
   secret: string;

@@ -1,23 +1,36 @@
 import type { Caller } from './api.ts';
-import { eventId } from './relay.ts';
+import type { KeyEnd } from './api-key.ts';
+import { eventId, MOST_WAITING } from './relay.ts';
 import { rfc3339 } from './view.ts';
 import {
   type Call,
   type Delivery,
   type DeliveryJob,
+  type EndOfKey,
   secretsAt,
   type Webhook,
   type WebhookStore,
   wants,
 } from './webhook.ts';
-import type { DeliveryView, Replay, ReplayWish, WebhookApi, WebhookView } from './webhook-api.ts';
+import {
+  type DeliveryView,
+  EVERYBODY,
+  type NewWebhook,
+  type Replay,
+  type ReplayWish,
+  type WebhookApi,
+  type WebhookView,
+} from './webhook-api.ts';
 
 export interface WebhookTools {
   webhooks: WebhookStore;
   call: Call;
   /** Why this address may not be called, in a sentence; undefined if it may. */
   objection(url: string): Promise<string | undefined>;
+  endOf: EndOfKey;
   enqueue(webhookId: string, job: DeliveryJob): Promise<void>;
+  /** How many events wait for an endpoint. */
+  waiting(webhookId: string): Promise<number>;
   /** Forgets what waits for an endpoint that is gone. */
   drop(webhookId: string): Promise<void>;
   newId(): string;
@@ -34,16 +47,20 @@ const MOST_SECRETS = 3;
 /** What one replay tells at most. */
 const MOST_REPLAYED = 1_000;
 
-/** All that a caller can do about its webhooks. */
+/** All that a caller can do about its webhooks, and an operator about everybody's: see, disable and delete them. */
 export function webhookApi(tools: WebhookTools): WebhookApi {
   const { webhooks } = tools;
-  async function own(caller: Caller, id: string): Promise<Webhook | undefined> {
+  async function visible(caller: Caller, id: string): Promise<Webhook | undefined> {
     const found = ID.test(id) ? await webhooks.find(id) : undefined;
+    return found && (found.callerId === caller.id || mayOperate(caller)) ? found : undefined;
+  }
+  async function own(caller: Caller, id: string): Promise<Webhook | undefined> {
+    const found = await visible(caller, id);
     return found?.callerId === caller.id ? found : undefined;
   }
   const read = async (caller: Caller, id: string) => {
-    const found = await own(caller, id);
-    return found && viewWebhook(found, await webhooks.now());
+    const found = await visible(caller, id);
+    return found && viewAs(tools, caller, found);
   };
   return {
     async create(caller, { url, events, description }) {
@@ -58,22 +75,27 @@ export function webhookApi(tools: WebhookTools): WebhookApi {
       await webhooks.create(webhook);
       return { kind: 'created', webhook: viewWebhook(webhook, createdAt), secret };
     },
-    async list(caller) {
-      const now = await webhooks.now();
-      return (await webhooks.ofCaller(caller.id)).map((each) => viewWebhook(each, now));
+    async list(caller, of = caller.id) {
+      const found = of === EVERYBODY ? await everyWebhook(webhooks) : await webhooks.ofCaller(of);
+      return Promise.all(found.map((each) => viewAs(tools, caller, each)));
     },
     read,
     async change(caller, id, wish) {
-      if (!(await own(caller, id))) return undefined;
-      const errors = wish.url === undefined ? [] : await errorsOf(tools, wish.url);
+      const found = await visible(caller, id);
+      if (!found) return undefined;
+      const isOwn = found.callerId === caller.id;
+      const errors = isOwn ? await errorsOf(tools, wish.url) : notForOperators(wish);
       if (errors.length > 0) return { kind: 'refused', errors };
-      await webhooks.change(id, wish);
+      const asOperator = !isOwn || (wish.disabled === false && mayOperate(caller));
+      const changed = await webhooks.change(id, wish, asOperator ? 'operator' : 'caller');
+      if (changed === 'barred') return { kind: 'barred' };
       const webhook = await read(caller, id);
       return webhook && { kind: 'changed', webhook };
     },
     async remove(caller, id) {
-      if (!(await own(caller, id))) return false;
-      await webhooks.remove(id, caller.id);
+      const found = await visible(caller, id);
+      if (!found) return false;
+      await webhooks.remove(id, found.callerId);
       // What is left in its queue finds no endpoint and is dropped.
       await tools.drop(id).catch(() => undefined);
       return true;
@@ -87,7 +109,8 @@ export function webhookApi(tools: WebhookTools): WebhookApi {
       const older = found.secrets
         .filter((each) => each.validUntil === undefined || each.validUntil > now)
         .map((each) => ({ ...each, validUntil: Math.min(each.validUntil ?? validUntil, validUntil) }));
-      if (!(await webhooks.change(id, { secrets: [{ secret }, ...older].slice(0, MOST_SECRETS) }))) return undefined;
+      const secrets = [{ secret }, ...older].slice(0, MOST_SECRETS);
+      if ((await webhooks.change(id, { secrets })) === 'gone') return undefined;
       return { secret, previousSecretValidUntil: rfc3339(validUntil) };
     },
     async test(caller, id) {
@@ -99,14 +122,36 @@ export function webhookApi(tools: WebhookTools): WebhookApi {
       return found && replay(tools, caller, found, wish);
     },
     async deliveries(caller, id, limit) {
-      if (!(await own(caller, id))) return undefined;
+      if (!(await visible(caller, id))) return undefined;
       return (await webhooks.deliveries(id, limit)).map(viewDelivery);
     },
   };
 }
 
-async function errorsOf({ objection }: WebhookTools, url: string) {
-  const message = await objection(url);
+const mayOperate = ({ permissions }: Caller) => permissions.includes('operate');
+
+async function everyWebhook(webhooks: WebhookStore): Promise<Webhook[]> {
+  const found = await Promise.all((await webhooks.ids()).map(webhooks.find));
+  return found.filter((each) => each !== undefined).sort((a, b) => a.createdAt - b.createdAt);
+}
+
+/** Where events go, and which, is their owner's to say: an operator who could change it could have them sent elsewhere. */
+function notForOperators({ disabled: _, ...others }: Partial<NewWebhook> & { disabled?: boolean }) {
+  return Object.keys(others).map((name) => ({
+    pointer: `/${name}`,
+    message: 'This is another caller’s webhook: an operator can only set disabled, or delete it.',
+  }));
+}
+
+async function viewAs({ webhooks, endOf }: WebhookTools, reader: Caller, webhook: Webhook): Promise<WebhookView> {
+  const { callerId } = webhook;
+  const now = await webhooks.now();
+  if (callerId === reader.id) return viewWebhook(webhook, now);
+  return { ...viewWebhook(webhook, now, await endOf(callerId)), callerId };
+}
+
+async function errorsOf({ objection }: WebhookTools, url: string | undefined) {
+  const message = url === undefined ? undefined : await objection(url);
   return message === undefined ? [] : [{ pointer: '/url', message }];
 }
 
@@ -130,16 +175,21 @@ async function replay(tools: WebhookTools, caller: Caller, webhook: Webhook, wis
   if (webhook.disabled) return { kind: 'disabled' };
   const ids = await eventsOf(tools, caller, wish);
   const run = `r${(await tools.webhooks.now()).toString(36)}`;
+  const room = MOST_WAITING - (await tools.waiting(webhook.id));
   let events = 0;
+  let looked = 0;
   let lastAt: number | undefined;
   for (const id of ids.slice(0, MOST_REPLAYED)) {
+    // However often it is asked: what waits for one endpoint has its bound.
+    if (events >= room) break;
+    looked += 1;
     const event = await tools.webhooks.event(id);
     lastAt = event?.at ?? lastAt;
     if (event?.callerId !== webhook.callerId || !wants(webhook, event)) continue;
     await tools.enqueue(webhook.id, { eventId: id, attempt: 1, run });
     events += 1;
   }
-  const more = ids.length > MOST_REPLAYED;
+  const more = ids.length > looked;
   return { kind: 'replayed', events, more, ...(more && lastAt !== undefined && { lastAt: rfc3339(lastAt) }) };
 }
 
@@ -151,17 +201,21 @@ async function eventsOf({ webhooks, revisionOf }: WebhookTools, caller: Caller, 
   return Array.from({ length: Math.max(0, revision - first + 1) }, (_, i) => eventId(wish.messageId, first + i));
 }
 
-function viewWebhook(webhook: Webhook, now: number): WebhookView {
-  const { id, url, description, events, disabled, createdAt, lastSuccessAt, lastFailure, failures } = webhook;
+/** @param end of its caller's key, which is the stronger reason: nothing but more time for the key ends it */
+function viewWebhook(webhook: Webhook, now: number, end?: KeyEnd): WebhookView {
+  const { id, url, description, events, createdAt, lastSuccessAt, lastFailure, failures, dropped } = webhook;
+  const disabled = end ?? webhook.disabled;
   const previous = webhook.secrets[1]?.validUntil;
   return {
     ...{ id, url, description, events },
     state: disabled ? 'disabled' : 'active',
-    ...(disabled && { disabledBecause: disabled.because, disabledAt: rfc3339(disabled.at) }),
+    ...(disabled && { disabledBecause: disabled.because }),
+    ...(disabled?.at !== undefined && { disabledAt: rfc3339(disabled.at) }),
     createdAt: rfc3339(createdAt),
     ...(lastSuccessAt !== undefined && { lastSuccessAt: rfc3339(lastSuccessAt) }),
     ...(lastFailure && { lastFailure: { ...lastFailure, at: rfc3339(lastFailure.at) } }),
     consecutiveFailures: failures,
+    ...(dropped && { dropped: { events: dropped.events, lastAt: rfc3339(dropped.lastAt) } }),
     ...(previous !== undefined && previous > now && { previousSecretValidUntil: rfc3339(previous) }),
   };
 }

@@ -1,5 +1,6 @@
 import type { Attempt, MessageRecord } from '../mail/message.ts';
 import { STATUSES, type Status } from '../mail/status.ts';
+import type { KeyEnd } from './api-key.ts';
 
 /** `held` is how a message reads while its mailbox is held: nothing of the message changes, so there is no event of it. */
 export type EventType = `message.${Exclude<Status, 'held'>}`;
@@ -10,8 +11,14 @@ export const EVENT_TYPES = (Object.keys(STATUSES) as Status[])
 /** What an endpoint gets that names nothing: `sending` says only that an attempt has begun. */
 export const USUAL_EVENTS = EVENT_TYPES.filter((type) => type !== 'message.sending');
 
-/** By its caller; by its own answer 410; or after days in which every attempt failed. */
-export type DisabledBecause = 'byCaller' | 'gone' | 'failing';
+/** By its caller; by an operator; by its own answer 410; or after days in which every attempt failed. */
+export type DisabledBecause = 'byCaller' | 'byOperator' | 'gone' | 'failing';
+
+/**
+ * Whether the key of an endpoint's caller has ended. Asked at every use and never written into the endpoint: so it holds
+ * from that very moment, no process has to be alive at it, and a key whose end is put off has its endpoints again.
+ */
+export type EndOfKey = (callerId: string) => Promise<KeyEnd | undefined>;
 
 /** An address of a caller that is told of every change of its messages. Times are milliseconds since the epoch. */
 export interface Webhook {
@@ -28,6 +35,8 @@ export interface Webhook {
   lastFailure?: WebhookFailure;
   /** Failed attempts since the last success. */
   failures: number;
+  /** Events that it wanted and was never told, since it was made. */
+  dropped?: { events: number; lastAt: number };
 }
 
 export interface WebhookSecret {
@@ -113,11 +122,23 @@ export interface Outbox {
   done(entries: string[]): Promise<void>;
 }
 
+/** Why events were dropped untold: too many waited for a worker, one was too old when a worker came, or too many waited for the endpoint. */
+export const DROP_REASONS = ['outboxFull', 'tooOld', 'queueFull'] as const;
+export type DropReason = (typeof DROP_REASONS)[number];
+
+/** What the metrics tell of webhooks. */
+export interface WebhookMetrics {
+  /** Moves that wait to become events. */
+  outbox: number;
+  /** Events times endpoints that were dropped, by reason. */
+  dropped: Record<DropReason, number>;
+}
+
 export interface WebhookChange {
   url?: string;
   description?: string;
   events?: EventType[];
-  /** True: by its caller. False: ends whatever disabled it, and forgets its failures. */
+  /** False: ends whatever disabled it, and forgets its failures. */
   disabled?: boolean;
 }
 
@@ -130,11 +151,18 @@ export interface WebhookStore {
   idsOf(callerId: string): Promise<string[]>;
   /** Every endpoint's id. */
   ids(): Promise<string[]>;
-  /** False where there is none any more. */
-  change(id: string, change: WebhookChange & { secrets?: WebhookSecret[] }): Promise<boolean>;
+  /** `barred`: an operator has disabled it, and only one may say otherwise. */
+  change(
+    id: string,
+    change: WebhookChange & { secrets?: WebhookSecret[] },
+    by?: 'caller' | 'operator',
+  ): Promise<'changed' | 'gone' | 'barred'>;
   remove(id: string, callerId: string): Promise<void>;
   /** Notes a try, and disables the endpoint if it is gone or has failed for so long; says so if it was this try. */
   note(id: string, delivery: Delivery, disableAfterMilliseconds: number): Promise<DisabledBecause | undefined>;
+  /** Counts events that it was not told. */
+  drop(id: string, events: number, reason: DropReason): Promise<void>;
+  metrics(): Promise<WebhookMetrics>;
   /** Newest first. */
   deliveries(id: string, limit: number): Promise<Delivery[]>;
   keepEvent(event: WebhookEvent): Promise<void>;

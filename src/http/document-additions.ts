@@ -74,7 +74,7 @@ function addMaxLength(schema: Json | undefined, maximum: number): void {
   if (!isBounded) schema.maxLength ??= maximum;
 }
 
-/** draft-ietf-httpapi-ratelimit-headers-10 §3 and §4 (read 2026-11); structured fields, RFC 9651. */
+/** draft-ietf-httpapi-ratelimit-headers-11 §3 and §4 (read 2026-11-27); structured fields, RFC 9651. */
 const RATE_HEADERS = {
   RateLimit: {
     description: 'What is left of a limit, and after how many seconds it is whole again. Only for a key that has one.',

@@ -138,7 +138,8 @@ export function revokeKeySchema() {
     tags: ['Keys'],
     operationId: 'revokeKey',
     summary: 'Revoke an API key',
-    description: 'For good, and at once in every process. What it has submitted is sent all the same.',
+    description:
+      'For good, and at once in every process. What it has submitted is sent all the same; its webhooks are told nothing any more.',
     params,
     response: {
       200: aKey('The key, revoked.', { ...USED, state: 'revoked', revokedAt: '2026-02-01T08:00:00.000Z' }),

@@ -14,7 +14,7 @@ export function metricsRoute(scope: FastifyInstance, api: Api): void {
   });
 }
 
-function render({ messages, holds }: Metrics): string {
+function render({ messages, holds, webhooks }: Metrics): string {
   const { rss, heapUsed } = process.memoryUsage();
   return [
     ...family('postroom_messages', 'gauge', 'Messages by mailbox and status; finished ones since the beginning.'),
@@ -26,6 +26,12 @@ function render({ messages, holds }: Metrics): string {
     ...messageLines('postroom_test_messages', messages.filter(isTest)),
     ...family('postroom_test_holds', 'gauge', 'Holds in force on the mail of test keys.'),
     ...holdLines('postroom_test_holds', holds.filter(isTest)),
+    ...family('postroom_webhook_outbox', 'gauge', 'Changes of messages that wait to become events of webhooks.'),
+    line('postroom_webhook_outbox', {}, webhooks.outbox),
+    ...family('postroom_webhook_events_dropped_total', 'counter', 'Events that a webhook was never told, by reason.'),
+    ...Object.entries(webhooks.dropped).map(([reason, count]) =>
+      line('postroom_webhook_events_dropped_total', { reason }, count),
+    ),
     ...family('process_resident_memory_bytes', 'gauge', 'Memory of this process.'),
     line('process_resident_memory_bytes', {}, rss),
     ...family('nodejs_heap_size_used_bytes', 'gauge', 'JavaScript memory of this process.'),

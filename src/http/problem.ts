@@ -96,7 +96,8 @@ export const PROBLEMS = {
   webhook_disabled: {
     status: 409,
     title: 'Webhook disabled',
-    description: 'This webhook is disabled; enable it first with PATCH and {"disabled": false}.',
+    description:
+      'This webhook is disabled; enable it first with PATCH and {"disabled": false}. One that an operator has disabled only an operator can enable.',
   },
   too_many_webhooks: {
     status: 409,

@@ -31,20 +31,22 @@ export async function chargeFurther(
 function tell(reply: FastifyReply, { rate }: Caller, charge: Charge): boolean {
   if (rate) reply.headers(rateHeaders(rate, charge));
   if (charge.admitted) return true;
-  const seconds = Math.max(1, inSeconds(charge.retryMilliseconds));
-  sendProblem(reply, 'rate_limited', { headers: { 'retry-after': String(seconds) } });
+  sendProblem(reply, 'rate_limited', { headers: { 'retry-after': String(secondsToRetry(charge)) } });
   return false;
 }
 
 /**
- * draft-ietf-httpapi-ratelimit-headers-10 §3 and §4: a quota of `q` for any `w` seconds, which here are those in which
- * a whole burst grows back; `r` of it is left, and all of it again in `t` seconds.
+ * draft-ietf-httpapi-ratelimit-headers-11 §3 and §4 (read 2026-11-27): a quota of `q` for any `w` seconds, which here are
+ * those in which a whole burst grows back; no more than `r` can be used within `t` seconds. That is until all has grown
+ * back, or, of what was refused, until it can be asked again: `Retry-After` must not end sooner (§6).
  */
-function rateHeaders({ perMinute, burst }: Rate, { left, resetMilliseconds }: Charge): Record<string, string> {
+function rateHeaders({ perMinute, burst }: Rate, charge: Charge): Record<string, string> {
+  const { admitted, left, resetMilliseconds } = charge;
   return {
     'ratelimit-policy': `"key";q=${burst};w=${Math.ceil((burst * 60) / perMinute)}`,
-    ratelimit: `"key";r=${left};t=${inSeconds(resetMilliseconds)}`,
+    ratelimit: `"key";r=${left};t=${admitted ? inSeconds(resetMilliseconds) : secondsToRetry(charge)}`,
   };
 }
 
+const secondsToRetry = ({ retryMilliseconds }: Charge) => Math.max(1, inSeconds(retryMilliseconds));
 const inSeconds = (milliseconds: number) => Math.ceil(milliseconds / 1000);

@@ -9,6 +9,7 @@ import type { Api } from '../gateway/api.ts';
 import { authenticate } from './auth.ts';
 import { admitBodies, bodyMemory } from './body-memory.ts';
 import { documentRoutes, serveDocument, serveSwaggerUi } from './document.ts';
+import { documentScopes } from './document-scopes.ts';
 import { clientErrorHandler, errorHandler } from './error-handler.ts';
 import { explainRoutes } from './explain.ts';
 import { shareFairly } from './fair-share.ts';
@@ -132,6 +133,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
       scope.decorateRequest('caller', null);
       scope.addHook('onRoute', (route) => {
         if (route.config?.holdsMessages) route.bodyLimit = limits.bodyBytes;
+        documentScopes(route);
       });
       scope.addHook('onRequest', authenticate(api));
       scope.addHook('onRequest', chargeRequests(api));

@@ -4,6 +4,7 @@ import {
   createdWebhook,
   deliveriesQuery,
   deliveryList,
+  listQuery,
   newWebhook,
   replayed,
   replayRequest,
@@ -44,7 +45,8 @@ export const listSchema = () => ({
   tags,
   operationId: 'listWebhooks',
   summary: 'List your webhooks',
-  description: 'Oldest first, each with how it fares.',
+  description: 'Oldest first, each with how it fares. An operator can ask for those of another caller, or of all.',
+  querystring: listQuery,
   response: { 200: { description: 'All of them.', content: json(webhookList) }, ...problemResponses() },
 });
 
@@ -52,7 +54,7 @@ export const readSchema = () => ({
   tags,
   operationId: 'getWebhook',
   summary: 'Read a webhook',
-  description: 'Its settings, its state, its last success and its last failure.',
+  description: 'Its settings, its state, its last success and its last failure. An operator can read everybody’s.',
   params,
   response: { 200: aWebhook(), ...problemResponses('webhook_not_found') },
 });
@@ -61,17 +63,18 @@ export const changeSchema = () => ({
   tags,
   operationId: 'updateWebhook',
   summary: 'Change a webhook',
-  description: 'Only what is given changes.',
+  description:
+    'Only what is given changes. An operator can set `disabled` of everybody’s; what an operator has disabled, its caller cannot enable.',
   params,
   body: { required: true, content: json(webhookPatch) },
-  response: { 200: aWebhook(), ...problemResponses(...WRONG_BODY, 'webhook_not_found') },
+  response: { 200: aWebhook(), ...problemResponses(...WRONG_BODY, 'webhook_not_found', 'webhook_disabled') },
 });
 
 export const removeSchema = () => ({
   tags,
   operationId: 'deleteWebhook',
   summary: 'Delete a webhook',
-  description: 'It is told nothing any more; what waits for it is dropped.',
+  description: 'It is told nothing any more; what waits for it is dropped. An operator can delete everybody’s.',
   params,
   response: { 204: { description: 'Deleted.' }, ...problemResponses(...ANY_BODY, 'webhook_not_found') },
 });

@@ -5,12 +5,21 @@ import type { Api } from '../gateway/api.ts';
 import type { ReplayWish } from '../gateway/webhook-api.ts';
 import { callerOf } from './auth.ts';
 import { sendProblem } from './problem.ts';
-import { deliveriesQuery, newWebhook, replayRequest, rotateRequest, webhookPatch } from './schemas/webhook.ts';
+import {
+  deliveriesQuery,
+  listQuery,
+  newWebhook,
+  replayRequest,
+  rotateRequest,
+  webhookPatch,
+} from './schemas/webhook.ts';
 import { bodyValidator, invalidFields, queryValidator, unchecked } from './validation.ts';
 import * as documented from './webhook-operations.ts';
 
 /** Whoever may read messages may be told of them. */
 const readers = { permissions: ['read'] } as const;
+/** And operators see everybody's, and can stop them; what is told, and to whom, stays the owner's. */
+const readersAndOperators = { permissions: ['read', 'operate'] } as const;
 
 /** Webhooks of the caller's own. No answer holds a secret but the two that make one. */
 export function webhookRoutes(scope: FastifyInstance, api: Pick<Api, 'webhooks'>): void {
@@ -33,33 +42,41 @@ export function webhookRoutes(scope: FastifyInstance, api: Pick<Api, 'webhooks'>
     },
   });
 
+  const checkList = queryValidator(listQuery);
   routes.get('/webhooks', {
-    config: readers,
+    config: readersAndOperators,
     schema: documented.listSchema(),
-    handler: async (request, reply) => send(reply, { webhooks: await api.webhooks.list(callerOf(request)) }),
+    validatorCompiler: ({ httpPart }) => (httpPart === 'querystring' ? checkList : unchecked),
+    handler: async (request, reply) => {
+      const caller = callerOf(request);
+      const { caller: of } = request.query;
+      if (of !== undefined && of !== caller.id && !caller.permissions.includes('operate')) return refuseOthers(reply);
+      return send(reply, { webhooks: await api.webhooks.list(caller, of) });
+    },
   });
 
   routes.get('/webhooks/:id', {
-    config: readers,
+    config: readersAndOperators,
     schema: documented.readSchema(),
     validatorCompiler: () => unchecked,
     handler: async (request, reply) => send(reply, await api.webhooks.read(callerOf(request), request.params.id)),
   });
 
   routes.patch('/webhooks/:id', {
-    config: readers,
+    config: readersAndOperators,
     schema: documented.changeSchema(),
     validatorCompiler: forBody(webhookPatch),
     handler: async (request, reply) => {
       const { body, params } = request;
       const update = await api.webhooks.change(callerOf(request), params.id, given(body));
       if (update?.kind === 'refused') throw invalidFields(update.errors);
+      if (update?.kind === 'barred') return sendProblem(reply, 'webhook_disabled', { detail: BARRED });
       return send(reply, update?.webhook);
     },
   });
 
   routes.delete('/webhooks/:id', {
-    config: readers,
+    config: readersAndOperators,
     schema: documented.removeSchema(),
     validatorCompiler: () => unchecked,
     handler: async (request, reply) => {
@@ -100,7 +117,7 @@ export function webhookRoutes(scope: FastifyInstance, api: Pick<Api, 'webhooks'>
 
   const checkQuery = queryValidator(deliveriesQuery);
   routes.get('/webhooks/:id/deliveries', {
-    config: readers,
+    config: readersAndOperators,
     schema: documented.deliveriesSchema(),
     validatorCompiler: ({ httpPart }) => (httpPart === 'querystring' ? checkQuery : unchecked),
     handler: async (request, reply) => {
@@ -108,6 +125,15 @@ export function webhookRoutes(scope: FastifyInstance, api: Pick<Api, 'webhooks'>
       const deliveries = await api.webhooks.deliveries(callerOf(request), request.params.id, limit);
       return send(reply, deliveries && { deliveries });
     },
+  });
+}
+
+const BARRED = 'An operator has disabled this webhook; only an operator can enable it again.';
+
+/** The same whatever is asked for: whether there is such a caller is not told. */
+function refuseOthers(reply: FastifyReply): FastifyReply {
+  return sendProblem(reply, 'insufficient_scope', {
+    detail: 'Webhooks of other callers need an API key or token with the scope operate.',
   });
 }
 

@@ -8,6 +8,8 @@ export interface WebhookQueues {
   add(webhookId: string, job: DeliveryJob, delayMilliseconds?: number): Promise<void>;
   /** Makes a try now that waits for its time; nothing where it was made already or is gone. */
   promote(webhookId: string, job: DeliveryJob): Promise<void>;
+  /** How many tries wait for an endpoint, those of later included. */
+  waiting(webhookId: string): Promise<number>;
   /** Takes all away that waits for an endpoint. */
   drop(webhookId: string): Promise<void>;
   close(): Promise<void>;
@@ -49,6 +51,7 @@ export function webhookQueues(redis: Redis, prefix: string, backends: Backends):
       const waiting = await queueOf(webhookId).getJob(jobIdOf(job));
       if (await waiting?.isDelayed()) await waiting?.promote();
     },
+    waiting: (webhookId) => queueOf(webhookId).count(),
     async drop(webhookId) {
       const queue = queueOf(webhookId);
       queues.delete(webhookId);

@@ -83,7 +83,12 @@ export function driveWebhooks(options: WebhookWorkersOptions): WebhookWorkers {
     try {
       const ids = new Set(await options.ids());
       for (const id of ids) if (!workers.has(id)) wake(id);
-      for (const [id, worker] of workers) if (!ids.has(id)) letGo(id, worker);
+      for (const [id, worker] of workers) {
+        if (ids.has(id)) continue;
+        letGo(id, worker);
+        // Whoever deleted it may not have been able to.
+        options.queues.drop(id).catch(() => undefined);
+      }
     } catch (error) {
       log.warn({ error }, 'Could not look for webhooks');
     }

@@ -57,8 +57,12 @@ export function keyStore(redis: Redis, keys: Keys): KeyStore {
     },
     async forget(key) {
       const { apiKeys, apiKeyDigests, apiKeyUses, changed } = keys;
+      const { webhooks } = keys;
       const digests = digestsOf(key);
-      const all = redis.multi().hdel(apiKeys, key.id).hdel(apiKeyUses, key.id);
+      const owned = await redis.zrange(webhooks.ofCaller(key.id), '0', '-1');
+      const all = redis.multi().hdel(apiKeys, key.id).hdel(apiKeyUses, key.id).del(webhooks.ofCaller(key.id));
+      for (const id of owned) all.del(webhooks.webhook(id), webhooks.deliveries(id)).hdel(webhooks.all, id);
+      if (owned.length > 0) all.publish(webhooks.channel, 'callers');
       if (digests.length > 0) all.hdel(apiKeyDigests, ...digests);
       await all.publish(changed, `key:${key.id}`).exec();
     },

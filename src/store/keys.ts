@@ -79,6 +79,8 @@ export interface WebhookKeys {
   events(callerId: string): string;
   /** Stream: moves of messages whose caller has webhooks, until they are in the queues. */
   outbox: string;
+  /** Hash: number of events dropped untold, by reason. */
+  dropped: string;
   /** Who empties the outbox at present, and who did last. */
   relay: string;
   relayLast: string;
@@ -129,6 +131,7 @@ export function keysOf(prefix: string): Keys {
       event: under('webhook-event'),
       events: under('webhook-events-of'),
       outbox: `${prefix}:webhook-outbox`,
+      dropped: `${prefix}:webhook-dropped`,
       relay: `${prefix}:webhook-relay`,
       relayLast: `${prefix}:webhook-relay:last`,
       channel: `${prefix}:webhook-changes`,

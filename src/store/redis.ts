@@ -5,7 +5,7 @@ import { LOADS } from './headroom.ts';
 import { COUNT_OWN, FORGET_CALLER, READ_RECORDS } from './list-scripts.ts';
 import * as scheduleScripts from './schedule-scripts.ts';
 import * as scripts from './scripts.ts';
-import { CHANGE_WEBHOOK, NOTE_DELIVERY } from './webhook-scripts.ts';
+import { CHANGE_WEBHOOK, DROP_EVENTS, NOTE_DELIVERY } from './webhook-scripts.ts';
 
 /**
  * Two ways to use Redis. `prompt` fails within about two seconds, so that the API can answer 503 instead of hanging;
@@ -63,7 +63,8 @@ export interface Scripted {
   takePlace(places: string, lease: string, ...args: (string | number)[]): Promise<number>;
   permitVisitor(permits: string, sending: string, day: string, ...args: (string | number)[]): Promise<number>;
   keepPermit(permits: string, token: string, window: number): Promise<number>;
-  changeWebhook(key: string, ...setAndClear: string[]): Promise<number>;
+  changeWebhook(key: string, ...setClearAndBy: string[]): Promise<number>;
+  dropEvents(key: string, counters: string, ...args: string[]): Promise<number>;
   noteDelivery(key: string, deliveries: string, ...args: string[]): Promise<string>;
 }
 
@@ -90,6 +91,7 @@ export function withScripts(redis: Redis): Redis & Scripted {
   redis.defineCommand('permitVisitor', { numberOfKeys: 3, lua: VISIT_PERMIT });
   redis.defineCommand('keepPermit', { numberOfKeys: 1, lua: KEEP_PERMIT });
   redis.defineCommand('changeWebhook', { numberOfKeys: 1, lua: CHANGE_WEBHOOK });
+  redis.defineCommand('dropEvents', { numberOfKeys: 2, lua: DROP_EVENTS });
   redis.defineCommand('noteDelivery', { numberOfKeys: 2, lua: NOTE_DELIVERY });
   return redis as unknown as Redis & Scripted;
 }

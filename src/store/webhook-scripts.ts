@@ -1,20 +1,64 @@
 /**
+ * What waits in the outbox at most: some 150 MB where messages have a few recipients. While a worker runs it is nearly
+ * empty; without one nothing empties it, and what Redis holds beyond its memory would stop the mail itself.
+ */
+export const MOST_IN_OUTBOX = 100_000;
+
+/**
  * Part of other scripts: `announce(hooks, id, key)` puts the record, as the move left it, into the webhooks' outbox. The
  * field `hooks` is that outbox's key in the records of messages whose caller has any; all that others pay is that look.
+ * When the outbox is full, each endpoint that wanted the event counts it instead. Their keys are made here, where the
+ * caller is known; all share one hash tag.
  */
 export const ANNOUNCE = `
+local function dropUntold(hooks, key)
+  local m = redis.call('HMGET', key, 'callerId', 'status', 'fixed')
+  local prefix = string.sub(hooks, 1, -(#':webhook-outbox' + 1))
+  local time = redis.call('TIME')
+  local at = time[1] * 1000 + math.floor(time[2] / 1000)
+  local only = cjson.decode(m[3]).webhooks
+  local named = {}
+  for _, hook in ipairs(only or {}) do named[hook] = true end
+  for _, hook in ipairs(redis.call('ZRANGE', prefix .. ':webhooks-of:' .. m[1], 0, -1)) do
+    local wanted = redis.call('HGET', prefix .. ':webhook:' .. hook, 'events') or ''
+    if (not only or named[hook]) and string.find(wanted, '"message.' .. m[2] .. '"', 1, true) then
+      redis.call('HINCRBY', prefix .. ':webhook:' .. hook, 'dropped', 1)
+      redis.call('HSET', prefix .. ':webhook:' .. hook, 'droppedAt', string.format('%.0f', at))
+      redis.call('HINCRBY', prefix .. ':webhook-dropped', 'outboxFull', 1)
+    end
+  end
+end
 local function announce(hooks, id, key)
-  if hooks then redis.call('XADD', hooks, '*', 'id', id, unpack(redis.call('HGETALL', key))) end
+  if not hooks then return end
+  if redis.call('XLEN', hooks) >= ${MOST_IN_OUTBOX} then return dropUntold(hooks, key) end
+  redis.call('XADD', hooks, '*', 'id', id, unpack(redis.call('HGETALL', key)))
 end
 `;
 
 /** The atomic steps of webhooks, in Lua: what is written to an endpoint must not bring back one that was deleted. */
 
-/** Sets and clears fields: KEYS webhook; ARGV an object of fields, a list of fields to clear, both JSON. */
+/**
+ * Sets and clears fields: KEYS webhook; ARGV an object of fields, a list of fields to clear, both JSON, and who asks:
+ * \`caller\` or \`operator\`. What an operator has disabled only an operator can enable. Answers 1; 0 where there is no
+ * such endpoint; 2 where the caller may not.
+ */
 export const CHANGE_WEBHOOK = `
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-for field, value in pairs(cjson.decode(ARGV[1])) do redis.call('HSET', KEYS[1], field, value) end
-for _, field in ipairs(cjson.decode(ARGV[2])) do redis.call('HDEL', KEYS[1], field) end
+local set, clear = cjson.decode(ARGV[1]), cjson.decode(ARGV[2])
+local switches = set.disabled ~= nil
+for _, field in ipairs(clear) do switches = switches or field == 'disabled' end
+if switches and ARGV[3] == 'caller' and redis.call('HGET', KEYS[1], 'disabled') == 'byOperator' then return 2 end
+for field, value in pairs(set) do redis.call('HSET', KEYS[1], field, value) end
+for _, field in ipairs(clear) do redis.call('HDEL', KEYS[1], field) end
+return 1
+`;
+
+/** Counts events that were not told: KEYS webhook, counters; ARGV how many, milliseconds at which, the reason. */
+export const DROP_EVENTS = `
+redis.call('HINCRBY', KEYS[2], ARGV[3], ARGV[1])
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HINCRBY', KEYS[1], 'dropped', ARGV[1])
+redis.call('HSET', KEYS[1], 'droppedAt', ARGV[2])
 return 1
 `;
 

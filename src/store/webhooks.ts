@@ -1,14 +1,16 @@
 import type { Redis } from 'ioredis';
-import type {
-  Delivery,
-  DisabledBecause,
-  EventType,
-  Webhook,
-  WebhookChange,
-  WebhookEvent,
-  WebhookFailure,
-  WebhookSecret,
-  WebhookStore,
+import {
+  type Delivery,
+  type DisabledBecause,
+  DROP_REASONS,
+  type EventType,
+  type Webhook,
+  type WebhookChange,
+  type WebhookEvent,
+  type WebhookFailure,
+  type WebhookMetrics,
+  type WebhookSecret,
+  type WebhookStore,
 } from '../gateway/webhook.ts';
 import type { Keys } from './keys.ts';
 import type { Scripted } from './redis.ts';
@@ -51,12 +53,14 @@ export function webhookStore(redis: Redis & Scripted, keys: Keys, eventLifetimeM
       return found.filter((each) => each !== undefined);
     },
     ids: () => redis.hkeys(at.all),
-    async change(id, { disabled, secrets, ...settings }) {
-      const off = disabled === true && { disabled: 'byCaller' satisfies DisabledBecause, disabledAt: await now() };
+    async change(id, { disabled, secrets, ...settings }, by = 'caller') {
+      const because: DisabledBecause = by === 'operator' ? 'byOperator' : 'byCaller';
+      const off = disabled === true && { disabled: because, disabledAt: await now() };
       const on = disabled === false && { failures: 0 };
       const set = { ...settingsOf(settings), ...(secrets && { secrets: JSON.stringify(secrets) }), ...off, ...on };
       const clear = disabled === false ? ['disabled', 'disabledAt', 'failingSince'] : [];
-      return (await redis.changeWebhook(at.webhook(id), JSON.stringify(set), JSON.stringify(clear))) === 1;
+      const answer = await redis.changeWebhook(at.webhook(id), JSON.stringify(set), JSON.stringify(clear), by);
+      return answer === 1 ? 'changed' : answer === 2 ? 'barred' : 'gone';
     },
     async remove(id, callerId) {
       await redis
@@ -82,6 +86,15 @@ export function webhookStore(redis: Redis & Scripted, keys: Keys, eventLifetimeM
         String(DELIVERIES_LIFETIME),
       );
       return (because || undefined) as DisabledBecause | undefined;
+    },
+    async drop(id, events, reason) {
+      const [key, count] = [at.webhook(id), String(events)];
+      await redis.dropEvents(key, at.dropped, count, String(await now()), reason);
+    },
+    async metrics() {
+      const [outbox, counts] = await Promise.all([redis.xlen(at.outbox), redis.hmget(at.dropped, ...DROP_REASONS)]);
+      const dropped = Object.fromEntries(DROP_REASONS.map((reason, i) => [reason, Number(counts[i] ?? 0)]));
+      return { outbox, dropped: dropped as WebhookMetrics['dropped'] };
     },
     async deliveries(id, limit) {
       const kept = await redis.lrange(at.deliveries(id), 0, limit - 1);
@@ -114,7 +127,7 @@ function settingsOf({ url, description, events }: WebhookChange): Record<string,
 }
 
 function webhookOf(id: string, fields: Record<string, string>): Webhook | undefined {
-  const { callerId, url, disabled, lastSuccessAt, lastFailure } = fields;
+  const { callerId, url, disabled, lastSuccessAt, lastFailure, dropped } = fields;
   if (!callerId || !url) return undefined;
   const because = disabled as DisabledBecause | undefined;
   return {
@@ -126,6 +139,7 @@ function webhookOf(id: string, fields: Record<string, string>): Webhook | undefi
     ...(because && { disabled: { because, at: Number(fields.disabledAt) } }),
     ...(lastSuccessAt && { lastSuccessAt: Number(lastSuccessAt) }),
     ...(lastFailure && { lastFailure: JSON.parse(lastFailure) as WebhookFailure }),
+    ...(dropped && { dropped: { events: Number(dropped), lastAt: Number(fields.droppedAt) } }),
   };
 }
 

@@ -69,6 +69,7 @@ function judge({ httpStatus, retryAfter, response }: Answer): Omit<CallResult, '
   const answered = { httpStatus, ...(response && { response }) };
   if (httpStatus >= 200 && httpStatus < 300) return answered;
   if (httpStatus === 410) return { ...answered, reason: 'It answered 410 Gone: it wants no more events.' };
+  if (httpStatus < 200) return { ...answered, reason: `It answered ${httpStatus}: the protocol is not changed.` };
   if (httpStatus >= 300 && httpStatus < 400)
     return { ...answered, reason: `It answered ${httpStatus}: redirects are not followed.` };
   const asked = httpStatus === 429 || httpStatus === 503 ? milliseconds(retryAfter, Date.now()) : undefined;
@@ -96,10 +97,12 @@ function post(
 ): Promise<Answer> {
   const { request } = to.url.protocol === 'https:' ? https : http;
   return new Promise((resolve, reject) => {
+    let isAnswered = false;
     const asking = request(
       to.url,
       { method: 'POST', headers, agent: false, signal, lookup: answerWith(to.addresses), ...(ca && { ca }) },
       (message) => {
+        isAnswered = true;
         readSome(message).then((response) => {
           const { statusCode: httpStatus = 0, headers } = message;
           const retryAfter = headers['retry-after'];
@@ -108,9 +111,14 @@ function post(
         }, reject);
       },
     );
-    asking.on('error', reject);
-    // Without a listener an answer that wants to change the protocol would go unheard.
-    asking.on('upgrade', (_message, socket) => socket.destroy(new Error('It answered with an upgrade.')));
+    // What goes wrong after the status takes nothing back from it.
+    asking.on('error', (error) => isAnswered || reject(error));
+    // Without a listener an answer that wants to change the protocol would go unheard. Its socket is nobody's any more:
+    // an error of it that nobody hears would end the process.
+    asking.on('upgrade', ({ statusCode: httpStatus = 101 }, socket) => {
+      socket.on('error', () => undefined).destroy();
+      resolve({ httpStatus, response: '' });
+    });
     asking.end(body);
   });
 }

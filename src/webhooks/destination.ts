@@ -1,6 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { whyNotAddress } from './address.ts';
+import { fewAtATime } from './few-at-a-time.ts';
 import type { WebhookPolicy } from './policy.ts';
 
 export interface ResolvedAddress {
@@ -14,7 +15,18 @@ export type Resolve = (host: string) => Promise<ResolvedAddress[]>;
 /** Where a call goes: a URL and the addresses that were checked for it, at least one. */
 export type Destination = { url: URL; addresses: ResolvedAddress[] } | { refused: string };
 
-export const resolveBySystem: Resolve = (host) => lookup(host, { all: true });
+/**
+ * The system's resolver waits in one of libuv's four threads, for as long as a name server keeps it waiting. The names
+ * are callers' to choose, and the other threads are for everything else that this process resolves, reads or hashes.
+ */
+const LOOKUPS_AT_A_TIME = 2;
+const LOOKUP_MILLISECONDS = 5_000;
+
+export const resolveBySystem: Resolve = fewAtATime(
+  (host) => lookup(host, { all: true }),
+  LOOKUPS_AT_A_TIME,
+  LOOKUP_MILLISECONDS,
+);
 
 const MAX_URL_LENGTH = 2_048;
 

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startHttpService } from '../support/http-service.ts';
 import { KEY } from '../support/postroom.ts';
 import { freezeRedis } from '../support/redis-trouble.ts';
+import { webhookClient } from '../support/webhook-client.ts';
 import { variantsOf } from './broken.ts';
 import { at, document, type Media, type Operation, operations, validator } from './document.ts';
 import { judge, met } from './judge.ts';
@@ -267,6 +268,19 @@ describe('what stands in the way', () => {
       ...webhooks.flatMap((each) => judge(create, each)),
       ...examinations.flatMap((each) => judge(verify, each)),
     ]);
+  });
+
+  test('of a webhook that an operator has disabled is 409 for its caller', async () => {
+    const update = operationOf('updateWebhook');
+    const { secret } = await world.operator.create({ scopes: ['read'] });
+    const { id: hook } = await webhookClient(() => world.postroom.url, secret).create(world.receiver.url);
+    const path = id(hook, update.path);
+    await world.ask('PATCH', path, { disabled: true });
+    const caller = { authorization: `Bearer ${secret}` };
+    const answered = await world.ask('PATCH', path, { disabled: false }, caller);
+    await world.ask('DELETE', path);
+    expect(answered.status).toBe(409);
+    expectNone(judge(update, answered));
   });
 
   test('nothing new is 304, and the end of a stream 204', async () => {

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { exportJWK, exportSPKI, generateKeyPair, type JWTPayload, SignJWT, UnsecuredJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { problemOf } from '../support/http-service.ts';
-import { startPostroom, type TestPostroom } from '../support/postroom.ts';
+import { eventually, startPostroom, type TestPostroom } from '../support/postroom.ts';
 
 const TENANT = '11111111-2222-3333-4444-555555555555';
 const AUDIENCE = 'api://postroom';
@@ -67,6 +67,11 @@ describe('a token of Entra ID', () => {
     expect(await problemOf(response)).toMatchObject({ status: 503, code: 'identity_unavailable' });
   });
 
+  it('is judged as soon as they can be fetched again', async () => {
+    const bearer = await token();
+    await eventually(async () => (await withToken(bearer)).status === 404);
+  });
+
   it('sends and reads as the application that it was given to', async () => {
     const sent = await send(await token());
     expect(sent.status).toBe(202);
@@ -88,7 +93,15 @@ describe('a token of Entra ID', () => {
     const answer = await send(await token({ roles: ['Messages.Read'] }));
     expect(answer.headers.get('www-authenticate')).toContain('error="insufficient_scope"');
     expect(await problemOf(answer)).toMatchObject({ status: 403, code: 'insufficient_scope' });
-    for (const roles of [undefined, [], ['messages.send'], 'Messages.Send'])
+    for (const roles of [
+      undefined,
+      null,
+      [],
+      ['messages.send'],
+      'Messages.Send',
+      { 0: 'Messages.Send' },
+      [['Messages.Send']],
+    ])
       expect((await send(await token({ roles }))).status).toBe(403);
   });
 });
@@ -108,6 +121,16 @@ describe('a token that proves nothing is refused, and its bearer told why', () =
     ['is not valid yet', () => token({ nbf: seconds() + 600 }), 'not valid yet'],
     ['is a user’s', () => token({ scp: 'Messages.Send' }), 'user'],
     ['is an ID token', () => token({ azp: undefined }), 'no access token'],
+    ['is a user’s, though it names no scope', () => token({ scp: '' }), 'user'],
+    ['names no object of the tenant', () => token({ oid: undefined }), 'no access token'],
+    ['names as its client what would be another caller', () => token({ azp: `${CLIENT}:x` }), 'no access token'],
+    ['has no time of issue', () => token({ iat: undefined }), 'claim'],
+    ['names no audience', () => token({ aud: undefined }), 'audience'],
+    ['is for an audience that ours is the beginning of', () => token({ aud: `${AUDIENCE}/x` }), 'audience'],
+    ['is of version 1.0 and another tenant', () => token({ iss: `https://sts.windows.net/${CLIENT}/` }), 'issuer'],
+    ['is of another cloud', () => token({ iss: `https://sts.chinacloudapi.cn/${TENANT}/` }), 'issuer'],
+    ['brings its own key', withItsOwnKey, 'signature'],
+    ['must be understood in a way that nobody does', withCriticalHeader, 'not supported'],
     ['is garbage', async () => 'AAAA.AAAA.AAAA', 'no valid token'],
   ];
 
@@ -126,10 +149,38 @@ describe('a token that proves nothing is refused, and its bearer told why', () =
     expect(JSON.stringify(problem)).not.toContain(bearer);
   });
 
+  it('is larger than any is, and none of it is read', async () => {
+    const large = await withToken(await token({ roles: Array.from({ length: 450 }, () => 'Messages.Send') }));
+    expect(await problemOf(large)).toMatchObject({ status: 401, code: 'invalid_credentials' });
+    expect((await withToken('x'.repeat(20_000))).status).toBe(431);
+  });
+
+  it('is in the URL, where logs would keep it', async () => {
+    const bearer = await token();
+    for (const name of ['access_token', 'token', 'Authorization']) {
+      const url = `${postroom.url}/v1/messages?${name}=${name === 'Authorization' ? `Bearer%20${bearer}` : bearer}`;
+      expect((await fetch(url)).status).toBe(401);
+    }
+  });
+
   it('and no token is in the log', () => {
     expect(postroom.logged()).not.toContain('eyJ');
   });
 });
+
+async function withItsOwnKey(): Promise<string> {
+  const jwk = await exportJWK(stranger.publicKey);
+  const header = { alg: 'RS256', jwk, jku: `${authority}/mine`, x5c: ['AAAA'] };
+  return new SignJWT(claims()).setProtectedHeader(header).sign(stranger.privateKey);
+}
+
+async function withCriticalHeader(): Promise<string> {
+  const header = { alg: 'RS256', kid: 'k1', crit: ['b64'], b64: true };
+  const bearer = await new SignJWT(claims()).setProtectedHeader(header).sign(keys.privateKey);
+  const [, ...rest] = bearer.split('.');
+  const changed = Buffer.from(JSON.stringify({ alg: 'RS256', kid: 'k1', crit: ['x-unheard-of'], 'x-unheard-of': 1 }));
+  return [changed.toString('base64url'), ...rest].join('.');
+}
 
 async function hs256WithPublicKey(): Promise<string> {
   const secret = new TextEncoder().encode(await exportSPKI(keys.publicKey));

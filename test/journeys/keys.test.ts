@@ -209,6 +209,8 @@ describe('a rate', () => {
     const refused = await read(other.url ?? '');
     expect(refused.status).toBe(429);
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(30);
+    // Nothing is to be had sooner, and the draft wants both to say so.
+    expect(refused.headers.get('ratelimit')).toBe(`"key";r=0;t=${refused.headers.get('retry-after')}`);
     expect(Number(refused.headers.get('retry-after'))).toBeLessThanOrEqual(60);
   });
 

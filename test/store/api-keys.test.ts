@@ -2,9 +2,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type ApiKey, digestOf, newSecret } from '../../src/gateway/api-key.ts';
 import { keyCache } from '../../src/gateway/key-cache.ts';
 import { changeKey, createKey, type KeyTools, revokeKey, rotateKey } from '../../src/gateway/keys.ts';
+import { USUAL_EVENTS } from '../../src/gateway/webhook.ts';
 import { keyStore, watchKeys } from '../../src/store/api-keys.ts';
 import { rates } from '../../src/store/rates.ts';
 import { connectRedis } from '../../src/store/redis.ts';
+import { webhookStore } from '../../src/store/webhooks.ts';
 import { eventually } from '../support/postroom.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
 import { openStore, type TestStore } from '../support/store.ts';
@@ -48,9 +50,14 @@ describe('keys in Redis', () => {
       ...{ revokedAt: Date.now() - 91 * 86_400_000, secrets: [newSecret('live').kept] },
     };
     await tools.keys.add(old);
+    const hooks = webhookStore(store.redis, store.keys, 86_400_000);
+    const hook = { url: 'https://example.com/', description: '', events: USUAL_EVENTS, secrets: [], failures: 0 };
+    await hooks.create({ ...hook, id: 'wh_old', callerId: old.id, createdAt: 0 });
     const { id } = await aKey();
     expect((await tools.keys.list()).map((key) => key.id)).toEqual([id]);
     expect(await store.redis.hlen(store.keys.apiKeyDigests)).toBe(1);
+    // And the webhooks that it owned, which nobody could delete but an operator.
+    expect([await hooks.ids(), await hooks.find('wh_old'), await hooks.idsOf(old.id)]).toEqual([[], undefined, []]);
   });
 
   it('are believed only while changes are heard, also after the connection was lost', async () => {

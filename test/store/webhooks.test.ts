@@ -2,12 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Caller } from '../../src/gateway/api.ts';
 import { type NotifyTools, notify } from '../../src/gateway/notify.ts';
-import { relay } from '../../src/gateway/relay.ts';
+import { MOST_WAITING, type RelayTools, relay } from '../../src/gateway/relay.ts';
 import { type CallResult, type DeliveryJob, USUAL_EVENTS } from '../../src/gateway/webhook.ts';
 import type { WebhookApi } from '../../src/gateway/webhook-api.ts';
-import { webhookApi } from '../../src/gateway/webhook-operations.ts';
+import { type WebhookTools, webhookApi } from '../../src/gateway/webhook-operations.ts';
 import { watchWebhookCallers } from '../../src/store/webhook-callers.ts';
 import { webhookOutbox } from '../../src/store/webhook-outbox.ts';
+import { MOST_IN_OUTBOX } from '../../src/store/webhook-scripts.ts';
 import { webhookStore } from '../../src/store/webhooks.ts';
 import { USUAL_WEBHOOKS } from '../../src/webhook-settings.ts';
 import { newWebhookSecret } from '../../src/webhooks/signature.ts';
@@ -17,7 +18,8 @@ import { acceptAndBegin, aMessage, LEASE, openStore, type TestStore } from '../s
 
 const DAY = 86_400_000;
 const ADA: Caller = { id: 'ada', permissions: ['read'] };
-const BOB: Caller = { id: 'bob', permissions: ['read', 'operate'] };
+const BOB: Caller = { id: 'bob', permissions: ['read', 'send'] };
+const OPS: Caller = { id: 'ops', permissions: ['read', 'operate'] };
 
 let redis: TestRedis;
 let store: TestStore;
@@ -36,16 +38,19 @@ afterAll(async () => {
 const webhooks = () => webhookStore(store.redis, store.keys, 3 * DAY);
 const outbox = () => webhookOutbox(store.redis, waiting.redis, store.keys);
 
-function apiOf(): WebhookApi {
+function apiOf(more: Partial<WebhookTools> = {}): WebhookApi {
   return webhookApi({
     webhooks: webhooks(),
     call: async () => ({ httpStatus: 204, durationMilliseconds: 1 }),
     objection: async () => undefined,
+    endOf: async () => undefined,
     enqueue: async () => undefined,
+    waiting: async () => 0,
     drop: async () => undefined,
     newId: () => `wh_${randomUUID()}`,
     newSecret: newWebhookSecret,
     revisionOf: async () => undefined,
+    ...more,
   });
 }
 
@@ -57,7 +62,7 @@ async function aWebhook(caller = ADA): Promise<string> {
 }
 
 describe('another caller’s webhook', () => {
-  it('reads as none, whatever is asked of it, and also to an operator', async () => {
+  it('reads as none, whatever is asked of it', async () => {
     const id = await aWebhook();
     const api = apiOf();
     expect(await api.read(BOB, id)).toBeUndefined();
@@ -69,6 +74,36 @@ describe('another caller’s webhook', () => {
     expect(await api.remove(BOB, id)).toBe(false);
     expect(await api.list(BOB)).toEqual([]);
     expect(await api.read(ADA, id)).toMatchObject({ id, state: 'active' });
+  });
+
+  it('is seen by an operator, who can stop it, and neither send it elsewhere nor learn its secret', async () => {
+    const id = await aWebhook();
+    const api = apiOf();
+    expect(await api.read(OPS, id)).toMatchObject({ id, callerId: 'ada', state: 'active' });
+    expect(await api.list(OPS)).toEqual([]);
+    expect((await api.list(OPS, 'ada')).map((each) => each.id)).toContain(id);
+    expect((await api.list(OPS, 'all')).map((each) => each.id)).toContain(id);
+    expect(await api.change(OPS, id, { url: 'https://evil.example/', disabled: true })).toMatchObject({
+      kind: 'refused',
+      errors: [{ pointer: '/url' }],
+    });
+    expect(await api.rotate(OPS, id, 0)).toBeUndefined();
+    expect(await api.test(OPS, id)).toBeUndefined();
+    expect(await api.replay(OPS, id, { since: 0 })).toBeUndefined();
+    expect(await api.deliveries(OPS, id, 1)).toEqual([]);
+    expect(await api.remove(OPS, id)).toBe(true);
+    expect(await api.list(ADA)).not.toContainEqual(expect.objectContaining({ id }));
+  });
+
+  it('that an operator has disabled, its caller can neither enable nor call its own doing', async () => {
+    const id = await aWebhook();
+    const api = apiOf();
+    await api.change(OPS, id, { disabled: true });
+    for (const disabled of [false, true]) expect(await api.change(ADA, id, { disabled })).toEqual({ kind: 'barred' });
+    expect(await api.change(ADA, id, { description: 'mine' })).toMatchObject({ kind: 'changed' });
+    expect(await api.read(ADA, id)).toMatchObject({ state: 'disabled', disabledBecause: 'byOperator' });
+    await api.change(OPS, id, { disabled: false });
+    expect(await api.read(ADA, id)).toMatchObject({ state: 'active' });
   });
 });
 
@@ -91,11 +126,7 @@ describe('a move', () => {
     ]);
     const hook = await aWebhook();
     const jobs: [string, DeliveryJob][] = [];
-    const tools = {
-      webhooks: webhooks(),
-      outbox: outbox(),
-      enqueue: async (...job: [string, DeliveryJob]) => void jobs.push(job),
-    };
+    const tools = relaying(jobs);
     await relay(tools, moves);
     await relay(tools, moves);
     const mine = jobs.filter(([id]) => id === hook).map(([, { eventId }]) => eventId);
@@ -105,10 +136,105 @@ describe('a move', () => {
   });
 });
 
+const relaying = (jobs: [string, DeliveryJob][], more: Partial<RelayTools> = {}): RelayTools => ({
+  webhooks: webhooks(),
+  outbox: outbox(),
+  endOf: async () => undefined,
+  enqueue: async (...job: [string, DeliveryJob]) => void jobs.push(job),
+  waiting: async () => 0,
+  keepMilliseconds: 3 * DAY,
+  log: { warn: () => undefined },
+  ...more,
+});
+
+describe('events that nobody comes for', () => {
+  const caller = (id: string): Caller => ({ id, permissions: ['read'] });
+  const accepted = async (callerId: string, more: Parameters<typeof aMessage>[0] = {}) => {
+    const message = aMessage({ callerId, hooked: true, ...more });
+    await store.messages.accept(message);
+    return message;
+  };
+  const droppedOf = async (id: string) => (await webhooks().find(id))?.dropped?.events ?? 0;
+
+  it('fill the outbox no further than its bound; each endpoint that wanted one counts it', async () => {
+    await store.redis.del(store.keys.webhooks.outbox);
+    const fill = `for i = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'id', 'x') end`;
+    await store.redis.eval(fill, 1, store.keys.webhooks.outbox, MOST_IN_OUTBOX - 1);
+    const [wants, other] = [await aWebhook(caller('carla')), await aWebhook(caller('carla'))];
+    await apiOf().change(caller('carla'), other, { events: ['message.failed'] });
+    const before = await webhooks().metrics();
+    await accepted('carla');
+    expect(await droppedOf(wants)).toBe(0);
+    const { id } = await accepted('carla');
+    const plain = aMessage({ callerId: 'carla' });
+    await store.messages.accept(plain);
+    const { fixed } = aMessage();
+    await accepted('carla', { fixed: { ...fixed, webhooks: [other] } });
+    expect((await store.messages.find(id))?.status).toBe('queued');
+    expect(await store.redis.xlen(store.keys.webhooks.outbox)).toBe(MOST_IN_OUTBOX);
+    expect([await droppedOf(wants), await droppedOf(other)]).toEqual([1, 0]);
+    const { dropped, outbox: length } = await webhooks().metrics();
+    expect([dropped.outboxFull - before.dropped.outboxFull, length]).toEqual([1, MOST_IN_OUTBOX]);
+    const view = await apiOf().read(caller('carla'), wants);
+    expect(view?.dropped).toEqual({ events: 1, lastAt: expect.stringMatching(/^20/) });
+    await store.redis.del(store.keys.webhooks.outbox);
+  });
+
+  it('are dropped when they are found too late to be told, and counted', async () => {
+    const hook = await aWebhook(caller('dora'));
+    await accepted('dora');
+    const moves = await outbox().oldest(10, 10);
+    const jobs: [string, DeliveryJob][] = [];
+    await relay(relaying(jobs, { keepMilliseconds: -1_000 }), moves);
+    expect(jobs).toEqual([]);
+    expect(await droppedOf(hook)).toBe(1);
+    expect(await webhooks().eventsBetween('dora', 0, Number.MAX_SAFE_INTEGER, 10)).toEqual([]);
+    expect(await outbox().oldest(10, 10)).toEqual([]);
+  });
+
+  it('wait for one endpoint up to a bound; those beyond it are kept, and replayed when there is room', async () => {
+    const hook = await aWebhook(caller('eve'));
+    const { id } = await accepted('eve');
+    await store.messages.move({ id, mailbox: 'main', to: 'canceled' });
+    const jobs: [string, DeliveryJob][] = [];
+    await relay(relaying(jobs, { waiting: async () => MOST_WAITING - 1 }), await outbox().oldest(10, 10));
+    expect(jobs).toHaveLength(1);
+    expect(await droppedOf(hook)).toBe(1);
+    const full = apiOf({ waiting: async () => MOST_WAITING - 1 });
+    expect(await full.replay(caller('eve'), hook, { since: 0 })).toMatchObject({ events: 1, more: true });
+    expect(await apiOf().replay(caller('eve'), hook, { since: 0 })).toMatchObject({ events: 2, more: false });
+  });
+});
+
+describe('an endpoint whose caller’s key has ended', () => {
+  const carl: Caller = { id: 'carl-ended', permissions: ['read'] };
+  const at = Date.now() - 60_000;
+
+  it.each([
+    ['keyRevoked', 0],
+    ['keyExpired', 1],
+  ] as const)('%s: is told nothing, and says why', async (because, kept) => {
+    const hook = await aWebhook(carl);
+    const endOf = async () => ({ because, at });
+    await store.redis.del(store.keys.webhooks.outbox, store.keys.webhooks.events(carl.id));
+    await store.messages.accept(aMessage({ callerId: carl.id, hooked: true }));
+    const jobs: [string, DeliveryJob][] = [];
+    await relay(relaying(jobs, { endOf }), await outbox().oldest(10, 10));
+    expect(jobs).toEqual([]);
+    // An expired key may be given more time, and then asks for what it missed.
+    expect(await webhooks().eventsBetween(carl.id, 0, Number.MAX_SAFE_INTEGER, 10)).toHaveLength(kept);
+    expect(await apiOf({ endOf }).read(OPS, hook)).toMatchObject({
+      ...{ state: 'disabled', disabledBecause: because, disabledAt: new Date(at).toISOString() },
+    });
+    await apiOf().remove(carl, hook);
+  });
+});
+
 describe('an endpoint that fails', () => {
   const answers = (result: Omit<CallResult, 'durationMilliseconds'>, at: () => Date): NotifyTools => ({
     webhooks: webhooks(),
     call: async () => ({ ...result, durationMilliseconds: 3 }),
+    endOf: async () => undefined,
     retryMilliseconds: USUAL_WEBHOOKS.retrySeconds.map((seconds) => seconds * 1_000),
     disableAfterMilliseconds: 5 * DAY,
     now: at,
@@ -168,6 +294,22 @@ describe('an endpoint that fails', () => {
     expect((await webhooks().find(hook))?.disabled).toEqual({ because: 'failing', at });
     expect(await notify(failing, hook, job)).toBeUndefined();
     expect((await webhooks().find(hook))?.failures).toBe(3);
+  });
+
+  it('is not called when its caller’s key has ended, also for what waited already', async () => {
+    const hook = await aWebhook();
+    const eventId = await anEvent();
+    let calls = 0;
+    const call = async () => {
+      calls += 1;
+      return { httpStatus: 200, durationMilliseconds: 1 };
+    };
+    const tools = { ...answers({ httpStatus: 200 }, now), call };
+    const job = { eventId, attempt: 2, run: '' };
+    expect(await notify({ ...tools, endOf: async () => ({ because: 'keyRevoked' }) }, hook, job)).toBeUndefined();
+    expect(calls).toBe(0);
+    await notify(tools, hook, job);
+    expect(calls).toBe(1);
   });
 
   it('is not brought back by a try that ends after it was deleted', async () => {

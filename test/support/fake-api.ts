@@ -161,7 +161,11 @@ export function fakeApi() {
     mailbox: async () => undefined,
     hold: async () => undefined,
     release: async () => undefined,
-    metrics: async () => ({ messages: [], holds: [] }),
+    metrics: async () => ({
+      messages: [],
+      holds: [],
+      webhooks: { outbox: 0, dropped: { outboxFull: 0, tooOld: 0, queueFull: 0 } },
+    }),
     verify: async () => undefined,
     webhooks: noWebhooks(),
   };

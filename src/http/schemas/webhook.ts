@@ -91,6 +91,12 @@ export const deliveriesQuery = z.strictObject({
     .meta({ description: `How many; at most ${MAX_DELIVERIES} are kept.` }),
 });
 
+export const listQuery = z.strictObject({
+  caller: z.string().min(1).max(128).optional().meta({
+    description: 'For `operate`: the webhooks of this caller (the `id` of a key, say), or `all`. Your own if absent.',
+  }),
+});
+
 const reason = z.string().meta({ description: 'Why it was no success, in words.' });
 const httpStatus = z.int().optional().meta({ description: 'What it answered, if it did.' });
 
@@ -101,14 +107,26 @@ export const webhook = z
     description: z.string(),
     events: z.array(eventType),
     state: z.enum(['active', 'disabled']),
-    disabledBecause: z.enum(['byCaller', 'gone', 'failing']).optional().meta({
-      description: 'You disabled it; it answered 410 Gone; or every try had failed for days.',
+    callerId: z.string().optional().meta({ description: 'Whose it is; absent where it is your own.' }),
+    disabledBecause: z.enum(['byCaller', 'byOperator', 'gone', 'failing', 'keyRevoked', 'keyExpired']).optional().meta({
+      description:
+        'Its caller disabled it; an operator did; it answered 410 Gone; every try had failed for days; or its caller’s key was revoked, or has expired.',
     }),
     disabledAt: time.optional(),
     createdAt: time,
     lastSuccessAt: time.optional(),
     lastFailure: z.looseObject({ at: time, httpStatus, reason }).optional(),
     consecutiveFailures: z.int().meta({ description: 'Failed tries since the last success.' }),
+    dropped: z
+      .looseObject({
+        events: z.int().meta({ description: 'How many since it was made.' }),
+        lastAt: time.meta({ description: 'When the last of them was dropped.' }),
+      })
+      .optional()
+      .meta({
+        description:
+          'Events that it was never told, because too many waited, for it or for a worker, or for too long; absent where there were none.',
+      }),
     previousSecretValidUntil: time.optional().meta({ description: 'Until then the secret before signs as well.' }),
   })
   .meta({ id: 'Webhook', description: 'An address that is told of every change of its caller’s messages.' });

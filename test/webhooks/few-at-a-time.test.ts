@@ -1,0 +1,58 @@
+import { expect, it } from 'vitest';
+import { fewAtATime } from '../../src/webhooks/few-at-a-time.ts';
+
+/** Questions that are answered when the test says so. */
+function slow() {
+  const begun: string[] = [];
+  const answers = new Map<string, (answer: string) => void>();
+  const ask = (name: string) => {
+    begun.push(name);
+    return new Promise<string>((resolve) => answers.set(name, resolve));
+  };
+  return { begun, ask, answer: (name: string) => answers.get(name)?.(`the address of ${name}`) };
+}
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+it('names whose servers are silent take two threads at most, and the next one’s turn comes when one is done', async () => {
+  const { begun, ask, answer } = slow();
+  const resolve = fewAtATime(ask, 2, 60_000);
+  const all = ['a', 'b', 'c', 'd'].map((name) => resolve(name));
+  await settle();
+  expect(begun).toEqual(['a', 'b']);
+  answer('b');
+  expect(await all[1]).toBe('the address of b');
+  await settle();
+  expect(begun).toEqual(['a', 'b', 'c']);
+  for (const name of ['a', 'c']) answer(name);
+  await Promise.all([all[0], all[2]]);
+  answer('d');
+  expect(await all[3]).toBe('the address of d');
+});
+
+it('a name that is being asked for is not asked for again, and afterwards it is', async () => {
+  const { begun, ask, answer } = slow();
+  const resolve = fewAtATime(ask, 2, 60_000);
+  const both = Promise.all([resolve('a'), resolve('a')]);
+  answer('a');
+  expect(new Set(await both).size).toBe(1);
+  void resolve('a');
+  await settle();
+  expect(begun).toEqual(['a', 'a']);
+});
+
+it('nobody waits longer than the time for it, and a failure frees the place too', async () => {
+  const never = fewAtATime(() => new Promise<string>(() => undefined), 1, 20);
+  await expect(never('a')).rejects.toThrow('in time');
+  await expect(never('b')).rejects.toThrow('in time');
+  let asked = 0;
+  const failing = fewAtATime(
+    async () => {
+      asked += 1;
+      throw new Error('ENOTFOUND');
+    },
+    1,
+    60_000,
+  );
+  for (const name of ['a', 'b']) await expect(failing(name)).rejects.toThrow('ENOTFOUND');
+  expect(asked).toBe(2);
+});
