@@ -1,6 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { z } from 'zod';
 import { parseBoundedJson } from './bounded-json.ts';
 import { jsonPointer } from './json-pointer.ts';
+import { type WithoutNulls, withoutNulls } from './null-fields.ts';
 import { ProblemError } from './problem.ts';
 
 /** A message with 1,000 recipients as objects, 100 attachments and all else at its limit has about 5,300. */
@@ -19,8 +21,22 @@ export function acceptOnlyJson(scope: FastifyInstance): void {
   });
   scope.addHook('preValidation', (request, _reply, done) => {
     if (request.body === undefined && lacksBody(request)) throw new ProblemError('invalid_json', { detail: NO_BODY });
+    nullsOut(request);
     done();
   });
+}
+
+/** How nulls are taken out of the bodies of a route, by the schema that its document shows. */
+const stripping = new WeakMap<object, WithoutNulls>();
+
+/** Before all that looks at the body, so that it reads, and is recognised when it is repeated, as if they were absent. */
+function nullsOut({ body, routeOptions }: FastifyRequest): void {
+  const shown = routeOptions.schema?.body as { content?: Record<string, { schema?: z.ZodType }> } | undefined;
+  const schema = shown?.content?.['application/json']?.schema;
+  if (!schema || typeof body !== 'object') return;
+  const strip = stripping.get(schema) ?? withoutNulls(schema);
+  stripping.set(schema, strip);
+  strip(body);
 }
 
 const NO_BODY = 'There is no body. Send one, with Content-Type: application/json.';

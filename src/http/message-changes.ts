@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Api, Change } from '../gateway/api.ts';
 import type { Status } from '../mail/status.ts';
 import { callerOf } from './auth.ts';
-import { quotedEtag } from './etag.ts';
+import { weakEtag } from './etag.ts';
 import { sendProblem } from './problem.ts';
 import { ANY_BODY, problemResponses } from './problem-responses.ts';
 import { etagHeader, message } from './schemas/message.ts';
@@ -108,7 +108,7 @@ export async function sendChanged(
   if (change.kind === 'contentGone') return sendProblem(reply, 'content_gone');
   const reading = change.kind === 'changed' ? await api.read(callerOf(request), request.params.id) : undefined;
   if (!reading) return sendProblem(reply, 'message_not_found');
-  return reply.header('etag', quotedEtag(reading.etag)).send(reading.message);
+  return reply.header('etag', weakEtag(reading.etag)).send(reading.message);
 }
 
 /** What waits in a held mailbox reads as `held`, and should not be called otherwise here. */

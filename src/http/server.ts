@@ -10,6 +10,7 @@ import { authenticate } from './auth.ts';
 import { admitBodies, bodyMemory } from './body-memory.ts';
 import { documentRoutes, serveDocument, serveSwaggerUi } from './document.ts';
 import { clientErrorHandler, errorHandler } from './error-handler.ts';
+import { refuseIfMatch } from './etag.ts';
 import { explainRoutes } from './explain.ts';
 import { shareFairly } from './fair-share.ts';
 import { healthRoutes } from './health.ts';
@@ -125,8 +126,12 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   logAnswers(app);
 
   await documentRoutes(app, version);
-  referenceRoutes(app, version, swaggerUi);
-  healthRoutes(app, api);
+  await app.register((scope, _options, done) => {
+    refuseQueries(scope);
+    referenceRoutes(scope, version, swaggerUi);
+    healthRoutes(scope, api);
+    done();
+  });
   await app.register(
     (scope, _options, done) => {
       scope.decorateRequest('caller', null);
@@ -136,6 +141,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
       scope.addHook('onRequest', authenticate(api));
       scope.addHook('onRequest', chargeRequests(api));
       refuseQueries(scope);
+      scope.addHook('onRequest', refuseIfMatch);
       shareFairly(scope, limits);
       const memory = bodyMemory(limits.bodyMemoryBytes, limits.bodyWaitMilliseconds);
       scope.addHook('preParsing', admitBodies(memory));
