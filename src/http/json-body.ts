@@ -15,9 +15,15 @@ export function acceptOnlyJson(scope: FastifyInstance): void {
   scope.removeAllContentTypeParsers();
   scope.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     refuseEncoding(request);
-    // Many clients name the type of a body that they do not send.
-    const isNone = body.length === 0 && request.routeOptions.schema?.body === undefined;
-    done(null, isNone ? undefined : readJson(body));
+    request.inTurn(body.length, () => {
+      try {
+        // Many clients name the type of a body that they do not send.
+        const isNone = body.length === 0 && request.routeOptions.schema?.body === undefined;
+        done(null, isNone ? undefined : readJson(body));
+      } catch (error) {
+        done(error as Error);
+      }
+    });
   });
   scope.addHook('preValidation', (request, _reply, done) => {
     if (request.body === undefined && lacksBody(request)) throw new ProblemError('invalid_json', { detail: NO_BODY });
@@ -54,7 +60,12 @@ function lacksBody({ routeOptions, headers }: FastifyRequest): boolean {
 const FORM = 'multipart/form-data';
 
 export function refuseEncoding(request: FastifyRequest): void {
-  const encoding = request.headers['content-encoding'];
+  const { 'content-encoding': encoding, 'transfer-encoding': coding } = request.headers;
+  // Node takes away the last one alone, which must be chunked (RFC 9112 §6.1).
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked')
+    throw new ProblemError('unsupported_media_type', {
+      detail: 'Send the body with no Transfer-Encoding but chunked.',
+    });
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
     throw new ProblemError('unsupported_media_type', { detail: 'Send the body without a Content-Encoding.' });
   }

@@ -30,7 +30,7 @@ export function messageRetryRoutes(scope: FastifyInstance, api: Api): void {
     wholeErrors: () => [],
   });
   scope.withTypeProvider<FastifyZodOpenApiTypeProvider>().post('/messages/retry', {
-    config: { permissions: ['send', 'operate'] },
+    config: { permissions: ['send', 'operate'], weight: 16 },
     schema: retrySchema(),
     validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? checkBody : unchecked),
     handler: async (request, reply) => {

@@ -27,6 +27,7 @@ import { messageScheduleRoutes } from './message-schedule.ts';
 import { messageValidationRoutes } from './message-validation.ts';
 import { messageRoutes } from './messages.ts';
 import { metricsRoute } from './metrics.ts';
+import { checkHost, HOST_IS_OURS_TO_CHECK, takeOverFromNode } from './node-answers.ts';
 import { sendProblem } from './problem.ts';
 import { refuseQueries } from './query.ts';
 import { chargeRequests } from './rate-limit.ts';
@@ -121,6 +122,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const methodsOf = rememberPaths(app);
   app.setNotFoundHandler((request, reply) => refusePath(request, reply, methodsOf));
 
+  takeOverFromNode(app);
   endSilentConnections(app);
   greet(app, methodsOf);
   logAnswers(app);
@@ -187,6 +189,7 @@ function bareServer(logger: FastifyBaseLogger | undefined, limits: HttpLimits): 
     requestTimeout: limits.requestMilliseconds,
     keepAliveTimeout: limits.keepAliveMilliseconds,
     http: {
+      ...HOST_IS_OURS_TO_CHECK,
       headersTimeout: Math.min(limits.headersMilliseconds, limits.requestMilliseconds),
       connectionsCheckingInterval: limits.checkMilliseconds,
     },
@@ -211,6 +214,7 @@ function greet(app: FastifyInstance, methodsOf: (path: string) => string[]): voi
   });
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(SECURITY_HEADERS).header('x-request-id', request.id);
+    checkHost(request);
     if (closing) sendProblem(reply, 'shutting_down', { headers: { 'retry-after': '1', connection: 'close' } });
     else if (request.is404) refusePath(request, reply, methodsOf);
     else done();
