@@ -6,7 +6,7 @@
  * messages that are listed.
  * Server, Redis, flood and quiet caller are processes of their own and share the machine's cores.
  *
- *     npx tsx bench/fairness.ts [rounds] [seconds] [connections]
+ *     npx tsx bench/fairness.ts [rounds] [seconds] [connections] [POSTROOM_REQUESTS_PER_CALLER]
  */
 import { Agent, request } from 'node:http';
 import { fileURLToPath } from 'node:url';
@@ -46,9 +46,9 @@ interface Listening {
   port: number;
 }
 
-async function serve(redisUrl: string): Promise<void> {
+async function serve(redisUrl: string, callerRequests: number): Promise<void> {
   const mailbox = sinkMailbox('main', { port: 1, caPem: '' }, 3);
-  const { url = '' } = await startService(settled(redisUrl, [mailbox], 'api'), SILENT);
+  const { url = '' } = await startService({ ...settled(redisUrl, [mailbox], 'api'), callerRequests }, SILENT);
   serveQuestions({ port: Number(new URL(url).port) }, () => process.cpuUsage());
 }
 
@@ -116,9 +116,9 @@ async function newKey(port: number, name: string): Promise<string> {
   return ((await response.json()) as { secret: string }).secret;
 }
 
-async function compare(rounds: number, seconds: number, connections: number): Promise<void> {
+async function compare(rounds: number, seconds: number, connections: number, callerRequests: number): Promise<void> {
   await using redis = await startTestRedis();
-  const server = await startPart<Listening>(FILE, ['serve', redis.url]);
+  const server = await startPart<Listening>(FILE, ['serve', redis.url, String(callerRequests)]);
   const { port } = server.ready;
   const [quiet, loud] = [await newKey(port, 'quiet'), await newKey(port, 'loud')];
   const flooding: Part<object> = await startPart(FILE, ['flood', String(port), loud, String(connections)]);
@@ -159,6 +159,6 @@ async function compare(rounds: number, seconds: number, connections: number): Pr
 }
 
 const [, , part, ...given] = process.argv;
-if (part === 'serve') await serve(given[0] ?? '');
+if (part === 'serve') await serve(given[0] ?? '', Number(given[1]));
 else if (part === 'flood') flood(Number(given[0]), given[1] ?? '', Number(given[2]));
-else await compare(Number(part ?? 5), Number(given[0] ?? 6), Number(given[1] ?? 200));
+else await compare(Number(part ?? 5), Number(given[0] ?? 6), Number(given[1] ?? 200), Number(given[2] ?? 64));

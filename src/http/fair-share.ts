@@ -45,7 +45,16 @@ export function shareFairly(scope: FastifyInstance, limits: ShareLimits): void {
   const turns = callerTurns(() => performance.now());
   scope.decorateRequest('place', null);
   scope.decorateRequest('inTurn', function (this: FastifyRequest, bytes: number, work: () => void): void {
-    turns.take(callerOf(this).id, bytes, work);
+    const leaveTurn = turns.take(callerOf(this).id, bytes, work);
+    const { place } = this;
+    if (!place) return;
+    this.place = {
+      isQueued: place.isQueued,
+      leave() {
+        place.leave();
+        leaveTurn();
+      },
+    };
   });
   scope.decorateRequest('stepAside', function (this: FastifyRequest, reply: FastifyReply): boolean {
     const seat = seats.take(callerOf(this).id, { weight: 1, mostQueued: 0 });

@@ -6,35 +6,44 @@ export interface Turns {
    * Runs at once while no other caller is there; else when it is the caller's turn.
    *
    * @param bytes of the body, which is what the work depends on
+   * @returns to be called when the work is over; harmless when called twice
    */
-  take(callerId: string, bytes: number, run: () => void): void;
+  take(callerId: string, bytes: number, run: () => void): () => void;
 }
 
 /** For so long after its last request a caller counts as there, in milliseconds. */
 const PRESENT_MILLISECONDS = 10_000;
 /**
- * What is worked on before the event loop looks at what has come in meanwhile, in octets of bodies: some 15 ordinary
+ * What is begun before the event loop looks at what has come in meanwhile, in octets of bodies: some 15 ordinary
  * messages, since what comes in one turn of the loop is written to Redis at once; or a single large one.
  */
 const AT_A_TIME = 32 * 1024;
 /** What a request costs whose body is empty, in the same unit. */
-const LEAST = 1024;
+const LEAST = 2 * 1024;
+/** What one caller has begun and not ended, in the same unit; but one of any size. Redis takes its time for each. */
+const UNDER_WAY = 16 * LEAST;
 
 interface Waiting {
-  bytes: number;
+  cost: number;
   run(): void;
+}
+
+interface Line {
+  waiting: Waiting[];
+  underWay: number;
 }
 
 /**
  * A process has one thread. Bodies of one caller that have come in together would be parsed, judged and composed one
- * after the other before anything of another caller is even looked at: 4 milliseconds for each mebibyte.
+ * after the other before anything of another caller is even looked at: 4 milliseconds for each mebibyte. They wait
+ * here, and not before they are read, so that a slow body keeps back nothing.
  *
  * @param now milliseconds, by a clock that does not jump
  */
 export function callerTurns(now: () => number): Turns {
   /** In the order of their turns. */
-  const lines = new Map<string, Waiting[]>();
-  /** First requests of callers that had nothing waiting: who asks for little goes before who asks for much. */
+  const lines = new Map<string, Line>();
+  /** First ones of callers that had nothing here: who asks for little goes before who asks for much. */
   const fresh: Waiting[] = [];
   let isPlanned = false;
   let latest = { callerId: '', at: Number.NEGATIVE_INFINITY };
@@ -51,23 +60,37 @@ export function callerTurns(now: () => number): Turns {
     isPlanned = false;
     for (let left = AT_A_TIME; left > 0; ) {
       const next = fresh.shift() ?? nextInLine();
+      // What has ended makes a new plan.
       if (!next) return;
-      left -= Math.max(next.bytes, LEAST);
+      left -= next.cost;
       next.run();
     }
-    if (fresh.length > 0 || lines.size > 0) plan();
+    plan();
   }
 
-  /** The caller goes to the end, and stays there a while with nothing waiting: it is not fresh again at once. */
+  /** Its caller goes to the end; one of whom there is nothing left is forgotten. */
   function nextInLine(): Waiting | undefined {
     for (const [callerId, line] of lines) {
+      const [next] = line.waiting;
+      if (!next && line.underWay === 0) lines.delete(callerId);
+      if (!next || (line.underWay > 0 && line.underWay + next.cost > UNDER_WAY)) continue;
+      line.waiting.shift();
+      line.underWay += next.cost;
       lines.delete(callerId);
-      const next = line.shift();
-      if (!next) continue;
       lines.set(callerId, line);
       return next;
     }
     return undefined;
+  }
+
+  function leaving(line: Line, waiting: Waiting): () => void {
+    let held = waiting.cost;
+    return () => {
+      if (line.waiting.includes(waiting)) return;
+      line.underWay -= held;
+      if (held > 0) plan();
+      held = 0;
+    };
   }
 
   return {
@@ -81,15 +104,18 @@ export function callerTurns(now: () => number): Turns {
     take(callerId, bytes, run) {
       if (lines.size === 0 && now() - other.at > PRESENT_MILLISECONDS) {
         run();
-        return;
+        return () => undefined;
       }
-      const line = lines.get(callerId);
-      if (line) line.push({ bytes, run });
+      const waiting = { cost: Math.max(bytes, LEAST), run };
+      const known = lines.get(callerId);
+      const line = known ?? { waiting: [], underWay: waiting.cost };
+      if (known) known.waiting.push(waiting);
       else {
-        lines.set(callerId, []);
-        fresh.push({ bytes, run });
+        lines.set(callerId, line);
+        fresh.push(waiting);
       }
       plan();
+      return leaving(line, waiting);
     },
   };
 }

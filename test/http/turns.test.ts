@@ -8,9 +8,14 @@ function twoCallers() {
   let time = 0;
   const turns = callerTurns(() => time);
   const done: string[] = [];
-  const take = (caller: string, bytes: number, name = caller) => {
+  /** Work that is over as soon as it is done, or when the test says so. */
+  const take = (caller: string, bytes: number, name = caller, isLong = false) => {
     turns.seen(caller);
-    turns.take(caller, bytes, () => done.push(name));
+    const leave = turns.take(caller, bytes, () => {
+      done.push(name);
+      if (!isLong) queueMicrotask(() => leave());
+    });
+    return leave;
   };
   return { ...{ turns, done, take }, pass: (milliseconds: number) => (time += milliseconds) };
 }
@@ -39,6 +44,36 @@ test('small ones are worked on several at a time, since what is accepted togethe
   await nextTurn();
   expect(done.length).toBeGreaterThan(4);
   expect(done.length).toBeLessThan(20);
+});
+
+test('of one caller only so much is under way at a time, and another one’s is begun meanwhile', async () => {
+  const { turns, done, take } = twoCallers();
+  turns.seen('quiet');
+  const ends = Array.from({ length: 40 }, () => take('loud', 2_048, 'loud', true));
+  for (let i = 0; i < 5; i++) await nextTurn();
+  expect(done).toHaveLength(16);
+  take('quiet', 2_048);
+  await nextTurn();
+  expect(done.at(-1)).toBe('quiet');
+  for (const end of ends.slice(0, 4)) for (const _ of [1, 2]) end();
+  for (let i = 0; i < 5; i++) await nextTurn();
+  expect(done).toHaveLength(16 + 1 + 4);
+});
+
+test('one that is larger than what may be under way waits for all others of its caller, and then goes alone', async () => {
+  const { turns, done, take } = twoCallers();
+  turns.seen('quiet');
+  const end = take('loud', 2_048, 'small', true);
+  const endLarge = take('loud', LARGE, 'large', true);
+  take('loud', 2_048, 'after');
+  for (let i = 0; i < 5; i++) await nextTurn();
+  expect(done).toEqual(['small']);
+  end();
+  for (let i = 0; i < 5; i++) await nextTurn();
+  expect(done).toEqual(['small', 'large']);
+  endLarge();
+  await nextTurn();
+  expect(done).toEqual(['small', 'large', 'after']);
 });
 
 test('who asks for little goes before who has much waiting', async () => {
