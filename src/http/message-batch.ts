@@ -4,6 +4,8 @@ import { z } from 'zod';
 import type { Api, Caller, FieldError } from '../gateway/api.ts';
 import { callerOf } from './auth.ts';
 import { acceptBatch, type BatchResult } from './batch.ts';
+import { BODY_EXAMPLES } from './document.ts';
+import type { ExampleAddresses } from './examples.ts';
 import { foreignAdvice } from './foreign-names.ts';
 import { idempotencyKeyOf, refuseKey } from './idempotency.ts';
 import { problemBody } from './problem.ts';
@@ -14,7 +16,7 @@ import { sendBodyValidator } from './send-body.ts';
 import { lengthOf, type SharedFields } from './shared-fields.ts';
 import { bodyValidator, unchecked } from './validation.ts';
 
-function batchSchema() {
+function batchSchema({ from, to }: ExampleAddresses) {
   return {
     tags: ['Messages'],
     operationId: 'sendBatch',
@@ -27,6 +29,15 @@ function batchSchema() {
       }),
     }),
     body: { required: true, content: { 'application/json': { schema: batchRequest } } },
+    [BODY_EXAMPLES]: {
+      shared: {
+        summary: 'The same to several people, who do not see each other',
+        value: {
+          shared: { from, subject: 'We are closed on Monday', text: 'See you on Tuesday.' },
+          messages: [{ to: [to] }, { to: ['eve@fabrikam.com'], subject: 'Eve, we are closed on Monday' }],
+        },
+      },
+    },
     response: {
       200: {
         description: 'What became of each; those accepted are on disk.',
@@ -41,12 +52,14 @@ export interface BatchRoutes {
   api: Api;
   /** Milliseconds since the epoch. */
   now: () => number;
+  /** Addresses for the example in the document. */
+  example: ExampleAddresses;
   /** The most that a batch may have when its messages are written out. */
   bodyBytes: number;
 }
 
 /** `POST /v1/messages/batch`. */
-export function messageBatchRoutes(scope: FastifyInstance, { api, now, bodyBytes }: BatchRoutes): void {
+export function messageBatchRoutes(scope: FastifyInstance, { api, now, example, bodyBytes }: BatchRoutes): void {
   const checkBatch = bodyValidator(batchEnvelope, {
     fieldNames: () => Object.keys(batchEnvelope.shape),
     advice: (_, name) => foreignAdvice('batch', name),
@@ -56,7 +69,7 @@ export function messageBatchRoutes(scope: FastifyInstance, { api, now, bodyBytes
 
   scope.withTypeProvider<FastifyZodOpenApiTypeProvider>().post('/messages/batch', {
     config: { permissions: ['send'], holdsMessages: true },
-    schema: batchSchema(),
+    schema: batchSchema(example),
     validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? checkBatch : unchecked),
     handler: async (request, reply) => {
       const key = idempotencyKeyOf(request);

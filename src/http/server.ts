@@ -151,7 +151,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
       messageRoutes(scope, { api, now, example, memory, messageBytes: limits.messageBytes });
       messageListRoutes(scope, api);
       messageRetryRoutes(scope, api);
-      messageBatchRoutes(scope, { api, now, bodyBytes: limits.bodyBytes });
+      messageBatchRoutes(scope, { api, now, example, bodyBytes: limits.bodyBytes });
       messageValidationRoutes(scope, api, now, example);
       messageEventRoutes(scope, api, limits);
       messageChangeRoutes(scope, api);
