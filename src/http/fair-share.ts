@@ -47,7 +47,7 @@ export function shareFairly(scope: FastifyInstance, limits: ShareLimits): void {
   scope.decorateRequest('inTurn', function (this: FastifyRequest, bytes: number, work: () => void): void {
     const leaveTurn = turns.take(callerOf(this).id, bytes, work);
     const { place } = this;
-    if (!place) return;
+    if (!leaveTurn || !place) return;
     this.place = {
       isQueued: place.isQueued,
       leave() {

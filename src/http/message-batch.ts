@@ -12,6 +12,7 @@ import { problemBody } from './problem.ts';
 import { ANY_BODY, problemResponses } from './problem-responses.ts';
 import { chargeFurther } from './rate-limit.ts';
 import { batchAnswer, batchEnvelope, batchRequest, MAX_BATCH } from './schemas/batch.ts';
+import { hiddenNameErrors } from './schemas/whole-message.ts';
 import { sendBodyValidator } from './send-body.ts';
 import { lengthOf, type SharedFields } from './shared-fields.ts';
 import { bodyValidator, unchecked } from './validation.ts';
@@ -93,6 +94,8 @@ export function messageBatchRoutes(scope: FastifyInstance, { api, now, example, 
 function sharedErrors(received: unknown, bodyBytes: number): FieldError[] {
   const { messages, shared } = (received ?? {}) as { messages?: unknown; shared?: unknown };
   if (shared === undefined || !Array.isArray(messages)) return [];
+  const hidden = hiddenNameErrors(shared, '/shared');
+  if (hidden.length > 0) return hidden;
   const length = lengthOf(shared) * messages.length;
   const message = `Written out, the batch would have about ${length} bytes; at most ${bodyBytes} are taken. Send fewer messages at a time.`;
   return length > bodyBytes ? [{ pointer: '/shared', message }] : [];

@@ -6,9 +6,9 @@ export interface Turns {
    * Runs at once while no other caller is there; else when it is the caller's turn.
    *
    * @param bytes of the body, which is what the work depends on
-   * @returns to be called when the work is over; harmless when called twice
+   * @returns to be called when the work is over, if it had to wait; harmless when called twice
    */
-  take(callerId: string, bytes: number, run: () => void): () => void;
+  take(callerId: string, bytes: number, run: () => void): (() => void) | undefined;
 }
 
 /** For so long after its last request a caller counts as there, in milliseconds. */
@@ -104,7 +104,7 @@ export function callerTurns(now: () => number): Turns {
     take(callerId, bytes, run) {
       if (lines.size === 0 && now() - other.at > PRESENT_MILLISECONDS) {
         run();
-        return () => undefined;
+        return undefined;
       }
       const waiting = { cost: Math.max(bytes, LEAST), run };
       const known = lines.get(callerId);

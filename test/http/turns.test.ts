@@ -13,9 +13,9 @@ function twoCallers() {
     turns.seen(caller);
     const leave = turns.take(caller, bytes, () => {
       done.push(name);
-      if (!isLong) queueMicrotask(() => leave());
+      if (!isLong) queueMicrotask(() => leave?.());
     });
-    return leave;
+    return () => leave?.();
   };
   return { ...{ turns, done, take }, pass: (milliseconds: number) => (time += milliseconds) };
 }
