@@ -66,6 +66,8 @@ export type Change =
   | { kind: 'tooLate'; status: Status }
   /** What was wished for does not fit this message. */
   | { kind: 'unfit'; errors: FieldError[] }
+  /** It may not go to one of its recipients any more. */
+  | { kind: 'barred'; reason: string }
   /** The bytes of a finished message are not kept for ever. */
   | { kind: 'contentGone' };
 

@@ -5,6 +5,7 @@ import type { Caller, Change } from './api.ts';
 import type { Ticket } from './deliver.ts';
 import type { MessageStore, Move } from './ports.ts';
 import { mayRead } from './read.ts';
+import { barredFromRetry } from './recipient-rules.ts';
 
 export interface ChangeTools {
   messages: MessageStore;
@@ -12,10 +13,17 @@ export interface ChangeTools {
   now(): Date;
   /** How long a message that is sent again is tried, if its own time is over. */
   lifetimeMilliseconds: number;
+  /** Who alone may be written to, whoever asks; everybody if absent. */
+  allowTo?: readonly string[] | undefined;
 }
 
 /** What a person can do to a message, and from where. */
-type Wish = { from: Status[]; move: (record: MessageRecord) => Pick<Move, 'to'> & Partial<Move> };
+type Wish = {
+  from: Status[];
+  /** Why it may not be granted at all. */
+  barred?: (record: MessageRecord) => string | undefined;
+  move: (record: MessageRecord) => Pick<Move, 'to'> & Partial<Move>;
+};
 
 /** Never sent from now on; too late once an attempt is running or has been made of any part of it. */
 export function cancelMessage(tools: ChangeTools, caller: Caller, id: string): Promise<Change> {
@@ -41,6 +49,7 @@ export function retryMessage(
 ): Promise<Change> {
   return change(tools, caller, id, {
     from,
+    barred: (record) => barredFromRetry(tools.allowTo, caller, record),
     move: (record) =>
       goesOn(
         tools,
@@ -91,6 +100,8 @@ async function change(tools: ChangeTools, caller: Caller, id: string, wish: Wish
   const record = await messages.find(id);
   if (!record || !mayRead(caller, record)) return { kind: 'unknown' };
   if (!wish.from.includes(record.status)) return { kind: 'tooLate', status: record.status };
+  const barred = wish.barred?.(record);
+  if (barred !== undefined) return { kind: 'barred', reason: barred };
   const move = wish.move(record);
   if (move.to === 'queued' && !(await messages.hasContent(id))) return withoutContent(tools, caller, id, wish);
   const { mailbox, status, ticket } = record;

@@ -1,4 +1,4 @@
-import type { Submission } from '../mail/message.ts';
+import type { MessageRecord, Submission } from '../mail/message.ts';
 import { isAmong } from './address-rule.ts';
 import type { Caller, FieldError } from './api.ts';
 
@@ -18,14 +18,34 @@ export function barredRecipients(
   caller: Pick<Caller, 'to' | 'test'>,
   recipients: Recipients,
 ): FieldError[] {
-  const everybodys = caller.test ? undefined : installation;
-  if (!caller.to && !everybodys) return [];
+  return barredAmong(caller.test ? undefined : installation, caller.to, () => placed(recipients));
+}
+
+/**
+ * The same for what is to be sent again, by the lists as they are now: of the installation, and of the key that asks.
+ *
+ * @returns what is wrong with the first recipient that is barred, if one is
+ */
+export function barredFromRetry(
+  installation: readonly string[] | undefined,
+  caller: Pick<Caller, 'to'>,
+  { recipients, test }: Pick<MessageRecord, 'recipients' | 'test'>,
+): string | undefined {
+  const left = () => recipients.filter(({ status }) => status !== 'sent').map(({ address }) => ['', address] as const);
+  return barredAmong(test ? undefined : installation, caller.to, left)[0]?.message;
+}
+
+function barredAmong(
+  everybodys: readonly string[] | undefined,
+  keys: readonly string[] | undefined,
+  recipients: () => Iterable<readonly [pointer: string, address: string]>,
+): FieldError[] {
+  if (!keys && !everybodys) return [];
   const errors: FieldError[] = [];
-  for (const [pointer, address] of placed(recipients)) {
-    const own = caller.to && !isAmong(caller.to, address);
+  for (const [pointer, address] of recipients()) {
+    const own = keys && !isAmong(keys, address);
     const barred = own || (everybodys && !isAmong(everybodys, address));
-    if (barred)
-      errors.push({ pointer, message: own ? notForKey(address, caller.to) : notFromHere(address, everybodys) });
+    if (barred) errors.push({ pointer, message: own ? notForKey(address, keys) : notFromHere(address, everybodys) });
     if (errors.length === MAX_TOLD) break;
   }
   return errors;

@@ -1,4 +1,4 @@
-import type { Caller } from './api.ts';
+import type { Caller, Change } from './api.ts';
 import { type ChangeTools, retryMessage } from './change.ts';
 import type { ListQuery } from './list.ts';
 import { cursorOf } from './position.ts';
@@ -16,6 +16,8 @@ export interface Retried {
   notRetried: {
     /** Their bytes are not kept any more. */
     contentGone: number;
+    /** They may not go to one of their recipients any more. */
+    notAllowed: number;
     /** Somebody else was faster, or they have just been deleted. */
     tooLate: number;
   };
@@ -24,6 +26,11 @@ export interface Retried {
 }
 
 const AT_A_TIME = 20;
+
+const REASONS: Partial<Record<Change['kind'], keyof Retried['notRetried']>> = {
+  contentGone: 'contentGone',
+  barred: 'notAllowed',
+};
 
 /**
  * Sends again what failed and matches, as one by one would: the oldest first, and nothing twice, however often it is
@@ -37,13 +44,13 @@ export async function retryMessages(
 ): Promise<Retried> {
   const { found, next } = await searchMessages(tools, caller, filter, { limit, ...(after && { after }) });
   const ids = found.map(({ record }) => record.id).reverse();
-  const notRetried = { contentGone: 0, tooLate: 0 };
+  const notRetried = { contentGone: 0, notAllowed: 0, tooLate: 0 };
   let retried = 0;
   for (let first = 0; first < ids.length; first += AT_A_TIME) {
     const some = ids.slice(first, first + AT_A_TIME);
     for (const { kind } of await Promise.all(some.map((id) => retryMessage(tools, caller, id, filter.status)))) {
       if (kind === 'changed') retried += 1;
-      else notRetried[kind === 'contentGone' ? 'contentGone' : 'tooLate'] += 1;
+      else notRetried[REASONS[kind] ?? 'tooLate'] += 1;
     }
   }
   return { retried, notRetried, ...(next && { next: cursorOf(next) }) };

@@ -25,11 +25,13 @@ const MAX_BODY = 157_286_400 + 4 * 1024 * 1024;
  */
 export function withAdditions<T extends object>(document: T): T {
   const { paths, components } = document as Document;
+  sendingFirst(document as Document);
   addIntegerFormats(document);
   const shared: Json = {};
   for (const [path, item] of Object.entries(paths ?? {})) {
     for (const operation of Object.values(item as Record<string, Operation>)) {
       for (const { schema } of operation.parameters ?? []) addMaxLength(schema, MAX_PARAMETER);
+      describeForms(operation);
       addMaxLengths(operation.requestBody, components?.schemas ?? {}, new Set());
       if (path.startsWith('/v1/')) addRateHeaders(operation);
       shareProblems(operation, shared);
@@ -37,6 +39,20 @@ export function withAdditions<T extends object>(document: T): T {
   }
   if (components) Object.assign(components, { examples: shared, headers: RATE_HEADERS });
   return document;
+}
+
+/** What collects the routes gives a body the description of its last form, which Swagger UI shows above the JSON. */
+function describeForms({ requestBody }: Operation): void {
+  if (!requestBody || !isObject(requestBody.content) || !('multipart/form-data' in requestBody.content)) return;
+  requestBody.description = 'The message as JSON; or a form, whose first part is that JSON and whose others are files.';
+}
+
+/** What everybody comes for stands at the top of the page; the others in the order of their routes. */
+function sendingFirst(document: Document): void {
+  const { '/v1/messages': item, ...others } = document.paths ?? {};
+  if (!isObject(item)) return;
+  const { post, ...reading } = item;
+  document.paths = { '/v1/messages': { post, ...reading }, ...others };
 }
 
 /** The examples of problems are the same everywhere: each stands in the components, under its code. */

@@ -19,7 +19,8 @@ const DESCRIPTION = `Postroom takes messages over HTTP and delivers them through
 - \`GET /v1/messages/{id}\` says where it stands, what Microsoft said word for word, what that means and what happens next.
 - \`sent\` means that Microsoft answered 250 after the final dot. It is not a proof of delivery.
 - Errors are problems (RFC 9457) with a stable \`code\`; those about a body name each field by its JSON pointer.
-- Answers may gain members; ignore those that you do not know. Requests may not have unknown ones.`;
+- Answers may gain members; ignore those that you do not know. Requests may not have unknown ones.
+- In a request, \`null\` is the same as leaving the field out, save where the field gives it a meaning of its own.`;
 
 /** Collects the document from the routes that are added after it. */
 export async function documentRoutes(app: FastifyInstance, version: string): Promise<void> {

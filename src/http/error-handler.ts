@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Writable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { IdentityUnavailable, StoreUnavailable } from '../gateway/api.ts';
 import { type Particulars, type ProblemCode, ProblemError, problemBody, sendProblem } from './problem.ts';
@@ -46,8 +47,13 @@ export function clientErrorHandler(error: Error & { code?: string }, socket: Soc
     socket.destroy();
     return;
   }
+  answerSocket(socket, CLIENT_CODES[error.code ?? ''] ?? 'malformed_request');
+}
+
+/** Answers over a bare socket where there is nothing yet, or nothing any more, that could be answered by Fastify. */
+export function answerSocket(socket: Writable, code: ProblemCode, headers: readonly string[] = []): void {
   const requestId = randomUUID();
-  const problem = problemBody(CLIENT_CODES[error.code ?? ''] ?? 'malformed_request', requestId);
+  const problem = problemBody(code, requestId);
   const body = JSON.stringify(problem);
   const lines = [
     `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
@@ -55,6 +61,7 @@ export function clientErrorHandler(error: Error & { code?: string }, socket: Soc
     `Content-Length: ${Buffer.byteLength(body)}`,
     `X-Request-Id: ${requestId}`,
     'Cache-Control: no-store',
+    ...headers,
     'Connection: close',
   ];
   socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());

@@ -5,6 +5,8 @@ export interface Streaming {
   /** Number of the last event that the reader has. */
   after: number;
   heartbeatMilliseconds: number;
+  /** How long the reader is to wait before it comes back, when the stream ends or breaks. */
+  retryMilliseconds: number;
   /** Ends the stream. */
   signal: AbortSignal;
 }
@@ -17,12 +19,12 @@ export async function* streamEvents(
   api: Pick<Api, 'timeline' | 'changed'>,
   caller: Caller,
   id: string,
-  { after, heartbeatMilliseconds, signal }: Streaming,
+  { after, heartbeatMilliseconds, retryMilliseconds, signal }: Streaming,
 ): AsyncGenerator<string> {
   let last = after;
   let look = true;
   // Sent at once, so that the reader knows that the stream has begun.
-  yield ': open\n\n';
+  yield `: open\nretry: ${retryMilliseconds}\n\n`;
   while (!signal.aborted) {
     const change = api.changed(id, heartbeatMilliseconds, signal);
     change.catch(() => undefined);

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { callerOf } from './auth.ts';
 import { sendProblem } from './problem.ts';
 import { callerShares, type Place } from './shares.ts';
+import { callerTurns } from './turns.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -9,10 +10,14 @@ declare module 'fastify' {
     place: Place | null;
     /** Takes a place to wait in instead, until the answer is out; false where all of the caller's are taken. */
     stepAside(reply: FastifyReply): boolean;
+    /** Does the work on a body of so many octets, in turn with other callers that are there. */
+    inTurn(bytes: number, work: () => void): void;
   }
   interface FastifyContextConfig {
     /** Does this request ask to wait for something to happen? */
     mayWait?: (request: FastifyRequest) => boolean;
+    /** How many ordinary requests one of these counts as; 1 if absent. */
+    weight?: number;
   }
 }
 
@@ -37,7 +42,20 @@ const UNKNOWN_WEIGHT = 8;
 export function shareFairly(scope: FastifyInstance, limits: ShareLimits): void {
   const workers = callerShares(limits.callerRequests);
   const seats = callerShares(limits.callerWaiting);
+  const turns = callerTurns(() => performance.now());
   scope.decorateRequest('place', null);
+  scope.decorateRequest('inTurn', function (this: FastifyRequest, bytes: number, work: () => void): void {
+    const leaveTurn = turns.take(callerOf(this).id, bytes, work);
+    const { place } = this;
+    if (!leaveTurn || !place) return;
+    this.place = {
+      isQueued: place.isQueued,
+      leave() {
+        place.leave();
+        leaveTurn();
+      },
+    };
+  });
   scope.decorateRequest('stepAside', function (this: FastifyRequest, reply: FastifyReply): boolean {
     const seat = seats.take(callerOf(this).id, { weight: 1, mostQueued: 0 });
     if (!seat) return false;
@@ -47,6 +65,7 @@ export function shareFairly(scope: FastifyInstance, limits: ShareLimits): void {
   });
   scope.addHook('onRequest', (request, reply, done) => {
     const { id } = callerOf(request);
+    turns.seen(id);
     const waits = request.routeOptions.config.mayWait?.(request) === true;
     const seat = waits ? seats.take(id, { weight: 1, mostQueued: 0 }) : undefined;
     if (waits && !seat) return refuse(reply);
@@ -68,9 +87,9 @@ export function shareFairly(scope: FastifyInstance, limits: ShareLimits): void {
 }
 
 /** Large bodies take memory and time to read: one for each mebibyte. */
-function weightOf({ headers }: FastifyRequest): number {
+function weightOf({ headers, routeOptions: { config } }: FastifyRequest): number {
   if (headers['transfer-encoding'] !== undefined) return UNKNOWN_WEIGHT;
-  return 1 + Math.floor(Number(headers['content-length'] ?? 0) / MEBIBYTE);
+  return (config.weight ?? 1) + Math.floor(Number(headers['content-length'] ?? 0) / MEBIBYTE);
 }
 
 function refuse(reply: FastifyReply): void {

@@ -1,6 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { z } from 'zod';
 import { parseBoundedJson } from './bounded-json.ts';
 import { jsonPointer } from './json-pointer.ts';
+import { type WithoutNulls, withoutNulls } from './null-fields.ts';
 import { ProblemError } from './problem.ts';
 
 /** A message with 1,000 recipients as objects, 100 attachments and all else at its limit has about 5,300. */
@@ -13,14 +15,34 @@ export function acceptOnlyJson(scope: FastifyInstance): void {
   scope.removeAllContentTypeParsers();
   scope.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     refuseEncoding(request);
-    // Many clients name the type of a body that they do not send.
-    const isNone = body.length === 0 && request.routeOptions.schema?.body === undefined;
-    done(null, isNone ? undefined : readJson(body));
+    request.inTurn(body.length, () => {
+      try {
+        // Many clients name the type of a body that they do not send.
+        const isNone = body.length === 0 && request.routeOptions.schema?.body === undefined;
+        done(null, isNone ? undefined : readJson(body));
+      } catch (error) {
+        done(error as Error);
+      }
+    });
   });
   scope.addHook('preValidation', (request, _reply, done) => {
     if (request.body === undefined && lacksBody(request)) throw new ProblemError('invalid_json', { detail: NO_BODY });
+    nullsOut(request);
     done();
   });
+}
+
+/** How nulls are taken out of the bodies of a route, by the schema that its document shows. */
+const stripping = new WeakMap<object, WithoutNulls>();
+
+/** Before all that looks at the body, so that it reads, and is recognised when it is repeated, as if they were absent. */
+function nullsOut({ body, routeOptions }: FastifyRequest): void {
+  const shown = routeOptions.schema?.body as { content?: Record<string, { schema?: z.ZodType }> } | undefined;
+  const schema = shown?.content?.['application/json']?.schema;
+  if (!schema || typeof body !== 'object') return;
+  const strip = stripping.get(schema) ?? withoutNulls(schema);
+  stripping.set(schema, strip);
+  strip(body);
 }
 
 const NO_BODY = 'There is no body. Send one, with Content-Type: application/json.';
@@ -38,7 +60,12 @@ function lacksBody({ routeOptions, headers }: FastifyRequest): boolean {
 const FORM = 'multipart/form-data';
 
 export function refuseEncoding(request: FastifyRequest): void {
-  const encoding = request.headers['content-encoding'];
+  const { 'content-encoding': encoding, 'transfer-encoding': coding } = request.headers;
+  // Node takes away the last one alone, which must be chunked (RFC 9112 §6.1).
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked')
+    throw new ProblemError('unsupported_media_type', {
+      detail: 'Send the body with no Transfer-Encoding but chunked.',
+    });
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
     throw new ProblemError('unsupported_media_type', { detail: 'Send the body without a Content-Encoding.' });
   }

@@ -1,6 +1,6 @@
 import type { Api, Caller, Reading } from '../gateway/api.ts';
 import { isFinal, type Status } from '../mail/status.ts';
-import { namesEtag, quotedEtag } from './etag.ts';
+import { namesEtag, weakEtag } from './etag.ts';
 
 export interface Patience {
   /** How long to wait; 0 reads once. */
@@ -26,7 +26,7 @@ export async function readWhenChanged(
 ): Promise<Reading | undefined> {
   let known = ifNoneMatch;
   return readUntil(api, caller, id, patience, ({ message, etag }) => {
-    known ??= quotedEtag(etag);
+    known ??= weakEtag(etag);
     return isFinal(message.status) || !namesEtag(known, etag);
   });
 }

@@ -4,17 +4,20 @@ import { z } from 'zod';
 import type { Api, Caller, FieldError } from '../gateway/api.ts';
 import { callerOf } from './auth.ts';
 import { acceptBatch, type BatchResult } from './batch.ts';
+import { BODY_EXAMPLES } from './document.ts';
+import type { ExampleAddresses } from './examples.ts';
 import { foreignAdvice } from './foreign-names.ts';
 import { idempotencyKeyOf, refuseKey } from './idempotency.ts';
 import { problemBody } from './problem.ts';
 import { ANY_BODY, problemResponses } from './problem-responses.ts';
 import { chargeFurther } from './rate-limit.ts';
 import { batchAnswer, batchEnvelope, batchRequest, MAX_BATCH } from './schemas/batch.ts';
+import { hiddenNameErrors } from './schemas/whole-message.ts';
 import { sendBodyValidator } from './send-body.ts';
 import { lengthOf, type SharedFields } from './shared-fields.ts';
 import { bodyValidator, unchecked } from './validation.ts';
 
-function batchSchema() {
+function batchSchema({ from, to }: ExampleAddresses) {
   return {
     tags: ['Messages'],
     operationId: 'sendBatch',
@@ -27,6 +30,15 @@ function batchSchema() {
       }),
     }),
     body: { required: true, content: { 'application/json': { schema: batchRequest } } },
+    [BODY_EXAMPLES]: {
+      shared: {
+        summary: 'The same to several people, who do not see each other',
+        value: {
+          shared: { from, subject: 'We are closed on Monday', text: 'See you on Tuesday.' },
+          messages: [{ to: [to] }, { to: ['eve@fabrikam.com'], subject: 'Eve, we are closed on Monday' }],
+        },
+      },
+    },
     response: {
       200: {
         description: 'What became of each; those accepted are on disk.',
@@ -41,12 +53,14 @@ export interface BatchRoutes {
   api: Api;
   /** Milliseconds since the epoch. */
   now: () => number;
+  /** Addresses for the example in the document. */
+  example: ExampleAddresses;
   /** The most that a batch may have when its messages are written out. */
   bodyBytes: number;
 }
 
 /** `POST /v1/messages/batch`. */
-export function messageBatchRoutes(scope: FastifyInstance, { api, now, bodyBytes }: BatchRoutes): void {
+export function messageBatchRoutes(scope: FastifyInstance, { api, now, example, bodyBytes }: BatchRoutes): void {
   const checkBatch = bodyValidator(batchEnvelope, {
     fieldNames: () => Object.keys(batchEnvelope.shape),
     advice: (_, name) => foreignAdvice('batch', name),
@@ -56,7 +70,7 @@ export function messageBatchRoutes(scope: FastifyInstance, { api, now, bodyBytes
 
   scope.withTypeProvider<FastifyZodOpenApiTypeProvider>().post('/messages/batch', {
     config: { permissions: ['send'], holdsMessages: true },
-    schema: batchSchema(),
+    schema: batchSchema(example),
     validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? checkBatch : unchecked),
     handler: async (request, reply) => {
       const key = idempotencyKeyOf(request);
@@ -80,6 +94,8 @@ export function messageBatchRoutes(scope: FastifyInstance, { api, now, bodyBytes
 function sharedErrors(received: unknown, bodyBytes: number): FieldError[] {
   const { messages, shared } = (received ?? {}) as { messages?: unknown; shared?: unknown };
   if (shared === undefined || !Array.isArray(messages)) return [];
+  const hidden = hiddenNameErrors(shared, '/shared');
+  if (hidden.length > 0) return hidden;
   const length = lengthOf(shared) * messages.length;
   const message = `Written out, the batch would have about ${length} bytes; at most ${bodyBytes} are taken. Send fewer messages at a time.`;
   return length > bodyBytes ? [{ pointer: '/shared', message }] : [];

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Api, Change } from '../gateway/api.ts';
 import type { Status } from '../mail/status.ts';
 import { callerOf } from './auth.ts';
-import { quotedEtag } from './etag.ts';
+import { weakEtag } from './etag.ts';
 import { sendProblem } from './problem.ts';
 import { ANY_BODY, problemResponses } from './problem-responses.ts';
 import { etagHeader, message } from './schemas/message.ts';
@@ -53,9 +53,12 @@ export function messageChangeRoutes(scope: FastifyInstance, api: Api): void {
       operationId: 'retryMessage',
       summary: 'Send a failed or unconfirmed message again',
       description:
-        'The same bytes, to the recipients that were not accepted. An unconfirmed message may arrive twice; every copy has the same Message-ID and Date.',
+        'The same bytes, to the recipients that were not accepted; all of these must be among those that you may send to. An unconfirmed message may arrive twice; every copy has the same Message-ID and Date.',
       params,
-      response: { 200: aMessage(), ...problemResponses(...ANY_BODY, 'message_not_found', 'too_late', 'content_gone') },
+      response: {
+        200: aMessage(),
+        ...problemResponses(...ANY_BODY, 'recipient_not_allowed', 'message_not_found', 'too_late', 'content_gone'),
+      },
     },
     validatorCompiler: () => unchecked,
     handler: async (request, reply) =>
@@ -107,10 +110,11 @@ export async function sendChanged(
     return sendProblem(reply, 'too_late', { detail: `The message is ${messageStatus}: ${rule}`, messageStatus });
   }
   if (change.kind === 'unfit') throw invalidFields(change.errors);
+  if (change.kind === 'barred') return sendProblem(reply, 'recipient_not_allowed', { detail: change.reason });
   if (change.kind === 'contentGone') return sendProblem(reply, 'content_gone');
   const reading = change.kind === 'changed' ? await api.read(callerOf(request), request.params.id) : undefined;
   if (!reading) return sendProblem(reply, 'message_not_found');
-  return reply.header('etag', quotedEtag(reading.etag)).send(reading.message);
+  return reply.header('etag', weakEtag(reading.etag)).send(reading.message);
 }
 
 /** What waits in a held mailbox reads as `held`, and should not be called otherwise here. */

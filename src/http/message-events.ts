@@ -26,7 +26,7 @@ function eventsSchema() {
     operationId: 'listMessageEvents',
     summary: 'Read or follow the timeline of a message',
     description:
-      'Every move of the message, oldest first; the last 500 are kept. The hold of a mailbox is no move of its messages: read the message for that.\n\nWith `Accept: text/event-stream` the moves come as they happen, as server-sent events: `id` is the `number`, `event` is `status`, `data` is the event as JSON. The stream ends after a final status, or after an hour; come back with the last `id` as `Last-Event-ID` (an `EventSource` does so by itself). If there is nothing left to come, the answer is 204.',
+      'Every move of the message, oldest first; the last 500 are kept. The hold of a mailbox is no move of its messages: read the message for that.\n\nWith `Accept: text/event-stream` the moves come as they happen, as server-sent events: `id` is the `number`, `event` is `status`, `data` is the event as JSON. The stream ends after a final status, or after an hour; come back with the last `id` as `Last-Event-ID`, after the milliseconds in `retry` (an `EventSource` does so by itself). If there is nothing left to come, the answer is 204.',
     params: z.object({ id: z.string().meta({ description: 'The `id` of the message.' }) }),
     headers: z.object({
       'Last-Event-ID': z.string().optional().meta({ description: 'For a stream: only what came after this event.' }),
@@ -66,13 +66,23 @@ export function messageEventRoutes(scope: FastifyInstance, api: Api, limits: Str
       if (isOver(events) && after >= lastNumber(events)) return reply.code(204).send();
       const { signal } = openStream(streams, reply, limits.streamMilliseconds);
       const { heartbeatMilliseconds } = limits;
-      const text = streamEvents(api, callerOf(request), id, { after, heartbeatMilliseconds, signal });
+      const following = { after, heartbeatMilliseconds, retryMilliseconds: comeBackAfter(Math.random()), signal };
+      const text = streamEvents(api, callerOf(request), id, following);
       // Proxies of the nginx family hold answers back unless told not to.
       return reply
         .headers({ 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' })
         .send(Readable.from(text));
     },
   });
+}
+
+/**
+ * Between one and three seconds: when a process stops, all its readers come back, and need not do so at once.
+ *
+ * @param chance from 0 to 1
+ */
+function comeBackAfter(chance: number): number {
+  return 1_000 + Math.round(2_000 * chance);
 }
 
 function wantsStream({ headers }: FastifyRequest): boolean {

@@ -2,13 +2,11 @@ import { z } from 'zod';
 import { BODY_EXAMPLES } from './document.ts';
 import { acceptedExample, type ExampleAddresses, readExamples, sendExamples } from './examples.ts';
 import { scheduled } from './examples-schedule.ts';
+import { MAX_WAIT_SECONDS } from './prefer.ts';
 import { ANY_BODY, problemResponses } from './problem-responses.ts';
 import { etagHeader, message } from './schemas/message.ts';
 import { sendForm } from './schemas/send-form.ts';
-import { sendMessage } from './schemas/send-message.ts';
-import { sendRaw } from './schemas/send-raw.ts';
-
-const MAX_WAIT_SECONDS = 60;
+import { sendBody } from './schemas/send-raw.ts';
 
 const WAIT = `This must be a number of seconds from 0 to ${MAX_WAIT_SECONDS}.`;
 
@@ -19,12 +17,21 @@ function waiting(what: string) {
       .number({ error: WAIT })
       .min(0, { error: WAIT })
       .max(MAX_WAIT_SECONDS, { error: WAIT })
-      .default(0)
-      .meta({ description: `Seconds to wait for ${what}.` }),
+      .optional()
+      .meta({ default: 0, description: `Seconds to wait for ${what}.` }),
   });
 }
 
+const prefer = z
+  .string()
+  .optional()
+  .meta({ description: 'RFC 7240: `wait=30` is the same as `?wait=30`, which counts where both are given.' });
+
 // Response headers are given as plain schemas: @fastify/swagger puts them into header objects by itself.
+const preferenceApplied = () => ({
+  'Preference-Applied': { type: 'string', maxLength: 20, description: 'The `wait` of your `Prefer` that was granted.' },
+});
+
 const acceptedHeaders = {
   Location: { type: 'string', description: 'Path of the message.' },
   'Retry-After': { type: 'string', description: 'Seconds after which it is worth looking; absent where all is over.' },
@@ -33,6 +40,7 @@ const acceptedHeaders = {
     enum: ['true'],
     description: 'This answer was given before to the same Idempotency-Key; nothing new was accepted.',
   },
+  ...preferenceApplied(),
 };
 
 /** Documents and validates `POST /v1/messages`. */
@@ -50,11 +58,12 @@ export function sendMessageSchema(addresses: ExampleAddresses) {
           '1 to 255 visible ASCII characters, of your choice, one for each message; remembered for at least 24 hours.',
         pattern: '^[!-~]{1,255}$',
       }),
+      Prefer: prefer,
     }),
     body: {
       required: true,
       content: {
-        'application/json': { schema: z.union([sendMessage, sendRaw]) },
+        'application/json': { schema: sendBody },
         'multipart/form-data': { schema: sendForm },
       },
     },
@@ -94,11 +103,12 @@ export const readMessageSchema = {
   querystring: waiting('a change'),
   headers: z.object({
     'If-None-Match': z.string().optional().meta({ description: 'The `ETag` of the answer that you have.' }),
+    Prefer: prefer,
   }),
   response: {
     200: {
       description: 'The message.',
-      headers: etagHeader(),
+      headers: { ...etagHeader(), ...preferenceApplied() },
       content: {
         'application/json': {
           schema: message,

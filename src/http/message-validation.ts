@@ -1,6 +1,5 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { FastifyZodOpenApiTypeProvider } from 'fastify-zod-openapi';
-import { z } from 'zod';
 import type { Api } from '../gateway/api.ts';
 import type { MessagePreview } from '../gateway/preview.ts';
 import type { Submission } from '../mail/message.ts';
@@ -10,8 +9,7 @@ import { type ExampleAddresses, queued, sendExamples } from './examples.ts';
 import { problemResponses } from './problem-responses.ts';
 import { refusalOf } from './refusal.ts';
 import { messagePreview } from './schemas/preview.ts';
-import { sendMessage } from './schemas/send-message.ts';
-import { sendRaw } from './schemas/send-raw.ts';
+import { sendBody } from './schemas/send-raw.ts';
 import { sendBodyValidator } from './send-body.ts';
 import { unchecked } from './validation.ts';
 
@@ -48,7 +46,7 @@ function validateSchema(addresses: ExampleAddresses) {
       'A dry run: the body of `POST /v1/messages` is judged, its mailbox chosen and the message put together, but nothing is accepted, kept or sent. What would be refused there is refused here, with the same answer. An `Idempotency-Key` is not looked at.\n\nOnly what is known beforehand is told: whether the recipients exist, Microsoft says when it is sent.',
     body: {
       required: true,
-      content: { 'application/json': { schema: z.union([sendMessage, sendRaw]) } },
+      content: { 'application/json': { schema: sendBody } },
     },
     [BODY_EXAMPLES]: sendExamples(addresses),
     response: {
@@ -64,6 +62,7 @@ function validateSchema(addresses: ExampleAddresses) {
         'unsupported_media_type',
         'invalid_fields',
         'body_too_complex',
+        'precondition_failed',
         'sender_not_allowed',
         'from_not_allowed',
         'recipient_not_allowed',

@@ -8,13 +8,14 @@ import { isFinal } from '../mail/status.ts';
 import { acceptUploads } from './accept-upload.ts';
 import { callerOf } from './auth.ts';
 import type { BodyMemory } from './body-memory.ts';
-import { namesEtag, quotedEtag } from './etag.ts';
+import { namesEtag, weakEtag } from './etag.ts';
 import { foreignAdvice } from './foreign-names.ts';
 import { replayEarlier, sendConflict } from './idempotency.ts';
 import { readWhenChanged } from './long-poll.ts';
 import { isMessageId } from './message-id.ts';
 import { readMessageSchema, sendMessageSchema } from './message-operations.ts';
 import { type OutcomeTools, outcomeOf, readWait } from './outcome.ts';
+import { applied, preferredWait } from './prefer.ts';
 import { type ProblemError, sendProblem } from './problem.ts';
 import { refusalOf } from './refusal.ts';
 import { sendBodyValidator } from './send-body.ts';
@@ -56,6 +57,9 @@ export function messageRoutes(scope: FastifyInstance, options: MessageRoutes): v
     handler: async (request, reply) => {
       const { id } = request.params;
       if (!isMessageId(id)) return sendProblem(reply, 'message_not_found');
+      const { wait } = request.query;
+      const preferred = wait === undefined ? preferredWait(request) : undefined;
+      if (preferred !== undefined) reply.headers(applied(preferred));
       const stop = new AbortController();
       waiting.add(stop);
       reply.raw.once('close', () => stop.abort());
@@ -64,7 +68,7 @@ export function messageRoutes(scope: FastifyInstance, options: MessageRoutes): v
           request,
           reply,
           await readWhenChanged(api, callerOf(request), id, {
-            milliseconds: request.query.wait * 1_000,
+            milliseconds: (wait ?? preferred ?? 0) * 1_000,
             ifNoneMatch: request.headers['if-none-match'],
             onWait: () => request.place?.leave(),
             stop,
@@ -79,9 +83,9 @@ export function messageRoutes(scope: FastifyInstance, options: MessageRoutes): v
 }
 
 /** It is not checked yet: what is no number will be refused. */
-function asksToWait({ query }: FastifyRequest): boolean {
-  const { wait } = query as { wait?: unknown };
-  return wait !== undefined && wait !== '0';
+function asksToWait(request: FastifyRequest): boolean {
+  const { wait } = request.query as { wait?: unknown };
+  return wait === undefined ? (preferredWait(request) ?? 0) > 0 : wait !== '0';
 }
 
 function sendRoute(scope: FastifyInstance, options: MessageRoutes, waiting: Set<AbortController>): void {
@@ -90,6 +94,7 @@ function sendRoute(scope: FastifyInstance, options: MessageRoutes, waiting: Set<
   const check = sendBodyValidator(now);
   const answer = (reply: FastifyReply, acceptance: Acceptance) => sendAcceptance({ api, waiting }, reply, acceptance);
   scope.decorateRequest('waitMilliseconds', 0);
+  scope.decorateRequest('preferredWait', undefined);
   scope.withTypeProvider<FastifyZodOpenApiTypeProvider>().post('/messages', {
     config: { permissions: ['send'], holdsMessages: true },
     schema,
@@ -125,6 +130,8 @@ async function sendAcceptance(tools: OutcomeTools, reply: FastifyReply, acceptan
 }
 
 function sendAccepted(reply: FastifyReply, message: MessageView): FastifyReply {
+  const { preferredWait: preferred } = reply.request;
+  if (preferred !== undefined) reply.headers(applied(preferred));
   if (!isFinal(message.status)) reply.header('retry-after', '1');
   return reply.code(202).header('location', `/v1/messages/${message.id}`).send(message);
 }
@@ -135,7 +142,7 @@ function sendRefusal(reply: FastifyReply, { problem, particulars }: ProblemError
 
 function sendReading(request: FastifyRequest, reply: FastifyReply, reading: Reading | undefined): FastifyReply {
   if (!reading) return sendProblem(reply, 'message_not_found');
-  reply.header('etag', quotedEtag(reading.etag));
+  reply.header('etag', weakEtag(reading.etag));
   if (namesEtag(request.headers['if-none-match'], reading.etag)) return reply.code(304).send();
   return reply.send(reading.message);
 }

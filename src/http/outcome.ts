@@ -4,23 +4,28 @@ import type { MessageView } from '../gateway/view.ts';
 import { callerOf } from './auth.ts';
 import { leaveRoom } from './body-memory.ts';
 import { isOnItsWay, readOutcome } from './long-poll.ts';
+import { preferredWait } from './prefer.ts';
 import type { Validated } from './validation.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** How long whoever submits a message waits for its outcome. */
     waitMilliseconds: number;
+    /** Seconds of it that the header Prefer asks for, if it does. */
+    preferredWait: number | undefined;
   }
 }
 
-const NO_WAIT = { value: { wait: 0 } };
+const NO_QUERY = { value: {} };
 
 /** A `preValidation` hook: read before the body is judged, since an upload is accepted before the query would be. */
 export function readWait(check: (query: unknown) => Validated) {
   return (request: FastifyRequest, _reply: FastifyReply, done: HookHandlerDoneFunction): void => {
-    const checked = request.url.includes('?') ? check(request.query) : NO_WAIT;
+    const checked = request.url.includes('?') ? check(request.query) : NO_QUERY;
     if ('error' in checked) throw checked.error;
-    request.waitMilliseconds = (checked.value as { wait: number }).wait * 1_000;
+    const { wait } = checked.value as { wait?: number };
+    request.preferredWait = wait === undefined ? preferredWait(request) : undefined;
+    request.waitMilliseconds = (wait ?? request.preferredWait ?? 0) * 1_000;
     done();
   };
 }

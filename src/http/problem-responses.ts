@@ -6,13 +6,13 @@ const EXAMPLE_REQUEST_ID = '3f2b8c1e-7a4d-4a53-9a53-5d1d9b6f0c11';
 /** Problems that any request may meet. */
 const ANYWHERE: readonly ProblemCode[] = [
   'malformed_request',
+  'invalid_parameter',
   'request_timeout',
   'headers_too_large',
   'internal_error',
 ];
 /** And any request that needs a key. */
 const BEHIND_A_KEY: readonly ProblemCode[] = [
-  'invalid_parameter',
   'missing_credentials',
   'invalid_credentials',
   'insufficient_scope',
@@ -23,8 +23,11 @@ const BEHIND_A_KEY: readonly ProblemCode[] = [
   'shutting_down',
 ];
 
-/** And any request that may have a body, also where none is asked for: many clients send `{}`. */
-export const ANY_BODY = ['invalid_json', 'body_too_large', 'unsupported_media_type', 'body_too_complex'] as const;
+/** And any request that may change something or have a body, also where none is asked for: many clients send `{}`. */
+export const ANY_BODY = [
+  ...(['invalid_json', 'body_too_large', 'unsupported_media_type', 'body_too_complex'] as const),
+  'precondition_failed',
+] as const;
 
 const EXAMPLE_ERRORS: Partial<Record<ProblemCode, { detail: string; errors: { pointer: string; message: string }[] }>> =
   {

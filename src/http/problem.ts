@@ -124,6 +124,12 @@ export const PROBLEMS = {
     title: 'Request timeout',
     description: 'The request did not arrive whole within the time allowed.',
   },
+  precondition_failed: {
+    status: 412,
+    title: 'Precondition failed',
+    description:
+      'The request has an If-Match, and no ETag of this service can match one: they are weak (RFC 9110 §13.1.1). Send it without; what is too late is refused anyway.',
+  },
   body_too_large: {
     status: 413,
     title: 'Body too large',

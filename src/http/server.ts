@@ -11,6 +11,7 @@ import { admitBodies, bodyMemory } from './body-memory.ts';
 import { documentRoutes, serveDocument, serveSwaggerUi } from './document.ts';
 import { documentScopes } from './document-scopes.ts';
 import { clientErrorHandler, errorHandler } from './error-handler.ts';
+import { refuseIfMatch } from './etag.ts';
 import { explainRoutes } from './explain.ts';
 import { shareFairly } from './fair-share.ts';
 import { healthRoutes } from './health.ts';
@@ -27,6 +28,7 @@ import { messageScheduleRoutes } from './message-schedule.ts';
 import { messageValidationRoutes } from './message-validation.ts';
 import { messageRoutes } from './messages.ts';
 import { metricsRoute } from './metrics.ts';
+import { checkHost, HOST_IS_OURS_TO_CHECK, takeOverFromNode } from './node-answers.ts';
 import { sendProblem } from './problem.ts';
 import { refuseQueries } from './query.ts';
 import { chargeRequests } from './rate-limit.ts';
@@ -121,13 +123,18 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const methodsOf = rememberPaths(app);
   app.setNotFoundHandler((request, reply) => refusePath(request, reply, methodsOf));
 
+  takeOverFromNode(app);
   endSilentConnections(app);
   greet(app, methodsOf);
   logAnswers(app);
 
   await documentRoutes(app, version);
-  referenceRoutes(app, version, swaggerUi);
-  healthRoutes(app, api);
+  await app.register((scope, _options, done) => {
+    refuseQueries(scope);
+    referenceRoutes(scope, version, swaggerUi);
+    healthRoutes(scope, api);
+    done();
+  });
   await app.register(
     (scope, _options, done) => {
       scope.decorateRequest('caller', null);
@@ -138,6 +145,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
       scope.addHook('onRequest', authenticate(api));
       scope.addHook('onRequest', chargeRequests(api));
       refuseQueries(scope);
+      scope.addHook('onRequest', refuseIfMatch);
       shareFairly(scope, limits);
       const memory = bodyMemory(limits.bodyMemoryBytes, limits.bodyWaitMilliseconds);
       scope.addHook('preParsing', admitBodies(memory));
@@ -145,7 +153,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
       messageRoutes(scope, { api, now, example, memory, messageBytes: limits.messageBytes });
       messageListRoutes(scope, api);
       messageRetryRoutes(scope, api);
-      messageBatchRoutes(scope, { api, now, bodyBytes: limits.bodyBytes });
+      messageBatchRoutes(scope, { api, now, example, bodyBytes: limits.bodyBytes });
       messageValidationRoutes(scope, api, now, example);
       messageEventRoutes(scope, api, limits);
       messageChangeRoutes(scope, api);
@@ -183,6 +191,7 @@ function bareServer(logger: FastifyBaseLogger | undefined, limits: HttpLimits): 
     requestTimeout: limits.requestMilliseconds,
     keepAliveTimeout: limits.keepAliveMilliseconds,
     http: {
+      ...HOST_IS_OURS_TO_CHECK,
       headersTimeout: Math.min(limits.headersMilliseconds, limits.requestMilliseconds),
       connectionsCheckingInterval: limits.checkMilliseconds,
     },
@@ -207,6 +216,7 @@ function greet(app: FastifyInstance, methodsOf: (path: string) => string[]): voi
   });
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(SECURITY_HEADERS).header('x-request-id', request.id);
+    checkHost(request);
     if (closing) sendProblem(reply, 'shutting_down', { headers: { 'retry-after': '1', connection: 'close' } });
     else if (request.is404) refusePath(request, reply, methodsOf);
     else done();

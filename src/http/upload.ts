@@ -3,9 +3,11 @@ import type { FastifyRequest } from 'fastify';
 import { quote } from '../mail/characters.ts';
 import { fingerprint } from './fingerprint.ts';
 import { readJson } from './json-body.ts';
+import { withoutNulls } from './null-fields.ts';
 import { boundaryOf, PartCounter } from './part-counter.ts';
 import { ProblemError } from './problem.ts';
 import { MAX_ATTACHMENTS } from './schemas/attachment.ts';
+import { sendBody } from './schemas/send-raw.ts';
 import type { Spool, SpooledFile } from './spool.ts';
 
 /** Of the part `message`: held in memory, unlike the files. */
@@ -89,8 +91,10 @@ async function readMessage(part: MultipartFile): Promise<Record<string, unknown>
   }
   const value = readJson(Buffer.concat(chunks));
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed('message must be an object');
-  return value as Record<string, unknown>;
+  return inMessage(value) as Record<string, unknown>;
 }
+
+const inMessage = withoutNulls(sendBody);
 
 /** Callers of other gateways send a part for each field, or the MIME as a file. */
 function firstPartAdvice(name: string | undefined): string {

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import type { FieldError } from '../gateway/api.ts';
+import { quote } from '../mail/characters.ts';
 import { fieldErrorsOf, MAX_FIELD_ERRORS, sentence } from './field-errors.ts';
 import { jsonPointer } from './json-pointer.ts';
+import { nearestName } from './nearest-name.ts';
 import { ProblemError, type ProblemItem } from './problem.ts';
 
 export type Validated = { value: unknown } | { error: ProblemError };
@@ -79,10 +81,16 @@ function invalidParameters(
   const errors = fieldErrorsOf(
     issues,
     () => names,
-    (_, name) => advice?.(name),
+    (_, name) => advice?.(name) ?? others(names, name),
     'parameter',
   );
   return parameterProblem(errors.map(({ pointer, message }) => ({ parameter: nameIn(pointer), message })));
+}
+
+/** A query has so few that all can be named. */
+function others(names: readonly string[], unknown: string): string {
+  const meant = nearestName(unknown, names);
+  return `${meant === undefined ? 'remove it.' : `did you mean ${quote(meant)}?`} Known here: ${names.join(', ')}.`;
 }
 
 /** Of `/status/1` the parameter is `status`. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BODY_EXAMPLES } from './document.ts';
 import { ANY_BODY, problemResponses } from './problem-responses.ts';
 import {
   createdWebhook,
@@ -22,6 +23,7 @@ const tags = ['Webhooks'];
 const params = z.object({ id: z.string().meta({ description: 'The `id` of the webhook.' }) });
 const json = <Schema extends z.ZodType>(schema: Schema) => ({ 'application/json': { schema } });
 const aWebhook = () => ({ description: 'The webhook.', content: json(webhook) });
+const URL = 'https://example.com/hooks/postroom';
 const WRONG_BODY = [...ANY_BODY, 'invalid_fields'] as const;
 
 export const createSchema = () => ({
@@ -31,6 +33,13 @@ export const createSchema = () => ({
   description:
     'From now on this address is told of every change of the messages that you submit, by a signed POST. Messages accepted before are not told of. The answer holds the secret with which to verify; it is shown this once.',
   body: { required: true, content: json(newWebhook) },
+  [BODY_EXAMPLES]: {
+    all: { summary: 'Told of all but the beginning of attempts', value: { url: URL } },
+    failures: {
+      summary: 'Told of what went wrong',
+      value: { url: URL, events: ['message.failed', 'message.partiallySent', 'message.unconfirmed'] },
+    },
+  },
   response: {
     201: {
       description: 'Registered.',
@@ -67,6 +76,10 @@ export const changeSchema = () => ({
     'Only what is given changes. An operator can set `disabled` of everybody’s; what an operator has disabled, its caller cannot enable.',
   params,
   body: { required: true, content: json(webhookPatch) },
+  [BODY_EXAMPLES]: {
+    start: { summary: 'Start it again', value: { disabled: false } },
+    move: { summary: 'Move it', value: { url: URL } },
+  },
   response: { 200: aWebhook(), ...problemResponses(...WRONG_BODY, 'webhook_not_found', 'webhook_disabled') },
 });
 
@@ -113,6 +126,10 @@ export const replaySchema = () => ({
     'The events of one message, or of a time, with the `webhook-id` and the body that they had; at most 1,000 at once. Events are kept for three days unless the operator says otherwise.',
   params,
   body: { required: true, content: json(replayRequest) },
+  [BODY_EXAMPLES]: {
+    since: { summary: 'All from a time on', value: { since: '2026-01-31T09:30:00Z' } },
+    message: { summary: 'Those of one message', value: { messageId: 'msg_01m84xrb34zmpnzaa9kdknmj8n' } },
+  },
   response: {
     200: { description: 'They are on their way.', content: json(replayed) },
     ...problemResponses(...WRONG_BODY, 'webhook_not_found', 'webhook_disabled'),

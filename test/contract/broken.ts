@@ -101,3 +101,27 @@ export function sampleOf(schema: Json | undefined): unknown {
   if (type === 'boolean') return false;
   return branch.format === 'date-time' ? new Date(Date.now() + 3_600_000).toISOString() : 'x';
 }
+
+/** A value as the description of the document says to read it: without the nulls of fields that may be absent. */
+export function withoutNulls(value: unknown, schema: Json | undefined): unknown {
+  const branches = branchesOf(schema);
+  if (Array.isArray(value)) {
+    const items = { anyOf: branches.flatMap((branch) => (isObject(branch.items) ? [branch.items] : [])) };
+    return value.map((each) => withoutNulls(each, items));
+  }
+  if (!isObject(value)) return value;
+  const members = Object.entries(value).flatMap(([name, each]) => {
+    const places = branches.map(({ properties, required }) => ({
+      schema: (properties as Record<string, Json> | undefined)?.[name],
+      required: (required as string[] | undefined)?.includes(name) ?? false,
+    }));
+    const schemas = places.flatMap((place) => (place.schema ? [place.schema] : []));
+    const meansSomething = schemas
+      .flatMap(branchesOf)
+      .some(({ type }) => type === 'null' || [type].flat().includes('null'));
+    const mayBeAbsent =
+      schemas.length > 0 && !meansSomething && places.some((place) => !place.schema || !place.required);
+    return each === null && mayBeAbsent ? [] : [[name, withoutNulls(each, { anyOf: schemas })]];
+  });
+  return Object.fromEntries(members);
+}

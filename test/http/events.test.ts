@@ -124,6 +124,15 @@ describe('a stream', () => {
     ]);
   });
 
+  test('says at its beginning when to come back, not all readers at the same moment', async () => {
+    const id = await aMessage();
+    service.fake.move(id, { status: 'sent' });
+    const texts = await Promise.all(Array.from({ length: 20 }, async () => (await follow(id)).text()));
+    const times = texts.map((text) => Number(/^: open\nretry: (\d+)\n\n/.exec(text)?.[1]));
+    for (const time of times) expect([time, time >= 1_000 && time <= 3_000]).toEqual([time, true]);
+    expect(new Set(times).size).toBeGreaterThan(1);
+  });
+
   test('ends when its time is over', async () => {
     await using short = await startHttpService({ limits: { streamMilliseconds: 20 } });
     const id = await aMessage(short);

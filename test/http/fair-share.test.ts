@@ -104,6 +104,28 @@ describe('one caller’s flood', () => {
     expect(busy.most('all')).toBe(1);
   });
 
+  test('of lists counts as more', async () => {
+    await using service = await startHttpService({ limits: { callerRequests: 20 } });
+    const { list } = service.fake.api;
+    let [now, most] = [0, 0];
+    let goOn: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    service.fake.api.list = async (...asked) => {
+      now += 1;
+      most = Math.max(most, now);
+      await gate;
+      now -= 1;
+      return list(...asked);
+    };
+    const flood = [1, 2, 3].map(() => service.get('/v1/messages'));
+    await eventually(() => service.fake.calls.authenticate === 3 && now === 1);
+    expect((await service.post(aBody(), byOther)).status).toBe(202);
+    goOn();
+    expect([await statuses(flood), most]).toEqual([[200, 200, 200], 1]);
+  });
+
   test('that gives up leaves its places, whether it waited or was being read', async () => {
     await using busy = await startBusyService({ callerRequests: 2, callerQueue: 2 });
     for (let round = 0; round < 5; round++) {

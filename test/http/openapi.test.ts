@@ -209,3 +209,25 @@ test('the example carries the addresses that work here', async () => {
   const [[, first] = []] = examplesOf(served.paths['/v1/messages']?.post?.requestBody?.content['application/json']);
   expect(first?.value).toMatchObject({ from: 'demo@sandbox.test', to: ['you@sandbox.test'] });
 });
+
+describe('what Swagger UI makes of the document', () => {
+  test('begins with sending a message', () => {
+    expect(Object.keys(document.paths)[0]).toBe('/v1/messages');
+    expect(Object.keys(document.paths['/v1/messages'] ?? {})[0]).toBe('post');
+    const { description } = operation('post', '/v1/messages').requestBody as { description?: string };
+    expect(description).toMatch(/^The message as JSON/);
+  });
+
+  /** Else it fills in every field at once, with "string" and today: most such bodies are refused, or do harm. */
+  test('offers an example of every body that has more than one field', () => {
+    const without = Object.values(document.paths)
+      .flatMap((item) => Object.values(item))
+      .filter(({ requestBody }) => {
+        const { schema, examples } = requestBody?.content['application/json'] ?? {};
+        const [, name = ''] = /([^/]+)$/.exec((schema as { $ref?: string } | undefined)?.$ref ?? '') ?? [];
+        const fields = Object.keys(document.components.schemas[name]?.properties ?? {});
+        return fields.length > 1 && !examples;
+      });
+    expect(without.map(({ operationId }) => operationId)).toEqual([]);
+  });
+});

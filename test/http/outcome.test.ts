@@ -106,6 +106,18 @@ describe('a message that is submitted with ?wait=', () => {
     expect((await waiting).status).toBe(202);
   });
 
+  test('may as well be submitted with Prefer: wait', async () => {
+    await using service = await startService();
+    const answer = service.send('', aBody(), { prefer: 'wait=30' });
+    await service.listenedTo('msg_1');
+    service.fake.move('msg_1', { status: 'sent' });
+    const response = await answer;
+    expect([response.status, response.headers.get('preference-applied')]).toEqual([202, 'wait=30']);
+    expect((await read(response)).status).toBe('sent');
+    const other = await service.send('?wait=0', aBody(), { prefer: 'wait=30' });
+    expect([(await read(other)).status, other.headers.get('preference-applied')]).toEqual(['queued', null]);
+  });
+
   test('is answered when the process stops', async () => {
     const service = await startService();
     const answer = service.send('?wait=60');

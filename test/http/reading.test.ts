@@ -20,14 +20,40 @@ test('a message is read with its ETag, and not again while it is unchanged', asy
   const id = await aMessage();
   const first = await service.get(`/v1/messages/${id}`);
   const etag = first.headers.get('etag') ?? '';
-  expect(etag).toBe('"r1"');
+  // Weak, since the estimate in the answer changes without it.
+  expect(etag).toBe('W/"r1"');
   expect(await statusOf(first)).toBe('queued');
-  for (const seen of [etag, `W/${etag}`, `"other", ${etag}`, '*']) {
+  for (const seen of [etag, '"r1"', `"other", ${etag}`, `W/"a,b" ,${etag},`, '*']) {
     const again = await service.get(`/v1/messages/${id}`, { 'if-none-match': seen });
     expect([again.status, await again.text(), again.headers.get('etag')]).toEqual([304, '', etag]);
   }
   service.fake.move(id, { status: 'sending' });
   expect(await statusOf(await service.get(`/v1/messages/${id}`, { 'if-none-match': etag }))).toBe('sending');
+});
+
+test.each(['"r2"', 'W/"r"', 'r1', 'W/"a, *, r1"', '"other", W/"r12"', '""', ''])(
+  'a message is read anew by whoever has %s',
+  async (seen) => {
+    const id = await aMessage();
+    expect(await statusOf(await service.get(`/v1/messages/${id}`, { 'if-none-match': seen }))).toBe('queued');
+  },
+);
+
+test('a change that depends on an ETag is refused, since a weak one proves nothing; one that asks for any is made', async () => {
+  const change = async (ifMatch: string) => {
+    const { id } = (await (await service.post(aBody())).json()) as MessageView;
+    return fetch(`${service.baseUrl}/v1/messages/${id}/expedite`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${KEYS.all}`, 'if-match': ifMatch },
+    });
+  };
+  for (const given of ['W/"r1"', '"r1"', '"x", "y"']) {
+    expect(await problemOf(await change(given))).toMatchObject({ status: 412, code: 'precondition_failed' });
+  }
+  expect((await change('*')).status).toBe(200);
+  const accepted = service.fake.submissions.length;
+  expect((await service.post(aBody(), { 'if-match': '"r1"' })).status).toBe(412);
+  expect(service.fake.submissions).toHaveLength(accepted);
 });
 
 test.each([
@@ -137,6 +163,31 @@ describe('with ?wait=', () => {
     service.fake.move(id, { status: 'sent' });
     expect(new Set(await Promise.all(waiting))).toEqual(new Set(['sent']));
     expect(service.fake.calls.read - before).toBe(2_000);
+  });
+
+  test.each(['wait=60', 'respond-async, Wait = "60"; x=1', 'wait=600, wait=0'])(
+    'a reader may as well prefer it: %s',
+    async (prefer) => {
+      const id = await aMessage();
+      const waiting = service.get(`/v1/messages/${id}`, { prefer });
+      await until(() => service.fake.listeners(id) === 1);
+      service.fake.move(id, { status: 'sent' });
+      const response = await waiting;
+      expect([response.headers.get('preference-applied'), await statusOf(response)]).toEqual(['wait=60', 'sent']);
+    },
+  );
+
+  test.each(['wait', 'wait=soon', 'wait=-1', 'wait=1.5', 'await=60', 'x="wait=60"', 'wait=60x', 'handling=strict'])(
+    'a preference that makes no sense is none: %s',
+    async (prefer) => {
+      const response = await service.get(`/v1/messages/${await aMessage()}`, { prefer });
+      expect([response.headers.get('preference-applied'), await statusOf(response)]).toEqual([null, 'queued']);
+    },
+  );
+
+  test('a preference does not count beside it', async () => {
+    const response = await service.get(`/v1/messages/${await aMessage()}?wait=0`, { prefer: 'wait=60' });
+    expect([response.headers.get('preference-applied'), await statusOf(response)]).toEqual([null, 'queued']);
   });
 
   test.each(['', '%20', '61', '-1', 'soon', '1;2', '1&wait=2', '1e9', 'NaN'])(

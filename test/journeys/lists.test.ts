@@ -54,7 +54,7 @@ describe('after a fix', () => {
     for (const id of ids) await postroom.until(id, 'failed');
     expect((await list('status=failed&tag=fix&limit=2')).length).toBe(2);
     const answer = await call<Retried>('POST', '/v1/messages/retry', { tag: 'fix' });
-    expect(answer).toEqual({ retried: 5, notRetried: { contentGone: 0, tooLate: 0 } });
+    expect(answer).toEqual({ retried: 5, notRetried: { contentGone: 0, notAllowed: 0, tooLate: 0 } });
     for (const id of ids) await postroom.until(id, 'sent');
     expect(await list('status=failed&tag=fix')).toEqual([]);
     expect((await call<Retried>('POST', '/v1/messages/retry', { tag: 'fix' })).retried).toBe(0);

@@ -94,3 +94,32 @@ it('a retry of a message whose content is not kept any more says so', async () =
   await store.redis.del(store.keys.mime(id));
   expect(await retryMessage(quiet(), caller, id)).toEqual({ kind: 'contentGone' });
 });
+
+it('a retry goes to nobody who is not on the lists as they are now, of the installation and of the key that asks', async () => {
+  const { id, token } = await acceptAndBegin(store, {}, { to: [ADA, BEA] });
+  const recipients = [
+    { address: ADA, status: 'sent' as const },
+    { address: BEA, status: 'failed' as const },
+  ];
+  await store.messages.move({ id, mailbox: 'main', to: 'failed', token, recipients });
+  const retry = (allowTo: string[], to: string[]) => retryMessage({ ...quiet(), allowTo }, { ...caller, to }, id);
+  const all = ['*@fabrikam.com'];
+  for (const [installation, key] of [
+    [[ADA], all],
+    [all, [ADA]],
+  ] as const) {
+    expect(await retry([...installation], [...key])).toEqual({ kind: 'barred', reason: expect.stringContaining(BEA) });
+  }
+  // Ada has the message already.
+  expect(await retry([BEA], [BEA])).toEqual({ kind: 'changed' });
+});
+
+it('a retry of test mail does not ask the list of the installation, which reaches nobody', async () => {
+  const message = aMessage({ to: [ADA] });
+  message.fixed.test = true;
+  await store.messages.accept(message);
+  const { id } = message;
+  await store.messages.begin(beginning(id, { token: id }));
+  await store.messages.move({ id, mailbox: 'main', to: 'failed', token: id });
+  expect(await retryMessage({ ...quiet(), allowTo: [BEA] }, caller, id)).toEqual({ kind: 'changed' });
+});

@@ -34,7 +34,7 @@ function retrying() {
     retryMessages(tools, caller, { status: ['failed'], limit: 100, ...query });
   return { enqueued, retry };
 }
-const NONE = { contentGone: 0, tooLate: 0 };
+const NONE = { contentGone: 0, notAllowed: 0, tooLate: 0 };
 const statusOf = async (id: string) => (await store.messages.find(id))?.status;
 
 describe('a retry of many', () => {
@@ -85,7 +85,14 @@ describe('a retry of many', () => {
     const after = positionOf(first.next ?? '');
     expect(after).toBeDefined();
     const second = await retry({ limit: 1, ...(after && { after }) });
-    expect(second).toEqual({ retried: 0, notRetried: { contentGone: 1, tooLate: 0 } });
+    expect(second).toEqual({ retried: 0, notRetried: { contentGone: 1, notAllowed: 0, tooLate: 0 } });
+  });
+
+  it('counts what may not go to its recipient any more', async () => {
+    await ended('failed');
+    const { retry } = retrying();
+    const answer = await retry({}, { ...ADA, to: ['nobody@contoso.com'] });
+    expect(answer).toEqual({ retried: 0, notRetried: { ...NONE, notAllowed: 1 } });
   });
 
   it('of two at the same time sends each message once', async () => {

@@ -110,7 +110,7 @@ export function fakeApi() {
     }),
     retryMany: async (_caller, query) => {
       retries.push(query);
-      return { retried: 1, notRetried: { contentGone: 0, tooLate: 0 } };
+      return { retried: 1, notRetried: { contentGone: 0, notAllowed: 0, tooLate: 0 } };
     },
     timeline: async (caller, id) => {
       calls.timeline++;

@@ -118,6 +118,7 @@ export const retried = z
     notRetried: z
       .looseObject({
         contentGone: count.meta({ description: 'Their content is not kept any more.' }),
+        notAllowed: count.meta({ description: 'They may not go to one of their recipients any more.' }),
         tooLate: count.meta({ description: 'They had changed meanwhile.' }),
       })
       .meta({ description: 'Found, but not sent again.' }),

@@ -121,4 +121,6 @@ function asList(words: Readonly<Record<string, string>>): string {
 }
 
 /** Of an answer that is a message. A plain schema: @fastify/swagger makes a header object of it. */
-export const etagHeader = () => ({ ETag: { type: 'string', description: 'Changes whenever the message does.' } });
+export const etagHeader = () => ({
+  ETag: { type: 'string', description: 'Changes whenever the message does. A weak one: estimates change without it.' },
+});

@@ -3,7 +3,7 @@ import type { Submission } from '../../mail/message.ts';
 import { parseRawMessage, type RawMessage } from '../../mail/raw-message.ts';
 import { addressList, envelopeSender, MAX_RECIPIENTS } from './address.ts';
 import { base64 } from './attachment.ts';
-import { asSubmission, batchKey, COMPOSING_FIELDS, messageFields } from './send-message.ts';
+import { asSubmission, batchKey, COMPOSING_FIELDS, messageFields, sendMessage } from './send-message.ts';
 import { wrongType } from './wrong-type.ts';
 
 const content = base64.meta({
@@ -65,6 +65,9 @@ export const sendRaw = rawFields
     return { ...submission, raw: message, ...(envelope && { envelope }), bcc: hidden(submission, envelope?.to) };
   })
   .meta({ id: 'SendRawMessage', description: 'A message to send that is in MIME already.' });
+
+/** The body of `POST /v1/messages`, in either form. */
+export const sendBody = z.union([sendMessage, sendRaw]);
 
 /** The same with a key of its own, as a batch holds it. */
 export const batchRaw = rawFields

@@ -71,7 +71,7 @@ function unfitExpiry(time: number, start: number, now: number): string | undefin
 }
 
 /** zod's records leave `__proto__` out without a word. */
-function hiddenNameErrors(entries: unknown, pointer: string): FieldError[] {
+export function hiddenNameErrors(entries: unknown, pointer: string): FieldError[] {
   if (typeof entries !== 'object' || entries === null || !Object.hasOwn(entries, '__proto__')) return [];
   return [{ pointer: `${pointer}/__proto__`, message: 'The name "__proto__" is reserved; use another.' }];
 }
