@@ -51,6 +51,7 @@ interface Cost {
   worker: number;
   redis: number;
   rss: number;
+  logins: number;
   rate: number;
 }
 
@@ -63,12 +64,14 @@ async function measure(sink: Part<Sink>, mailboxes: number, messages: number): P
   const before = await part.ask<Usage>('usage');
   const times = await untilTaken(sink, messages);
   const after = await part.ask<Usage>('usage');
+  const logins = await sink.ask<number>('logins');
   const redisCpu = cpuOfProcess(redis.pid) - redisBefore;
   await part.end();
   return {
     worker: (after.cpu.user + after.cpu.system - before.cpu.user - before.cpu.system) / messages,
     redis: redisCpu / messages,
     rss: after.rss,
+    logins,
     rate: (messages - 1) / (((times.at(-1) as number) - (times[0] as number)) / 1_000),
   };
 }
@@ -89,7 +92,7 @@ async function compare(rounds: number, messages: number): Promise<void> {
       'worker us a message': median(each.map(({ worker }) => worker)).toFixed(0),
       'Redis us': median(each.map(({ redis }) => redis)).toFixed(0),
       ratio: ratio.toFixed(2),
-      logins: Math.min(messages, 3 * size),
+      logins: median(each.map(({ logins }) => logins)),
       'delivered/s': median(each.map(({ rate }) => rate)).toFixed(0),
       'worker MiB': (median(each.map(({ rss }) => rss)) / 2 ** 20).toFixed(0),
     });

@@ -86,6 +86,7 @@ export interface Sink {
 export async function serveSink(): Promise<void> {
   const certificate = await makeCertificate();
   let times: number[] = [];
+  let logins = 0;
   const secure = ['STARTTLS'];
   const yes = { say: '250 2.0.0 OK' };
   const server = await startSmtpServer({
@@ -105,6 +106,7 @@ export async function serveSink(): Promise<void> {
       refuseMechanism: () => undefined,
       authenticate(session) {
         session.mailbox = 'sink';
+        logins += 1;
         return { say: '235 2.7.0 OK' };
       },
       mail: () => yes,
@@ -120,7 +122,11 @@ export async function serveSink(): Promise<void> {
     },
   });
   serveQuestions({ port: server.port, caPem: certificate.caPem } satisfies Sink, (question) => {
-    if (question === 'clear') times = [];
+    if (question === 'clear') {
+      times = [];
+      logins = 0;
+    }
+    if (question === 'logins') return logins;
     return question === 'times' ? times : times.length;
   });
 }

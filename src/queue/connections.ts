@@ -55,7 +55,7 @@ const IDLE_MILLISECONDS = 10_000;
 /** A token is only checked at AUTH, and Exchange ends long sessions; a new one costs little at thirty a minute. */
 const AGE_MILLISECONDS = 300_000;
 /** Whoever waits looks again this soon: a place may have become free elsewhere. */
-const LOOK_MILLISECONDS = 500;
+const LOOK_MILLISECONDS = 200;
 /** A message that waits this long for a connection, while it might be sent, shows that the usual ones are too few. */
 const BEHIND_MILLISECONDS = 2_000;
 
@@ -63,6 +63,13 @@ const BEHIND_MILLISECONDS = 2_000;
 const AT_ONCE_MILLISECONDS = 50;
 /** Whoever was promised a connection waits no longer for it. */
 const PROMISE_MILLISECONDS = 1_000;
+
+/**
+ * Another connection is opened where those that are open carried so many messages since the last was, or none came free
+ * for so long. A login costs both sides more than a few messages do.
+ */
+const MESSAGES_BEFORE_ANOTHER = 8;
+const WAIT_BEFORE_ANOTHER_MILLISECONDS = 200;
 
 interface Kept {
   openedAt: number;
@@ -92,6 +99,8 @@ export function keepConnections<Connection>(
   let lent = 0;
   let opening: Promise<Connecting<Connection> | undefined> | undefined;
   let closed = false;
+  /** What came free since a connection was opened last, and when. */
+  let freed = { count: 0, at: 0 };
 
   function retire(connection: Connection): void {
     const place = opened.get(connection)?.place ?? '';
@@ -128,8 +137,10 @@ export function keepConnections<Connection>(
     const place = await places.take([...[...opened.values()].map((each) => each.place), ...closing.keys()]);
     if (place === undefined) return undefined;
     const answer = await dialer.open();
-    if (answer.ok) opened.set(answer.connection, { openedAt: performance.now(), place, isQuick: false });
-    else places.leave(place);
+    if (answer.ok) {
+      opened.set(answer.connection, { openedAt: performance.now(), place, isQuick: false });
+      freed = { count: 0, at: performance.now() };
+    } else places.leave(place);
     return answer;
   }
 
@@ -142,6 +153,7 @@ export function keepConnections<Connection>(
       const before: Connecting<Connection> | undefined = await opening;
       if (!before?.ok) return before;
     }
+    if (!isAnotherWorthIt()) return undefined;
     const mine = open(most).finally(() => {
       opening = undefined;
     });
@@ -152,6 +164,8 @@ export function keepConnections<Connection>(
   function returned(): void {
     lent -= 1;
     waiting[0]?.wake();
+    // The next in line, for whom this one is not: to open another.
+    if (freed.count >= MESSAGES_BEFORE_ANOTHER) waiting[0]?.wake();
   }
 
   /** Until one is returned, and this is who has waited longest; or for a while. */
@@ -177,6 +191,12 @@ export function keepConnections<Connection>(
     if (waiting.some((each) => each.since < since)) return 0;
     const isLate = performance.now() - since >= BEHIND_MILLISECONDS;
     return isLate && isBehind() ? limit : usual;
+  }
+
+  /** Is it worth a login not to wait for one of those that are open? */
+  function isAnotherWorthIt(): boolean {
+    if (opened.size === 0 || freed.count >= MESSAGES_BEFORE_ANOTHER) return true;
+    return performance.now() - freed.at >= WAIT_BEFORE_ANOTHER_MILLISECONDS;
   }
 
   /** Undefined where there was no place for it. */
@@ -245,13 +265,15 @@ export function keepConnections<Connection>(
       for (;;) {
         if (closed) throw new LaneClosed('The lane is closing');
         const most = mostFor(since);
-        const mine = lent < most ? await lendOne(most) : undefined;
+        const isThereOne = idle.length > 0 || opening !== undefined || isAnotherWorthIt();
+        const mine = lent < most && isThereOne ? await lendOne(most) : undefined;
         const answer = mine ?? (most > 0 ? lendPromised() : undefined);
         if (answer) return answer;
         if (!closed) await turn(since);
       }
     },
     takeBack(connection, reusable, answeredIn) {
+      freed = { count: freed.count + 1, at: performance.now() };
       const isWell = reusable && answeredIn !== undefined;
       const kept = opened.get(connection);
       if (kept) kept.isQuick = isWell && answeredIn < AT_ONCE_MILLISECONDS;

@@ -198,6 +198,36 @@ describe('places for connections', () => {
   });
 });
 
+describe('another connection', () => {
+  it('is not opened for a few messages that those which are open carry one after the other', async () => {
+    const { dialer, seen } = lines();
+    const connections = keepConnections(dialer, upTo(3), freePlaces());
+    const line = await lend(connections);
+    const waiting = Array.from({ length: 5 }, () => lend(connections));
+    connections.takeBack(line, true);
+    for (const next of waiting) connections.takeBack(await next, true);
+    expect(seen.dialled).toBe(1);
+  });
+
+  it('is opened when those that are open have carried a number of messages and others still wait', async () => {
+    const { dialer, seen } = lines();
+    const connections = keepConnections(dialer, upTo(3), freePlaces());
+    const line = await lend(connections);
+    const waiting = Array.from({ length: 20 }, () => lend(connections));
+    connections.takeBack(line, true);
+    for (const next of waiting) connections.takeBack(await next, true);
+    expect(seen.dialled).toBeGreaterThan(1);
+  });
+
+  it('is opened when none has come free for a while', async () => {
+    const { dialer, seen } = lines();
+    const connections = keepConnections(dialer, upTo(3), freePlaces());
+    const held = await Promise.all([lend(connections), lend(connections), lend(connections)]);
+    expect(new Set(held).size).toBe(3);
+    expect(seen.dialled).toBe(3);
+  });
+});
+
 /** One line, lent, whose last final dot was answered after that many milliseconds. */
 async function lineThatAnswers(answeredIn: number | undefined) {
   const { dialer, seen } = lines();
