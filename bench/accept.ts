@@ -9,9 +9,20 @@ import { fileURLToPath } from 'node:url';
 import fastify, { LogController } from 'fastify';
 import { destination, pino, stdTimeFunctions } from 'pino';
 import { requestIdOf } from '../src/http/request-id.ts';
-import { startService } from '../src/service.ts';
 import { startTestRedis } from '../test/support/redis.ts';
-import { BODY, median, type Part, postMany, serveQuestions, settled, sinkMailbox, startPart, tell } from './support.ts';
+import {
+  BODY,
+  build,
+  median,
+  type Part,
+  postMany,
+  serveQuestions,
+  settled,
+  shippedService,
+  sinkMailbox,
+  startPart,
+  tell,
+} from './support.ts';
 
 const FILE = fileURLToPath(import.meta.url);
 const REQUESTS = 5_000;
@@ -28,7 +39,7 @@ function logger() {
 
 async function ours(redisUrl: string): Promise<void> {
   const mailbox = sinkMailbox('main', { port: 1, caPem: '' }, 3);
-  const { url = '' } = await startService(settled(redisUrl, [mailbox], 'api'), logger());
+  const { url = '' } = await (await shippedService()).startService(settled(redisUrl, [mailbox], 'api'), logger());
   serveQuestions({ port: Number(new URL(url).port) }, () => process.cpuUsage());
 }
 
@@ -134,6 +145,7 @@ async function round(part: Part<Listening>, keyed: boolean, number: number): Pro
 }
 
 async function compare(rounds: number): Promise<void> {
+  build();
   await using redis = await startTestRedis();
   const parts = [
     await startPart<Listening>(FILE, ['bare']),

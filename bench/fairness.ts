@@ -10,10 +10,10 @@
  */
 import { Agent, request } from 'node:http';
 import { fileURLToPath } from 'node:url';
-import { startService } from '../src/service.ts';
 import { startTestRedis } from '../test/support/redis.ts';
 import {
   BODY,
+  build,
   KEY,
   median,
   type Part,
@@ -21,6 +21,7 @@ import {
   SILENT,
   serveQuestions,
   settled,
+  shippedService,
   sinkMailbox,
   startPart,
   tell,
@@ -48,7 +49,10 @@ interface Listening {
 
 async function serve(redisUrl: string, callerRequests: number): Promise<void> {
   const mailbox = sinkMailbox('main', { port: 1, caPem: '' }, 3);
-  const { url = '' } = await startService({ ...settled(redisUrl, [mailbox], 'api'), callerRequests }, SILENT);
+  const { url = '' } = await (await shippedService()).startService(
+    { ...settled(redisUrl, [mailbox], 'api'), callerRequests },
+    SILENT,
+  );
   serveQuestions({ port: Number(new URL(url).port) }, () => process.cpuUsage());
 }
 
@@ -117,6 +121,7 @@ async function newKey(port: number, name: string): Promise<string> {
 }
 
 async function compare(rounds: number, seconds: number, connections: number, callerRequests: number): Promise<void> {
+  build();
   await using redis = await startTestRedis();
   const server = await startPart<Listening>(FILE, ['serve', redis.url, String(callerRequests)]);
   const { port } = server.ready;

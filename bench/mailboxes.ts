@@ -7,16 +7,17 @@
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { startService } from '../src/service.ts';
 import { startTestRedis } from '../test/support/redis.ts';
 import { load } from './load.ts';
 import {
+  build,
   median,
   type Part,
   SILENT,
   type Sink,
   serveQuestions,
   settled,
+  shippedService,
   sinkMailbox,
   startPart,
   tell,
@@ -36,7 +37,7 @@ const idsOf = (count: number) => Array.from({ length: count }, (_, index) => `m$
 
 async function ours(count: number, sink: Sink, redisUrl: string): Promise<void> {
   const mailboxes = idsOf(count).map((id) => sinkMailbox(id, sink, 3));
-  await startService(settled(redisUrl, mailboxes, 'worker'), SILENT);
+  await (await shippedService()).startService(settled(redisUrl, mailboxes, 'worker'), SILENT);
   serveQuestions({}, (): Usage => ({ cpu: process.cpuUsage(), rss: process.memoryUsage().rss }));
 }
 
@@ -73,6 +74,7 @@ async function measure(sink: Part<Sink>, mailboxes: number, messages: number): P
 }
 
 async function compare(rounds: number, messages: number): Promise<void> {
+  build();
   const sink = await startPart<Sink>(DELIVER, ['sink']);
   const costs = new Map<number, Cost[]>(SIZES.map((size) => [size, []]));
   for (let round = 0; round < rounds; round += 1)

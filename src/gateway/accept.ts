@@ -157,16 +157,17 @@ async function writeDown(
 }
 
 /**
- * The job is sent along behind it, and not waited for: the promise is kept by the record. Without its message a job does
- * nothing, so that of a large one, which is written in pieces, comes after it; and a message without a job is found by
- * the sweeper.
+ * The job is sent along behind it, and not waited for: the promise is kept by the record, and a message without a job is
+ * found by the sweeper. Without its message a job does nothing, so that of a large one, which is written in pieces,
+ * comes after it; and so does that of one that may turn out to have been accepted before.
  */
 async function acceptNow({ messages, enqueue }: AcceptTools, message: NewMessage): Promise<Accepted> {
-  const { id, mailbox, mime, fixed } = message;
+  const { id, mailbox, mime, fixed, idempotency } = message;
   const addJob = () => enqueue(mailbox, { messageId: id, number: 1, priority: fixed.priority }).catch(() => undefined);
+  const addJobOfNew = ({ kind }: Accepted) => (kind === 'accepted' ? addJob() : undefined);
   const writing = messages.accept(message);
-  if (mime.length < WRITTEN_AT_ONCE) void addJob();
-  else void writing.then(addJob, () => undefined);
+  if (mime.length < WRITTEN_AT_ONCE && !idempotency) void addJob();
+  else void writing.then(addJobOfNew, () => undefined);
   return writing;
 }
 

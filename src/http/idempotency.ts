@@ -1,40 +1,53 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Api, Idempotency } from '../gateway/api.ts';
-import type { MessageView } from '../gateway/view.ts';
+import type { Api, Idempotency, Replayed } from '../gateway/api.ts';
 import { callerOf } from './auth.ts';
 import { fingerprint } from './fingerprint.ts';
 import { sendProblem } from './problem.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Set by `replayEarlier` where the request has an Idempotency-Key. */
+    /** Set by `noteIdempotency` where the request has an Idempotency-Key. */
     idempotency: Idempotency | null;
   }
 }
 
+type Answer = (reply: FastifyReply, earlier: Replayed) => Promise<FastifyReply>;
+
+const SMALL_BYTES = 65_536;
 const KEY = /^[\x21-\x7e]{1,255}$/;
 const RULE = 'The Idempotency-Key header must be 1 to 255 visible ASCII characters, given once.';
 
 /**
- * A `preValidation` hook: repeats the earlier answer before anything is judged, since what was right then (an
- * `expiresAt`, a mailbox's From list) may have become wrong since.
+ * A `preValidation` hook: notes what the request's Idempotency-Key stands for. Accepting finds an earlier answer in the
+ * same step in which it would write; so only a large body is asked about first, which would be composed and written in
+ * vain.
  *
- * @param answer sends the earlier message again
+ * @param answer sends the earlier answer again
  */
-export function replayEarlier(
-  api: Pick<Api, 'replay'>,
-  answer: (reply: FastifyReply, message: MessageView) => unknown,
-) {
+export function noteIdempotency(api: Pick<Api, 'replay'>, answer: Answer) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
     const key = idempotencyKeyOf(request);
     if (key === undefined) return undefined;
     if (key === 'refused') return refuseKey(reply);
     request.idempotency = { key: key.value, fingerprint: fingerprint(request.body) };
-    const replayed = await api.replay(callerOf(request), request.idempotency);
-    if (replayed?.kind === 'conflict') return sendConflict(reply, replayed.messageId);
-    if (replayed) await answer(reply, replayed.message);
-    return replayed && reply;
+    // One that does not say how large it is may be.
+    const isSmall = Number(request.headers['content-length']) <= SMALL_BYTES;
+    return isSmall ? undefined : answerAsEarlier(api, request, reply, answer);
   };
+}
+
+/**
+ * The answer that was given before, if there was one: to be asked for before a request is refused, since what was right
+ * then (an `expiresAt`, a mailbox's From list) may have become wrong since.
+ */
+export async function answerAsEarlier(
+  api: Pick<Api, 'replay'>,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  answer: Answer,
+): Promise<FastifyReply | undefined> {
+  const earlier = request.idempotency && (await api.replay(callerOf(request), request.idempotency));
+  return earlier ? answer(reply, earlier) : undefined;
 }
 
 /** The header, if there is one and it is fit to be a key. */

@@ -9,7 +9,7 @@ import { callerOf } from './auth.ts';
 import type { BodyMemory } from './body-memory.ts';
 import { namesEtag, weakEtag } from './etag.ts';
 import { foreignAdvice } from './foreign-names.ts';
-import { replayEarlier, sendConflict } from './idempotency.ts';
+import { answerAsEarlier, noteIdempotency, sendConflict } from './idempotency.ts';
 import { readWhenChanged } from './long-poll.ts';
 import { isMessageId } from './message-id.ts';
 import { readMessageSchema, sendMessageSchema } from './message-operations.ts';
@@ -103,14 +103,19 @@ function sendRoute(scope: FastifyInstance, options: MessageRoutes, waiting: Set<
     preValidation: [
       readWait(queryValidator(schema.querystring, (name) => foreignAdvice('message', name))),
       acceptUploads({ api, check, memory, messageBytes, answer }),
-      replayEarlier(api, (reply, message) => answer(reply, { kind: 'replayed', message })),
+      noteIdempotency(api, answer),
     ],
+    // What is wrong with the body is for the handler to say, if there is no earlier answer.
+    attachValidation: true,
     handler: async (request, reply) => {
-      const acceptance = await api.accept(
-        callerOf(request),
-        request.body as Submission,
-        request.idempotency ?? undefined,
-      );
+      const { validationError, idempotency } = request;
+      const earlier = () => answerAsEarlier(api, request, reply, answer);
+      if (validationError) {
+        if (await earlier()) return reply;
+        throw validationError;
+      }
+      const acceptance = await api.accept(callerOf(request), request.body as Submission, idempotency ?? undefined);
+      if (acceptance.kind === 'refused' && (await earlier())) return reply;
       return answer(reply, acceptance);
     },
   });

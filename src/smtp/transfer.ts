@@ -88,13 +88,16 @@ function encodeQuotedPrintable(bytes: Buffer): string | Buffer {
   let to = 0;
   let column = 0;
   for (let at = 0; at < bytes.length; at++) {
-    const byte = bytes[at] as number;
     // Nearly every octet: it stands for itself wherever it is within a line.
-    if (column > 0 && column < MAX_ENCODED_LINE - 1 && (SIMPLE[byte] === 1 || isInnerSpace(bytes, at))) {
-      out[to++] = byte;
-      column++;
-      continue;
+    if (column > 0) {
+      const from = at;
+      const end = Math.min(bytes.length, at + MAX_ENCODED_LINE - 1 - column);
+      while (at < end && (SIMPLE[bytes[at] as number] === 1 || isInnerSpace(bytes, at)))
+        out[to++] = bytes[at++] as number;
+      column += at - from;
+      if (at === bytes.length) break;
     }
+    const byte = bytes[at] as number;
     if (byte === CR && bytes[at + 1] === LF) {
       out[to++] = CR;
       out[to++] = LF;

@@ -220,21 +220,30 @@ function orderOf(message: NewMessage, outbox: string): string {
   });
 }
 
-/** Without what most messages leave as it is, and without an envelope that the addresses tell: a third is left. */
+/**
+ * Without what most messages leave as it is, and without an envelope that the addresses tell: a third is left. Member by
+ * member, since going on from a copy of all the rest costs three times as much.
+ */
 function compactFixed(fixed: FixedPart): string {
-  const { envelope, to, cc, bcc, tags, metadata, onUnconfirmed, priority, ...kept } = fixed;
+  const { envelope, to } = fixed;
   const isTold = !envelope.needs && envelope.reversePath === fixed.from && areSame(envelope.recipients, to);
-  return JSON.stringify({
-    ...kept,
+  const kept: { [member in keyof Required<FixedPart>]: FixedPart[member] | undefined } = {
     envelope: isTold ? undefined : envelope,
+    from: fixed.from,
     to: unlessEmpty(to),
-    cc: unlessEmpty(cc),
-    bcc: unlessEmpty(bcc),
-    tags: unlessEmpty(tags),
-    metadata: hasEntries(metadata) ? metadata : undefined,
-    onUnconfirmed: onUnconfirmed === 'hold' ? undefined : onUnconfirmed,
-    priority: priority === 'normal' ? undefined : priority,
-  });
+    cc: unlessEmpty(fixed.cc),
+    bcc: unlessEmpty(fixed.bcc),
+    subject: fixed.subject,
+    tags: unlessEmpty(fixed.tags),
+    metadata: hasEntries(fixed.metadata) ? fixed.metadata : undefined,
+    messageIdHeader: fixed.messageIdHeader,
+    bytes: fixed.bytes,
+    onUnconfirmed: fixed.onUnconfirmed === 'hold' ? undefined : fixed.onUnconfirmed,
+    priority: fixed.priority === 'normal' ? undefined : fixed.priority,
+    test: fixed.test,
+    webhooks: fixed.webhooks,
+  };
+  return JSON.stringify(kept);
 }
 
 function wholeFixed(json: string): FixedPart {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MessageView } from '../../src/gateway/view.ts';
-import { startPostroom, type TestPostroom } from '../support/postroom.ts';
+import { eventually, startPostroom, type TestPostroom } from '../support/postroom.ts';
 
 let postroom: TestPostroom;
 beforeAll(async () => {
@@ -51,6 +51,34 @@ describe('an Idempotency-Key', () => {
   it('keeps no refusal: a corrected request may use the same key', async () => {
     expect((await postroom.send({ to: 'not an address' }, withKey('corrected'))).status).toBe(422);
     expect((await postroom.send({ to: 'ada@fabrikam.com' }, withKey('corrected'))).status).toBe(202);
+  });
+
+  it('repeats the first answer though what was right then has become wrong: a time that has passed', async () => {
+    const expiresAt = new Date(Date.now() + 1_500).toISOString();
+    const body = { to: 'ada@fabrikam.com', expiresAt };
+    const first = (await (await postroom.send(body, withKey('passing'))).json()) as MessageView;
+    await eventually(async () => (await postroom.send(body)).status === 422);
+    const second = await postroom.send(body, withKey('passing'));
+    expect(second.status).toBe(202);
+    expect(second.headers.get('idempotent-replayed')).toBe('true');
+    expect(((await second.json()) as MessageView).id).toBe(first.id);
+  });
+
+  it('refuses another body as such, also one that would be refused anyway', async () => {
+    expect((await postroom.send({ to: 'ada@fabrikam.com' }, withKey('worse'))).status).toBe(202);
+    for (const wrong of [{ to: 'not an address' }, { from: 'somebody@elsewhere.example' }]) {
+      const answer = await postroom.send({ to: 'ada@fabrikam.com', ...wrong }, withKey('worse'));
+      expect(answer.status).toBe(422);
+      expect(await answer.json()).toMatchObject({ code: 'idempotency_key_reused' });
+    }
+  });
+
+  it('repeats the first answer to a body of a mebibyte too', async () => {
+    const body = { to: 'ada@fabrikam.com', text: 'Hello again. '.repeat(80_000) };
+    const first = (await (await postroom.send(body, withKey('large'))).json()) as MessageView;
+    const second = await postroom.send(body, withKey('large'));
+    expect(second.headers.get('idempotent-replayed')).toBe('true');
+    expect(((await second.json()) as MessageView).id).toBe(first.id);
   });
 
   it('survives a restart of the service', async () => {

@@ -3,6 +3,7 @@ import {
   type Api,
   type Caller,
   type Idempotency,
+  type Replayed,
   StoreUnavailable,
   type TimelineEvent,
 } from '../../src/gateway/api.ts';
@@ -57,6 +58,13 @@ export function fakeApi() {
     return message;
   }
 
+  function earlierOf(caller: Caller, { key, fingerprint }: Idempotency): Replayed | undefined {
+    const earlier = replays.get(`${caller.id} ${key}`);
+    if (!earlier) return undefined;
+    if (earlier.fingerprint !== fingerprint) return { kind: 'conflict', messageId: earlier.message.id };
+    return { kind: 'replayed', message: earlier.message };
+  }
+
   function tell(id: string): void {
     const found = held.get(id);
     if (!found) return;
@@ -70,17 +78,15 @@ export function fakeApi() {
       calls.authenticate++;
       return Object.hasOwn(CALLERS, key) ? CALLERS[key] : undefined;
     },
-    replay: async (caller, { key, fingerprint }) => {
+    replay: async (caller, idempotency) => {
       calls.replay++;
-      const earlier = replays.get(`${caller.id} ${key}`);
-      if (!earlier) return undefined;
-      if (earlier.fingerprint !== fingerprint) return { kind: 'conflict', messageId: earlier.message.id };
-      return { kind: 'replayed', message: earlier.message };
+      return earlierOf(caller, idempotency);
     },
     accept: async (caller, submission, idempotency) => {
       calls.accept++;
       if (submission.subject === 'Redis is away') throw new StoreUnavailable('away');
-      return { kind: 'accepted', message: store(caller, submission, idempotency) };
+      const earlier = idempotency && earlierOf(caller, idempotency);
+      return earlier ?? { kind: 'accepted', message: store(caller, submission, idempotency) };
     },
     preview: async (_caller, submission) => {
       if (submission.subject === 'Redis is away') throw new StoreUnavailable('away');

@@ -470,7 +470,6 @@ export function hostileSubmissions(from: string, to: string): HostileSubmission[
       '9999-12-31T23:59:59Z',
       '2030-02-30T00:00:00Z',
       1e12,
-      null,
       {},
     ].map((expiresAt) => refused(`an expiresAt of ${JSON.stringify(expiresAt)}`, '/expiresAt', { expiresAt })),
   ];
