@@ -3,7 +3,7 @@ import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } f
 export interface TenantKeysOptions {
   /** Of the tenant's JSON Web Key Set. */
   url: string;
-  /** Milliseconds since the epoch. */
+  /** Milliseconds, by a clock that nobody sets: after a jump back, keys would be fetched no more for as long as it was. */
   now(): number;
   log: { warn(fields: object, sentence: string): void };
 }

@@ -29,6 +29,13 @@ const MOST_REMEMBERED = 5_000;
 
 type Verdict = Caller | RefusedToken;
 
+export interface Clocks {
+  /** Milliseconds since the epoch, which the lifetime of a token is told in. */
+  now(): number;
+  /** Milliseconds, by a clock that nobody sets. */
+  monotonic(): number;
+}
+
 /**
  * Judges access tokens that Entra ID gave applications for themselves (client credentials), v1.0 and v2.0 ones.
  * Signature, issuer, audience, lifetime, tenant and roles are for whoever the token is for to check (RFC 8725 §3, and
@@ -38,11 +45,11 @@ type Verdict = Caller | RefusedToken;
  */
 export function entraTokens(
   config: EntraConfig,
-  now: () => number,
+  { now, monotonic }: Clocks,
   log: { warn(fields: object, sentence: string): void },
 ) {
-  const keys = tenantKeys({ url: `${config.authority}/${config.tenantId}/discovery/v2.0/keys`, now, log });
-  const remembered = new Map<string, { caller: Caller; until: number }>();
+  const keys = tenantKeys({ url: `${config.authority}/${config.tenantId}/discovery/v2.0/keys`, now: monotonic, log });
+  const remembered = new Map<string, { caller: Caller; expiresAt: number; until: number }>();
 
   async function judge(token: string): Promise<{ verdict: Verdict; expiresAt: number }> {
     try {
@@ -63,11 +70,11 @@ export function entraTokens(
   async function callerOf(token: string): Promise<Verdict> {
     const digest = createHash('sha256').update(token).digest('base64');
     const found = remembered.get(digest);
-    if (found && found.until > now()) return found.caller;
+    if (found && found.until > monotonic() && found.expiresAt > now()) return found.caller;
     const { verdict, expiresAt } = await judge(token);
     if ('refused' in verdict) return verdict;
     if (remembered.size >= MOST_REMEMBERED) remembered.clear();
-    remembered.set(digest, { caller: verdict, until: Math.min(expiresAt, now() + REMEMBERED_MILLISECONDS) });
+    remembered.set(digest, { caller: verdict, expiresAt, until: monotonic() + REMEMBERED_MILLISECONDS });
     return verdict;
   }
 

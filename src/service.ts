@@ -238,7 +238,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
   const callers = {
     first: firstCallers(config.apiKey, config.testApiKey),
     keys: knownKeys,
-    tokens: config.entra && entraTokens(config.entra, Date.now, log),
+    tokens: config.entra && entraTokens(config.entra, { now: Date.now, monotonic: () => performance.now() }, log),
     defaultRate: config.defaultRate,
   };
   let closing = false;

@@ -199,6 +199,8 @@ export interface TimelineEvent {
   sendAt?: string;
   /** Somebody wanted it to go first. */
   expedited?: true;
+  /** Somebody said that it was sent; the server never did. */
+  resolved?: true;
   /** The message was accepted with a test key. */
   test?: true;
 }

@@ -81,13 +81,14 @@ export function resolveMessage(
     move: (record) => {
       const failure = outcome === 'failed' ? foundNotSent(tools.now()) : undefined;
       const recipients = record.recipients.map((each) => {
-        if (each.status === 'unconfirmed') return as(each, outcome, failure);
+        if (each.status === 'unconfirmed') return { ...as(each, outcome, failure), resolved: true as const };
         return isFinal(each.status) ? each : as(each, 'queued');
       });
-      if (!recipients.every(({ status }) => isFinal(status))) return goesOn(tools, record, recipients);
+      const told = outcome === 'sent' && { resolved: true as const };
+      if (!recipients.every(({ status }) => isFinal(status))) return { ...goesOn(tools, record, recipients), ...told };
       const mixed = new Set(recipients.map(({ status }) => status)).size > 1;
       const to = mixed && recipients.some(({ status }) => status === 'sent') ? 'partiallySent' : outcome;
-      return { to, recipients, ...(failure ? { failure } : { clearFailure: true }) };
+      return { to, recipients, ...(failure ? { failure } : { clearFailure: true }), ...told };
     },
   });
 }

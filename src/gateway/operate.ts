@@ -22,12 +22,14 @@ export async function readMailbox(tools: OperateTools, id: string): Promise<Mail
   return sender && viewMailbox(tools, sender);
 }
 
-/** Stops a mailbox until a person releases it. What is being sent is finished. */
+/** Stops a mailbox until a person releases it. What is being sent is finished. Again, it only gives another reason. */
 export async function holdMailbox(tools: OperateTools, id: string, reason: string): Promise<MailboxView | undefined> {
-  const now = await tools.mailboxes.now();
-  await tools.mailboxes.setHold(`mailbox:${id}`, {
+  const key = `mailbox:${id}`;
+  const [now, holds] = await Promise.all([tools.mailboxes.now(), tools.mailboxes.holds([key])]);
+  const earlier = holds.get(key);
+  await tools.mailboxes.setHold(key, {
     failure: heldByOperator(reason, new Date(now)),
-    since: now,
+    since: earlier?.byOperator ? earlier.since : now,
     nextProbeAt: now,
     probes: 0,
     settings: '',

@@ -108,6 +108,8 @@ export interface Move {
   recipients?: RecipientState[];
   failure?: Failure;
   clearFailure?: boolean;
+  /** Somebody has said that it was sent: the timeline tells it apart from what the server said. */
+  resolved?: true;
   /** Another time to give it up at; milliseconds since the epoch. */
   expiresAt?: number;
   attempts?: number;
@@ -135,6 +137,8 @@ export interface MoveTold {
   sendAt?: number;
   /** Somebody wanted it to go first. */
   expedited?: true;
+  /** Somebody said that it was sent. */
+  resolved?: true;
 }
 
 /** Message records, their content and every move they make. Rejects with what the store throws when it cannot be asked. */
@@ -180,8 +184,6 @@ export interface StoredHold extends Hold {
   settings: string;
   /** From when it was written until `nextProbeAt`: it is never longer, whatever becomes of the clock. */
   delayMilliseconds?: number;
-  /** Set by a person: only a person ends it. */
-  byOperator?: true;
 }
 
 /** Who drives a lane. */

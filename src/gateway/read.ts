@@ -31,13 +31,14 @@ export async function readTimeline(
   const found = await messages.timeline(id);
   if (!found || !mayRead(caller, found)) return undefined;
   const test = isTestLane(found.mailbox) && { test: true as const };
-  return found.events.map(({ number, at, status, code, sendAt, expedited }) => ({
+  return found.events.map(({ number, at, status, code, sendAt, expedited, resolved }) => ({
     number,
     at: rfc3339(at),
     status,
     ...(code !== undefined && { code }),
     ...(sendAt !== undefined && { sendAt: rfc3339(sendAt) }),
     ...(expedited && { expedited }),
+    ...(resolved && { resolved }),
     ...test,
   }));
 }

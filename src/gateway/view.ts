@@ -10,6 +10,8 @@ export interface Hold {
   nextProbeAt: number;
   /** Probes already made in this hold. */
   probes: number;
+  /** Set by a person: only a person ends it, and nothing is tried before. */
+  byOperator?: true;
 }
 
 /** A message as callers read it. Times are RFC 3339 UTC. */
@@ -61,7 +63,12 @@ export function readingOf(
   hold: Hold | undefined,
 ): { held: boolean; status: Status; failure: Failure | undefined; nextAttemptAt: number | undefined } {
   if (hold && (record.status === 'queued' || record.status === 'deferred'))
-    return { held: true, status: 'held', failure: hold.failure, nextAttemptAt: hold.nextProbeAt };
+    return {
+      held: true,
+      status: 'held',
+      failure: hold.failure,
+      nextAttemptAt: hold.byOperator ? undefined : hold.nextProbeAt,
+    };
   return { held: false, status: record.status, failure: record.failure, nextAttemptAt: record.nextAttemptAt };
 }
 

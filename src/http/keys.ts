@@ -18,6 +18,9 @@ import { bodyValidator, unchecked } from './validation.ts';
 
 const operators = { permissions: ['operate'] } as const;
 const RATE_FIELDS = ['perMinute', 'burst'];
+/** Of a key that there is. */
+const FIXED = ['scopes', 'mode'];
+const MAKE_ANOTHER = 'it is fixed when a key is made: make another key, and revoke this one.';
 
 /** API keys, for operators. */
 export function keyRoutes(scope: FastifyInstance, keys: KeysApi, now: () => number): void {
@@ -26,7 +29,11 @@ export function keyRoutes(scope: FastifyInstance, keys: KeysApi, now: () => numb
     path.length === 0 ? Object.keys(names) : RATE_FIELDS;
   const wholeErrors = (received: unknown) => wholeKeyErrors(received, now());
   const checkNew = bodyValidator(newKey, { fieldNames: fieldsOf(newKey.shape), wholeErrors });
-  const checkChange = bodyValidator(keyChange, { fieldNames: fieldsOf(keyChange.shape), wholeErrors });
+  const checkChange = bodyValidator(keyChange, {
+    fieldNames: fieldsOf(keyChange.shape),
+    advice: (_path, name) => (FIXED.includes(name) ? MAKE_ANOTHER : undefined),
+    wholeErrors,
+  });
   const checkRotation = bodyValidator(rotation, { fieldNames: () => ['graceMinutes'], wholeErrors: () => [] });
 
   routes.post('/keys', {

@@ -34,7 +34,10 @@ const preferenceApplied = () => ({
 
 const acceptedHeaders = {
   Location: { type: 'string', description: 'Path of the message.' },
-  'Retry-After': { type: 'string', description: 'Seconds after which it is worth looking; absent where all is over.' },
+  'Retry-After': {
+    type: 'string',
+    description: 'Seconds after which it is worth looking, at most 3600; absent where all is over.',
+  },
   'Idempotent-Replayed': {
     type: 'string',
     enum: ['true'],

@@ -4,7 +4,6 @@ import type { FastifyZodOpenApiTypeProvider } from 'fastify-zod-openapi';
 import type { Acceptance, Api, Reading } from '../gateway/api.ts';
 import type { MessageView } from '../gateway/view.ts';
 import type { Submission } from '../mail/message.ts';
-import { isFinal } from '../mail/status.ts';
 import { acceptUploads } from './accept-upload.ts';
 import { callerOf } from './auth.ts';
 import type { BodyMemory } from './body-memory.ts';
@@ -18,6 +17,7 @@ import { type OutcomeTools, outcomeOf, readWait } from './outcome.ts';
 import { applied, preferredWait } from './prefer.ts';
 import { type ProblemError, sendProblem } from './problem.ts';
 import { refusalOf } from './refusal.ts';
+import { retryAfter } from './retry-after.ts';
 import { sendBodyValidator } from './send-body.ts';
 import { queryValidator, unchecked } from './validation.ts';
 
@@ -92,7 +92,8 @@ function sendRoute(scope: FastifyInstance, options: MessageRoutes, waiting: Set<
   const { api, now, example, memory, messageBytes } = options;
   const schema = sendMessageSchema(example);
   const check = sendBodyValidator(now);
-  const answer = (reply: FastifyReply, acceptance: Acceptance) => sendAcceptance({ api, waiting }, reply, acceptance);
+  const answer = (reply: FastifyReply, acceptance: Acceptance) =>
+    sendAcceptance({ api, waiting, now }, reply, acceptance);
   scope.decorateRequest('waitMilliseconds', 0);
   scope.decorateRequest('preferredWait', undefined);
   scope.withTypeProvider<FastifyZodOpenApiTypeProvider>().post('/messages', {
@@ -120,13 +121,15 @@ function sendRoute(scope: FastifyInstance, options: MessageRoutes, waiting: Set<
   });
 }
 
-async function sendAcceptance(tools: OutcomeTools, reply: FastifyReply, acceptance: Acceptance): Promise<FastifyReply> {
+type AnswerTools = OutcomeTools & Pick<MessageRoutes, 'now'>;
+
+async function sendAcceptance(tools: AnswerTools, reply: FastifyReply, acceptance: Acceptance): Promise<FastifyReply> {
   switch (acceptance.kind) {
     case 'accepted':
-      return sendAccepted(reply, await outcomeOf(tools, reply, acceptance.message));
+      return sendAccepted(tools, reply, await outcomeOf(tools, reply, acceptance.message));
     case 'replayed':
       reply.header('idempotent-replayed', 'true');
-      return sendAccepted(reply, await outcomeOf(tools, reply, acceptance.message));
+      return sendAccepted(tools, reply, await outcomeOf(tools, reply, acceptance.message));
     case 'conflict':
       return sendConflict(reply, acceptance.messageId);
     case 'refused':
@@ -134,10 +137,11 @@ async function sendAcceptance(tools: OutcomeTools, reply: FastifyReply, acceptan
   }
 }
 
-function sendAccepted(reply: FastifyReply, message: MessageView): FastifyReply {
+function sendAccepted({ now }: AnswerTools, reply: FastifyReply, message: MessageView): FastifyReply {
   const { preferredWait: preferred } = reply.request;
   if (preferred !== undefined) reply.headers(applied(preferred));
-  if (!isFinal(message.status)) reply.header('retry-after', '1');
+  const worthLooking = retryAfter(message, now);
+  if (worthLooking !== undefined) reply.header('retry-after', worthLooking);
   return reply.code(202).header('location', `/v1/messages/${message.id}`).send(message);
 }
 

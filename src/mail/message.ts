@@ -77,6 +77,8 @@ export interface RecipientState {
   /** The server's own words about this recipient, or about the message if the recipient itself was accepted. */
   reply?: Reply;
   failure?: Failure;
+  /** A person has said that it was sent or not; the server never did. */
+  resolved?: true;
 }
 
 /** One SMTP transaction of one message. */

@@ -7,7 +7,7 @@ export const STATUSES = {
   held: 'Its mailbox is held (see failure); it waits without spending attempts and goes on by itself when the hold ends.',
   unconfirmed:
     'The connection was lost after the final dot may have left: nobody knows whether Microsoft has it. Not resent unless told to.',
-  sent: 'Final. Microsoft answered 250 after the final dot for every recipient. Not a proof of delivery.',
+  sent: 'Final. Microsoft answered 250 after the final dot for every recipient, or, where one is marked resolved, somebody said so. Not a proof of delivery.',
   partiallySent: 'Final. Some recipients were accepted, the others failed for good; recipients[] is the truth.',
   failed: 'Final. failure says why.',
   canceled: 'Final. Canceled before any attempt that could have sent it.',

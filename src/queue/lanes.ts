@@ -17,6 +17,8 @@ export interface LanesOptions<Connection> {
   subscriber: Redis;
   /** Where mailboxes that have something to do are named, and holds (`hold:<key>`) that changed. */
   channel: string;
+  /** How long a lane is idle before it is closed; 15 s if absent. */
+  idleMilliseconds?: number;
 }
 
 /** Taken over this long after its owner died; renewed three times as often. */
@@ -25,7 +27,7 @@ const RENEW_MILLISECONDS = 1_000;
 /** A lost wake-up is made up for, and a lane without an owner seen, this soon. */
 const LOOK_MILLISECONDS = 500;
 /** An idle lane is closed, so that a thousand configured mailboxes cost what the busy ones do. */
-const IDLE_MILLISECONDS = 15_000;
+const USUAL_IDLE_MILLISECONDS = 15_000;
 /** A message that came just as its idle lane was closing is finished first. */
 const IDLE_GRACE_MILLISECONDS = 60_000;
 /** A hold that somebody ended unheard, while the subscription was down without either end knowing, is read again. */
@@ -42,7 +44,7 @@ interface Owned {
 
 /** Drives, of the configured mailboxes that have something to do, those whose lease this process gets. */
 export async function driveLanes<Connection>(options: LanesOptions<Connection>): Promise<Lanes> {
-  const { owner, tools, subscriber, channel } = options;
+  const { owner, tools, subscriber, channel, idleMilliseconds = USUAL_IDLE_MILLISECONDS } = options;
   const { mailboxes: store, log } = tools;
   const settings = new Map(options.mailboxes.map((each) => [each.mailbox, each]));
   const owned = new Map<string, Owned>();
@@ -115,8 +117,8 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
     await mine.lane.close(graceMilliseconds).catch((error) => log.warn({ mailbox, error }, 'Lane closed badly'));
     leases.delete(mailbox);
     await store.releaseLease(mailbox, mine.lease).catch(() => undefined);
-    // Whoever waits for it need not wait for its next look.
-    await store.wake(mailbox).catch(() => undefined);
+    // Whoever waits for it need not wait for its next look. An idle one would only be opened again, by everybody in turn.
+    if (await store.isBusy(mailbox).catch(() => false)) await store.wake(mailbox).catch(() => undefined);
     taking.delete(mailbox);
     log.info({ mailbox }, 'Lane closed');
   }
@@ -139,7 +141,7 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
     const now = performance.now();
     for (const [mailbox, mine] of owned) {
       if (busy.has(mailbox)) mine.busyAt = now;
-      else if (now - mine.busyAt > IDLE_MILLISECONDS) void letGo(mailbox, mine, IDLE_GRACE_MILLISECONDS);
+      else if (now - mine.busyAt > idleMilliseconds) void letGo(mailbox, mine, IDLE_GRACE_MILLISECONDS);
     }
   }
 

@@ -163,7 +163,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
       to,
       `|${(request.from ?? mayMoveTo(to)).join('|')}|`,
       request.token ?? '',
-      request.failure?.code ?? '',
+      request.failure?.code ?? (request.resolved ? RESOLVED : ''),
       request.attempt ? JSON.stringify(request.attempt) : '',
       delay === undefined ? '' : String(Math.round(delay)),
       String(NEXT_LOOK),
@@ -394,9 +394,13 @@ function eventsOf(fields: Record<string, string>): MoveTold[] {
   return fields.firstSendAt || later.length < Number(fields.revision) - 1 ? later : [first, ...later];
 }
 
-/** Why it moved: the code of a failure, `@` and the time it waits for, or `!` where it was expedited. */
-function detailOf(detail: string | undefined): Pick<MoveTold, 'code' | 'sendAt' | 'expedited'> {
+/** Why it moved where that was no failure: somebody said that it was sent. */
+const RESOLVED = '=';
+
+/** Why it moved: the code of a failure, `@` and the time it waits for, `!` where it was expedited, or `RESOLVED`. */
+function detailOf(detail: string | undefined): Pick<MoveTold, 'code' | 'sendAt' | 'expedited' | 'resolved'> {
   if (!detail) return {};
+  if (detail === RESOLVED) return { resolved: true };
   if (detail === '!') return { expedited: true };
   return detail.startsWith('@') ? { sendAt: Number(detail.slice(1)) } : { code: detail };
 }

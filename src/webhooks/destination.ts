@@ -43,6 +43,7 @@ export async function destinationOf(text: string, policy: WebhookPolicy, resolve
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const literal = isIP(host);
   const addresses = literal ? [{ address: host, family: literal }] : await addressesOf(host, resolve);
+  if (!addresses) return { refused: `The host ${host} could not be looked up in the DNS just now; try again.` };
   if (addresses.length === 0) return { refused: `The host ${host} has no address that could be found in the DNS.` };
   if (!literal && policy.hosts.includes(host.toLowerCase().replace(/\.$/, ''))) return { url, addresses };
   const why = addresses.map(({ address }) => whyNotAddress(address, policy)).find((each) => each !== undefined);
@@ -68,6 +69,12 @@ function mayUsePort({ port }: URL): boolean {
   return port === '' || Number(port) > 1023;
 }
 
-async function addressesOf(host: string, resolve: Resolve): Promise<ResolvedAddress[]> {
-  return resolve(host).catch(() => []);
+/** @returns undefined where nobody can say whether it has any */
+async function addressesOf(host: string, resolve: Resolve): Promise<ResolvedAddress[] | undefined> {
+  try {
+    return await resolve(host);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'ENOTFOUND' || code === 'ENODATA' ? [] : undefined;
+  }
 }

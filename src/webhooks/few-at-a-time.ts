@@ -1,6 +1,13 @@
+interface Question<T> {
+  answer: Promise<T>;
+  /** How many wait for the answer. */
+  askers: number;
+}
+
 /**
  * Asks no more than `most` questions at a time; who asks what is being asked already shares the answer. Nobody waits
- * longer than `milliseconds`, though a question that was begun keeps its place until it is answered.
+ * longer than `milliseconds`. A question that was begun keeps its place until it is answered; one that nobody waits for
+ * any more is not begun, so that whoever asks a thousand holds the others up for no longer than that.
  *
  * @returns rejects where there was no answer in time, or with what `ask` rejects with
  */
@@ -9,7 +16,7 @@ export function fewAtATime<T>(
   most: number,
   milliseconds: number,
 ): (name: string) => Promise<T> {
-  const asked = new Map<string, Promise<T>>();
+  const asked = new Map<string, Question<T>>();
   const waiting: (() => void)[] = [];
   let running = 0;
 
@@ -17,6 +24,7 @@ export function fewAtATime<T>(
     if (running < most) running += 1;
     else await new Promise<void>((resolve) => waiting.push(resolve));
     try {
+      if (asked.get(name)?.askers === 0) throw tooLate();
       return await ask(name);
     } finally {
       asked.delete(name);
@@ -27,16 +35,25 @@ export function fewAtATime<T>(
     }
   }
 
-  return (name) => {
-    const answer = asked.get(name) ?? inTurn(name);
-    asked.set(name, answer);
-    return inTime(answer, milliseconds);
+  return async (name) => {
+    const question = asked.get(name) ?? { answer: inTurn(name), askers: 0 };
+    asked.set(name, question);
+    question.askers += 1;
+    try {
+      return await inTime(question.answer, milliseconds);
+    } finally {
+      question.askers -= 1;
+    }
   };
 }
 
 function inTime<T>(work: Promise<T>, milliseconds: number): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error('There was no answer in time')), milliseconds);
+    const timer = setTimeout(() => reject(tooLate()), milliseconds);
     work.then(resolve, reject).finally(() => clearTimeout(timer));
   });
+}
+
+function tooLate(): Error {
+  return new Error('There was no answer in time');
 }

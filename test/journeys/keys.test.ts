@@ -106,6 +106,9 @@ describe('a From allow-list', () => {
     const domain = `*@${sender().split('@')[1]}`;
     expect((await operator().call('PATCH', `/v1/keys/${key.id}`, { from: [domain] })).status).toBe(200);
     await eventually(async () => (await sendWith(key.secret)).status === 202);
+    expect((await operator().call('PATCH', `/v1/keys/${key.id}`, { scopes: ['read'] })).body).toMatchObject({
+      errors: [{ pointer: '/scopes', message: expect.stringContaining('make another key, and revoke this one') }],
+    });
   });
 
   it('holds for each message of a batch', async () => {

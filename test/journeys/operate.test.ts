@@ -31,8 +31,17 @@ describe('a mailbox that an operator holds', () => {
     const message = await postroom.until(id, 'held');
     expect(message.failure).toMatchObject({ category: 'heldByOperator', code: 'held_by_operator' });
     expect(message.failure?.summary).toContain('migration');
+    expect(message.nextAttemptAt).toBeUndefined();
     expect((await call<MailboxView>('POST', '/v1/mailboxes/main/release')).body.state).toBe('open');
     await postroom.until(id, 'sent');
+  });
+
+  it('is held since the first time that somebody held it, for the reason given last', async () => {
+    const first = await call<MailboxView>('POST', '/v1/mailboxes/main/hold', { reason: 'migration' });
+    const second = await call<MailboxView>('POST', '/v1/mailboxes/main/hold', { reason: 'still migrating' });
+    expect(second.body.hold?.since).toBe(first.body.hold?.since);
+    expect(second.body.hold?.failure.summary).toContain('still migrating');
+    await call('POST', '/v1/mailboxes/main/release');
   });
 
   it('is listed with its depth, its window and its day', async () => {
@@ -109,7 +118,9 @@ describe('a message', () => {
     const first = await postroom.sendTo('kept-after-dot@fabrikam.com');
     await postroom.until(first, 'unconfirmed');
     const resolved = await call<MessageView>('POST', `/v1/messages/${first}/resolve`, { outcome: 'sent' });
-    expect(resolved.body).toMatchObject({ status: 'sent', recipients: [{ status: 'sent' }] });
+    expect(resolved.body).toMatchObject({ status: 'sent', recipients: [{ status: 'sent', resolved: true }] });
+    const timeline = await call<{ events: object[] }>('GET', `/v1/messages/${first}/events`);
+    expect(timeline.body.events.at(-1)).toMatchObject({ status: 'sent', resolved: true });
     expect(copies(resolved.body.internetMessageId)).toBe(1);
 
     postroom.sandbox.behave({ message: { afterwards: 'drop', times: 1 } });
@@ -127,7 +138,7 @@ describe('a message', () => {
       const unknown = await postroom.until(id, 'unconfirmed');
       expect(unknown.recipients).toMatchObject([{ status: 'unconfirmed' }, { status: 'queued' }]);
       const resolved = await call<MessageView>('POST', `/v1/messages/${id}/resolve`, { outcome });
-      expect(resolved.body.recipients[0]?.status).toBe(outcome);
+      expect(resolved.body.recipients[0]).toMatchObject({ status: outcome, resolved: true });
       const over = await postroom.until(id, ['sent', 'partiallySent', 'failed']);
       expect(over.recipients).toMatchObject([{ status: outcome }, { status: 'sent' }]);
       expect(over.status).toBe(outcome === 'sent' ? 'sent' : 'partiallySent');

@@ -86,6 +86,19 @@ describe('a URL that may not be registered', () => {
     expect(await refusal('https://nowhere.example/', none)).toContain('no address');
   });
 
+  it('is one whose name nobody can look up at the moment, which is not said to have no address', async () => {
+    const away = async () => {
+      throw Object.assign(new Error('getaddrinfo EAI_AGAIN'), { code: 'EAI_AGAIN' });
+    };
+    const late = async () => {
+      throw new Error('There was no answer in time');
+    };
+    for (const resolve of [away, late])
+      expect(await refusal('https://nowhere.example/', resolve)).toContain(
+        'could not be looked up in the DNS just now',
+      );
+  });
+
   it('is not one that goes to a public address, or to what an operator allows', async () => {
     expect(await refusal('https://example.com/hooks')).toBeUndefined();
     expect(await refusal('https://example.com:8443/hooks')).toBeUndefined();

@@ -56,3 +56,20 @@ it('nobody waits longer than the time for it, and a failure frees the place too'
   for (const name of ['a', 'b']) await expect(failing(name)).rejects.toThrow('ENOTFOUND');
   expect(asked).toBe(2);
 });
+
+it('a name that nobody waits for any more is not asked for: a thousand silent ones hold up nobody once they are given up', async () => {
+  const { begun, ask, answer } = slow();
+  const resolve = fewAtATime(ask, 1, 500);
+  const given = await Promise.allSettled(['silent', 'a', 'b', 'c'].map((name) => resolve(name)));
+  expect(given.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected', 'rejected']);
+  // One of them is asked for again, and so is wanted.
+  const [again, next] = [resolve('b'), resolve('next')];
+  again.catch(() => undefined);
+  answer('silent');
+  await settle();
+  answer('b');
+  await settle();
+  answer('next');
+  expect([await again, await next]).toEqual(['the address of b', 'the address of next']);
+  expect(begun).toEqual(['silent', 'b', 'next']);
+});

@@ -59,6 +59,9 @@ const recipient = z
     status,
     reply: reply.optional(),
     failure: failure.optional(),
+    resolved: z.literal(true).optional().meta({
+      description: 'Somebody said by `resolve` that it was sent, or was not; the server never did.',
+    }),
   })
   .meta({ id: 'Recipient', description: 'One envelope address and what became of it.' });
 
@@ -101,7 +104,10 @@ export const message = z
     sendAt: time.optional().meta({ description: 'When it goes or went to its lane, if it was scheduled.' }),
     expiresAt: time.meta({ description: 'If it cannot be sent by then, it fails with category `expired`.' }),
     nextAttemptAt: time.optional().meta({ description: 'When it is tried next, if that is known.' }),
-    estimatedSendAt: time.optional().meta({ description: 'When its turn should come, by the mailbox’s pace.' }),
+    estimatedSendAt: time.optional().meta({
+      description:
+        'When its turn should come by the mailbox’s pace, if no hold or failure comes between. The answer to `POST` knows of no hold that there is already; `GET` does.',
+    }),
     failure: failure.optional().meta({ description: 'Why it stands where it stands.' }),
     recipients: z.array(recipient),
     attempts: z.array(attempt).meta({ description: 'Oldest first.' }),

@@ -9,6 +9,10 @@ const event = z
     code: z.string().optional().meta({ description: 'Code of the failure that led to it.' }),
     sendAt: time.optional().meta({ description: 'For `scheduled`: until when it waited from then on.' }),
     expedited: z.literal(true).optional().meta({ description: 'Somebody wanted it to go before the others.' }),
+    resolved: z.literal(true).optional().meta({
+      description:
+        'Somebody said by `resolve` that it was sent; the server never did. (That it was not has the code `resolved_not_sent`.)',
+    }),
     test: testMark,
   })
   .meta({ id: 'MessageEvent', description: 'One move of a message.' });
