@@ -20,6 +20,7 @@ const broken = (stage: Stage, code = 'ECONNECTION'): Trouble => ({
   message: 'Connection closed unexpectedly',
   stage,
 });
+const LARGER = 'Message size larger than allowed 1000';
 const OK = parseReply('250 2.0.0 OK', 'after-dot', 250) as NonNullable<Outcome['reply']>;
 const verdictOf = (outcome: Partial<Outcome>, record = aRecord()) =>
   judge(record, 2_000, { stage: 'after-dot', accepted: [], refused: [], ...outcome }, new Date(3_000), () => 0.5);
@@ -41,6 +42,12 @@ describe('what an attempt comes to', () => {
     ['a connection lost after the dot', { trouble: broken('after-dot') }, 'unconfirmed', 1],
     ['a connection lost in the body', { stage: 'data', trouble: broken('data') }, 'deferred', 1],
     ['a kept connection that was stale', { stage: 'mail', reused: true, trouble: broken('mail') }, 'queued', 0],
+    [
+      'a message larger than the server takes, on a kept connection',
+      { stage: 'mail', reused: true, trouble: { ...broken('mail', 'EMESSAGE'), message: LARGER } },
+      'failed',
+      1,
+    ],
     [
       'our own store that did not let the dot leave',
       { stage: 'data', trouble: broken('data', 'ABANDONED') },
