@@ -52,6 +52,8 @@ const SETTLED_MILLISECONDS = 1_000;
 const PROMOTE_AFTER_MILLISECONDS = 2_000;
 /** A lane with more retries than this waiting is behind its pace anyway. */
 const MAX_TIMERS = 10_000;
+/** Whose turn it was, and who could not go, would else wait behind all that a lane has: a hundred thousand take two days. */
+const ITS_TURN: Ticket['priority'] = 'first';
 
 /**
  * Drives one mailbox's queue. Call it only while this process holds the mailbox's lease (`lease` is its value): one
@@ -91,7 +93,7 @@ export async function openLane<Connection>(
 
   const timers = new Set<NodeJS.Timeout>();
   /** What frees the place of a running attempt, by its token. */
-  const places = new Map<string, () => void>();
+  const places = new Map<string, (isMade?: boolean) => void>();
   /** What to call when the attempt of a job that BullMQ gave us has begun. */
   const jobsInHand = new Map<Ticket, () => void>();
   const deliveries = new Set<Promise<void>>();
@@ -183,12 +185,15 @@ export async function openLane<Connection>(
       if (!moved.moved) return log.warn({ ...fields, status: moved.status }, 'Message had moved on; result dropped');
       log.info({ ...fields, response: verdict.attempt.reply?.response }, `Message ${verdict.to}`);
       if (verdict.to !== 'queued' && verdict.to !== 'deferred') return;
-      const next = { messageId: record.id, number: moved.ticket, priority: record.priority };
+      // One that goes again at once has had its turn; one that met a hold lets another be the next to try it.
+      const isNext = verdict.to === 'queued' && !verdict.hold;
+      const priority = isNext ? ITS_TURN : record.priority;
+      const next = { messageId: record.id, number: moved.ticket, priority };
       await addJob(next, verdict.delayMilliseconds);
       if (verdict.delayMilliseconds) promoteInTime(next, verdict.delayMilliseconds);
     },
-    async putBack({ id, recipients, priority }, token) {
-      places.get(token)?.();
+    async putBack({ id, recipients }, token) {
+      places.get(token)?.(false);
       places.delete(token);
       const unusedRecipients = recipients.filter(({ status }) => !isFinal(status)).length;
       const flight = { counted: false, windowMilliseconds: pace.windowMilliseconds, unusedRecipients };
@@ -196,7 +201,7 @@ export async function openLane<Connection>(
         () => messages.move({ id, mailbox, to: 'queued', from: ['sending'], token, flight }),
         (error) => log.warn({ mailbox, messageId: id, error }, 'Could not put it back yet; trying again'),
       );
-      if (moved.moved) await addJob({ messageId: id, number: moved.ticket, priority });
+      if (moved.moved) await addJob({ messageId: id, number: moved.ticket, priority: ITS_TURN });
     },
     giveUpEmpty: ({ messageId }) => giveUpMessage(messageId, contentGoneFailure, tools),
     async expire({ messageId }) {

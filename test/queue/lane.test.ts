@@ -20,20 +20,23 @@ type Answer = typeof TAKEN | typeof REFUSED;
  *
  * @param jumpsBy milliseconds by which the store's clock goes forward once the lane is open
  * @param answer what the server says to the final dot of each of its transactions, counted from 1
+ * @param perWindow transactions that the pace lets it make in a window
  */
 async function openLaneThatNotes(
   windowMilliseconds: number,
   jumped: (withinMilliseconds?: number) => boolean,
   jumpsBy = 0,
   answer: (number: number) => Answer | Promise<Answer> = () => TAKEN,
+  perWindow = 9,
 ) {
   const { redis, keys, messages, mailboxes } = store;
   const backends = sharedBackends(redis);
   const jobs = jobQueues(redis, keys.bull, backends);
   const sentAt: number[] = [];
+  const sentTo: string[] = [];
   const settings: LaneSettings<object> = {
     mailbox: 'main',
-    pace: { perWindow: 9, windowMilliseconds, recipientsPerDay: 1_000 },
+    pace: { perWindow, windowMilliseconds, recipientsPerDay: 1_000 },
     connections: 2,
     dialer: {
       open: async () => ({ ok: true, connection: {}, reused: false }),
@@ -42,6 +45,7 @@ async function openLaneThatNotes(
     },
     async transact(_connection, { envelope, beforeDot }) {
       const number = sentAt.push(performance.now());
+      sentTo.push(...envelope.recipients);
       await beforeDot();
       const reply: Answer = await answer(number);
       const ended = { stage: 'after-dot' as const, refused: [], reusable: true };
@@ -65,8 +69,8 @@ async function openLaneThatNotes(
   };
   const openedAt = performance.now();
   const lane = await openLane(settings, LEASE, tools, holdTeller(LOG));
-  const submit = async () => {
-    const message = aMessage();
+  const submit = async (...to: string[]) => {
+    const message = aMessage(to.length > 0 ? { to } : {});
     await messages.accept(message);
     await jobs.add('main', { messageId: message.id, number: 1, priority: 'normal' });
     lane.wake();
@@ -76,7 +80,7 @@ async function openLaneThatNotes(
     await lane.close(5_000);
     await jobs.close();
   };
-  return { sentAt, openedAt, submit, close };
+  return { sentAt, sentTo, openedAt, submit, close };
 }
 
 const isSent = async (id: string) => (await store.messages.find(id))?.status === 'sent';
@@ -105,7 +109,7 @@ it('a lane that is opened while the clock is only distrusted sends at once', asy
 });
 
 /** A lane of one usual connection that has had one message answered at once, and now waits for what `end` is given. */
-async function openLaneInADot() {
+async function openLaneInADot(perWindow?: number) {
   let end = (_: Answer) => {};
   const answered = new Promise<Answer>((resolve) => {
     end = resolve;
@@ -115,12 +119,13 @@ async function openLaneInADot() {
     () => false,
     0,
     (number) => (number === 2 ? answered : TAKEN),
+    perWindow,
   );
   const first = await lane.submit();
   await eventually(() => isSent(first));
   const second = await lane.submit();
   await eventually(async () => (await store.messages.find(second))?.dotMayHaveLeft === true);
-  const third = await lane.submit();
+  const third = await lane.submit('third@fabrikam.com');
   await eventually(async () => (await store.messages.find(third))?.status === 'sending');
   return { ...lane, second, third, end };
 }
@@ -159,5 +164,17 @@ it('a message that had begun does not wait for a dot that is not answered, but g
   expect(await store.messages.find(second)).toMatchObject({ status: 'sending' });
   end(TAKEN);
   await eventually(() => isSent(second));
+  await close();
+});
+
+it('a message that had begun and goes back is the next again, and has taken no place of the window', async () => {
+  const { end, sentTo, submit, close } = await openLaneInADot(8);
+  const later = [];
+  for (let number = 4; number <= 8; number += 1) later.push(await submit(`${number}@fabrikam.com`));
+  end(REFUSED);
+  await eventually(async () => (await Promise.all(later.map(isSent))).every(Boolean));
+  // Two were in the worker's hands already, and it may have taken one more meanwhile.
+  expect(sentTo.slice(2).indexOf('third@fabrikam.com')).toBeLessThanOrEqual(3);
+  expect(sentTo).toHaveLength(8);
   await close();
 });
