@@ -9,7 +9,7 @@ import { type Dialer, keepConnections } from './connections.ts';
 import { freshly, LATE_MILLISECONDS } from './fresh.ts';
 import { type HoldKeys, keysFrom, type LoginDigests, openGate } from './gate.ts';
 import type { HoldTeller } from './hold-teller.ts';
-import { JOB_NAME, JOB_OPTIONS, type JobData, ticketOf, WORKER_OPTIONS } from './jobs.ts';
+import { ITS_TURN, JOB_NAME, JOB_OPTIONS, type JobData, ticketOf, WORKER_OPTIONS } from './jobs.ts';
 import { localWindow } from './local-window.ts';
 import { lanePlaces, shareOf } from './places.ts';
 import { giveUpMessage, readdJobs, recoverOrphans } from './recovery.ts';
@@ -52,8 +52,6 @@ const SETTLED_MILLISECONDS = 1_000;
 const PROMOTE_AFTER_MILLISECONDS = 2_000;
 /** A lane with more retries than this waiting is behind its pace anyway. */
 const MAX_TIMERS = 10_000;
-/** Whose turn it was, and who could not go, would else wait behind all that a lane has: a hundred thousand take two days. */
-const ITS_TURN: Ticket['priority'] = 'first';
 
 /**
  * Drives one mailbox's queue. Call it only while this process holds the mailbox's lease (`lease` is its value): one

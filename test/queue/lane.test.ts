@@ -5,7 +5,7 @@ import { jobQueues } from '../../src/queue/jobs.ts';
 import { type LaneSettings, openLane } from '../../src/queue/lane.ts';
 import { admissionStore } from '../../src/store/admission.ts';
 import { eventually } from '../support/postroom.ts';
-import { aMessage, LEASE, leasedStore } from '../support/store.ts';
+import { acceptAndBegin, aMessage, LEASE, leasedStore } from '../support/store.ts';
 
 const store = leasedStore();
 const HOUR = 3_600_000;
@@ -176,5 +176,26 @@ it('a message that had begun and goes back is the next again, and has taken no p
   // Two were in the worker's hands already, and it may have taken one more meanwhile.
   expect(sentTo.slice(2).indexOf('third@fabrikam.com')).toBeLessThanOrEqual(3);
   expect(sentTo).toHaveLength(8);
+  await close();
+});
+
+it('what a dead owner had begun, or had in its hands, is the next again', async () => {
+  const { redis, keys, messages } = store;
+  const jobs = jobQueues(redis, keys.bull, sharedBackends(redis));
+  const waiting = [];
+  for (let number = 1; number <= 6; number += 1) {
+    const message = aMessage({ to: [`${number}@fabrikam.com`] });
+    await messages.accept(message);
+    await jobs.add('main', { messageId: message.id, number: 1, priority: 'normal' });
+    waiting.push(message.id);
+  }
+  const inHand = `${waiting[5]}-1`;
+  await redis.zrem(`${keys.bull}:main:prioritized`, inHand);
+  await redis.lpush(`${keys.bull}:main:active`, inHand);
+  const begun = await acceptAndBegin(store, {}, { to: ['begun@fabrikam.com'] });
+  const { sentTo, close } = await openLaneThatNotes(60_000, () => false);
+  await eventually(async () => (await Promise.all([begun.id, ...waiting].map(isSent))).every(Boolean));
+  expect(sentTo.slice(0, 2).sort()).toEqual(['6@fabrikam.com', 'begun@fabrikam.com']);
+  await jobs.close();
   await close();
 });
