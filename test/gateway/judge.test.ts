@@ -20,7 +20,13 @@ const broken = (stage: Stage, code = 'ECONNECTION'): Trouble => ({
   message: 'Connection closed unexpectedly',
   stage,
 });
-const LARGER = 'Message size larger than allowed 1000';
+const tooLarge: Trouble = {
+  via: 'client',
+  code: 'EMESSAGE',
+  command: 'MAIL FROM',
+  message: 'Message size larger than allowed 1000',
+  stage: 'mail',
+};
 const OK = parseReply('250 2.0.0 OK', 'after-dot', 250) as NonNullable<Outcome['reply']>;
 const verdictOf = (outcome: Partial<Outcome>, record = aRecord()) =>
   judge(record, 2_000, { stage: 'after-dot', accepted: [], refused: [], ...outcome }, new Date(3_000), () => 0.5);
@@ -44,7 +50,7 @@ describe('what an attempt comes to', () => {
     ['a kept connection that was stale', { stage: 'mail', reused: true, trouble: broken('mail') }, 'queued', 0],
     [
       'a message larger than the server takes, on a kept connection',
-      { stage: 'mail', reused: true, trouble: { ...broken('mail', 'EMESSAGE'), message: LARGER } },
+      { stage: 'mail', reused: true, trouble: tooLarge },
       'failed',
       1,
     ],

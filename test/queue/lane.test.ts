@@ -169,7 +169,7 @@ it('a message that had begun does not wait for a dot that is not answered, but g
 
 it('a message that had begun and goes back is the next again, and has taken no place of the window', async () => {
   const { end, sentTo, submit, close } = await openLaneInADot(8);
-  const later = [];
+  const later: string[] = [];
   for (let number = 4; number <= 8; number += 1) later.push(await submit(`${number}@fabrikam.com`));
   end(REFUSED);
   await eventually(async () => (await Promise.all(later.map(isSent))).every(Boolean));
@@ -182,7 +182,7 @@ it('a message that had begun and goes back is the next again, and has taken no p
 it('what a dead owner had begun, or had in its hands, is the next again', async () => {
   const { redis, keys, messages } = store;
   const jobs = jobQueues(redis, keys.bull, sharedBackends(redis));
-  const waiting = [];
+  const waiting: string[] = [];
   for (let number = 1; number <= 6; number += 1) {
     const message = aMessage({ to: [`${number}@fabrikam.com`] });
     await messages.accept(message);
