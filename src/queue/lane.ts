@@ -90,8 +90,8 @@ export async function openLane<Connection>(
   });
 
   const timers = new Set<NodeJS.Timeout>();
-  /** What frees the place of a running attempt, by its token. */
-  const places = new Map<string, (isMade?: boolean) => void>();
+  /** What frees the place of a running attempt, by its token, and what its ticket's priority was. */
+  const places = new Map<string, { free(isMade?: boolean): void; priority: Ticket['priority'] }>();
   /** What to call when the attempt of a job that BullMQ gave us has begun. */
   const jobsInHand = new Map<Ticket, () => void>();
   const deliveries = new Set<Promise<void>>();
@@ -143,7 +143,7 @@ export async function openLane<Connection>(
           (error) => log.warn({ mailbox, messageId, error }, 'Could not give it back yet; trying again'),
         );
       if (permit.kind === 'go') {
-        places.set(token, window.take());
+        places.set(token, { free: window.take(), priority: ticket.priority });
         jobsInHand.get(ticket)?.();
       }
       return permit;
@@ -152,7 +152,8 @@ export async function openLane<Connection>(
     markDot: messages.markDot,
     sleep: (milliseconds) => sleep(milliseconds, closing.signal),
     async settle(record, token, verdict, outcome) {
-      places.get(token)?.();
+      const place = places.get(token);
+      place?.free();
       places.delete(token);
       const pending = record.recipients.filter(({ status }) => !isFinal(status)).length;
       const unused = verdict.to === 'unconfirmed' ? 0 : pending - outcome.accepted.length;
@@ -183,15 +184,16 @@ export async function openLane<Connection>(
       if (!moved.moved) return log.warn({ ...fields, status: moved.status }, 'Message had moved on; result dropped');
       log.info({ ...fields, response: verdict.attempt.reply?.response }, `Message ${verdict.to}`);
       if (verdict.to !== 'queued' && verdict.to !== 'deferred') return;
-      // One that goes again at once has had its turn; one that met a hold lets another be the next to try it.
-      const isNext = verdict.to === 'queued' && !verdict.hold;
+      // One that goes again at once has had its turn. But whoever meets a hold lets another be the next to try it, and one
+      // that had its turn twice may be what breaks the connections.
+      const isNext = verdict.to === 'queued' && !verdict.hold && place?.priority !== ITS_TURN;
       const priority = isNext ? ITS_TURN : record.priority;
       const next = { messageId: record.id, number: moved.ticket, priority };
       await addJob(next, verdict.delayMilliseconds);
       if (verdict.delayMilliseconds) promoteInTime(next, verdict.delayMilliseconds);
     },
     async putBack({ id, recipients }, token) {
-      places.get(token)?.(false);
+      places.get(token)?.free(false);
       places.delete(token);
       const unusedRecipients = recipients.filter(({ status }) => !isFinal(status)).length;
       const flight = { counted: false, windowMilliseconds: pace.windowMilliseconds, unusedRecipients };

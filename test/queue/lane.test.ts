@@ -13,6 +13,17 @@ const LOG = { info: () => undefined, warn: () => undefined, error: () => undefin
 
 const TAKEN = { code: 250, response: '250 2.0.0 OK', stage: 'after-dot' } as const;
 const REFUSED = { code: 554, response: '554 5.6.0 Not this one', stage: 'after-dot' } as const;
+const BROKEN = {
+  stage: 'mail' as const,
+  accepted: [],
+  refused: [],
+  trouble: {
+    via: 'client' as const,
+    code: 'ECONNECTION',
+    message: 'Connection closed unexpectedly',
+    stage: 'mail' as const,
+  },
+};
 type Answer = typeof TAKEN | typeof REFUSED;
 
 /**
@@ -21,6 +32,7 @@ type Answer = typeof TAKEN | typeof REFUSED;
  * @param jumpsBy milliseconds by which the store's clock goes forward once the lane is open
  * @param answer what the server says to the final dot of each of its transactions, counted from 1
  * @param perWindow transactions that the pace lets it make in a window
+ * @param breaksKept to whom a message breaks a connection that has carried another
  */
 async function openLaneThatNotes(
   windowMilliseconds: number,
@@ -28,12 +40,14 @@ async function openLaneThatNotes(
   jumpsBy = 0,
   answer: (number: number) => Answer | Promise<Answer> = () => TAKEN,
   perWindow = 9,
+  breaksKept = '',
 ) {
   const { redis, keys, messages, mailboxes } = store;
   const backends = sharedBackends(redis);
   const jobs = jobQueues(redis, keys.bull, backends);
   const sentAt: number[] = [];
   const sentTo: string[] = [];
+  const kept = new WeakSet<object>();
   const settings: LaneSettings<object> = {
     mailbox: 'main',
     pace: { perWindow, windowMilliseconds, recipientsPerDay: 1_000 },
@@ -43,9 +57,11 @@ async function openLaneThatNotes(
       quit: async () => undefined,
       isOpen: () => true,
     },
-    async transact(_connection, { envelope, beforeDot }) {
+    async transact(connection, { envelope, beforeDot }) {
       const number = sentAt.push(performance.now());
       sentTo.push(...envelope.recipients);
+      if (envelope.recipients.includes(breaksKept) && kept.has(connection)) return { ...BROKEN, reusable: false };
+      kept.add(connection);
       await beforeDot();
       const reply: Answer = await answer(number);
       const ended = { stage: 'after-dot' as const, refused: [], reusable: true };
@@ -179,23 +195,51 @@ it('a message that had begun and goes back is the next again, and has taken no p
   await close();
 });
 
-it('what a dead owner had begun, or had in its hands, is the next again', async () => {
+/** Messages that wait before the lane is opened, in this order. */
+async function waitingFor(...to: string[]): Promise<string[]> {
   const { redis, keys, messages } = store;
   const jobs = jobQueues(redis, keys.bull, sharedBackends(redis));
-  const waiting: string[] = [];
-  for (let number = 1; number <= 6; number += 1) {
-    const message = aMessage({ to: [`${number}@fabrikam.com`] });
+  const ids: string[] = [];
+  for (const address of to) {
+    const message = aMessage({ to: [address] });
     await messages.accept(message);
     await jobs.add('main', { messageId: message.id, number: 1, priority: 'normal' });
-    waiting.push(message.id);
+    ids.push(message.id);
   }
+  await jobs.close();
+  return ids;
+}
+
+const numbered = (count: number) => Array.from({ length: count }, (_, index) => `${index + 1}@fabrikam.com`);
+const areSent = async (ids: string[]) => (await Promise.all(ids.map(isSent))).every(Boolean);
+
+it('what a dead owner had begun, or had in its hands, is the next again', async () => {
+  const { redis, keys } = store;
+  const waiting = await waitingFor(...numbered(6));
   const inHand = `${waiting[5]}-1`;
   await redis.zrem(`${keys.bull}:main:prioritized`, inHand);
   await redis.lpush(`${keys.bull}:main:active`, inHand);
   const begun = await acceptAndBegin(store, {}, { to: ['begun@fabrikam.com'] });
   const { sentTo, close } = await openLaneThatNotes(60_000, () => false);
-  await eventually(async () => (await Promise.all([begun.id, ...waiting].map(isSent))).every(Boolean));
+  await eventually(() => areSent([begun.id, ...waiting]));
   expect(sentTo.slice(0, 2).sort()).toEqual(['6@fabrikam.com', 'begun@fabrikam.com']);
-  await jobs.close();
+  await close();
+});
+
+it('a message that breaks every kept connection is the next again once, and then lets others go first', async () => {
+  const poison = 'poison@fabrikam.com';
+  const waiting = await waitingFor('0@fabrikam.com', poison, ...numbered(12));
+  const { sentTo, close } = await openLaneThatNotes(
+    60_000,
+    () => false,
+    0,
+    () => TAKEN,
+    100,
+    poison,
+  );
+  await eventually(() => areSent(waiting));
+  const tries = sentTo.flatMap((each, index) => (each === poison ? [index] : []));
+  expect(tries[1]).toBeLessThan(6);
+  expect(tries[2]).toBeGreaterThan(10);
   await close();
 });
