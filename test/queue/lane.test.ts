@@ -13,6 +13,11 @@ const LOG = { info: () => undefined, warn: () => undefined, error: () => undefin
 
 const TAKEN = { code: 250, response: '250 2.0.0 OK', stage: 'after-dot' } as const;
 const REFUSED = { code: 554, response: '554 5.6.0 Not this one', stage: 'after-dot' } as const;
+const THROTTLED = {
+  code: 432,
+  response: '432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded',
+  stage: 'after-dot',
+} as const;
 const BROKEN = {
   stage: 'mail' as const,
   accepted: [],
@@ -24,7 +29,7 @@ const BROKEN = {
     stage: 'mail' as const,
   },
 };
-type Answer = typeof TAKEN | typeof REFUSED;
+type Answer = typeof TAKEN | typeof REFUSED | typeof THROTTLED;
 
 /**
  * A lane whose server takes everything at once, and when it was given what.
@@ -171,6 +176,17 @@ it('a message that had begun goes back unspent when the one before it is refused
   expect(sentAt).toHaveLength(3);
   // What did not go counts for nothing: three transactions, and the recipients of two that were taken.
   expect(await store.mailboxes.usage('main')).toMatchObject({ inWindow: 3, recipientsToday: 2 });
+  await close();
+});
+
+it('a message that had begun waits, unspent, with all others when the one before it meets a hold', async () => {
+  const { second, third, end, sentTo, close } = await openLaneInADot();
+  end(THROTTLED);
+  for (const id of [second, third]) await eventually(async () => (await store.messages.find(id))?.status === 'queued');
+  expect((await store.mailboxes.holds(['mailbox:main'])).size).toBe(1);
+  expect(await store.messages.find(third)).toMatchObject({ attempts: 0 });
+  expect(sentTo).toHaveLength(2);
+  expect(await store.mailboxes.usage('main')).toMatchObject({ inWindow: 2, recipientsToday: 1 });
   await close();
 });
 
