@@ -32,7 +32,7 @@ export interface Lane<Connection> {
   markDot(messageId: string, token: string): Promise<boolean>;
   /** Writes the verdict, however long the store takes; changes nothing if the message has moved on meanwhile. */
   settle(record: Attempted, token: string, verdict: Verdict, outcome: Outcome): Promise<void>;
-  /** The attempt that has begun cannot be made now: back to the queue, with nothing spent and nothing told. */
+  /** The attempt that has begun cannot be made now: back to the queue, to be the next again, with nothing spent. */
   putBack(record: Attempted, token: string): Promise<void>;
   /** Gives the message up; false if its time only seems to be over, because the clock jumped. */
   expire(ticket: Ticket): Promise<boolean>;

@@ -68,8 +68,11 @@ export function judge(
  * Not even a fault; the message goes again at once on a new connection.
  */
 function staleConnection({ reused, stage, trouble }: Outcome): boolean {
-  return reused === true && stage === 'mail' && trouble?.via === 'client' && trouble.code !== 'EEXTENSION';
+  return reused === true && stage === 'mail' && trouble?.via === 'client' && !NOT_EVEN_TRIED.includes(trouble.code);
 }
+
+/** What `smtp/transaction` says of a message that this server cannot take: of any connection, and the connection is well. */
+const NOT_EVEN_TRIED: readonly (string | undefined)[] = ['EEXTENSION', 'EMESSAGE', 'EENVELOPE'];
 
 /** Our own store did not let the dot leave: no fault of the message, which goes again when the store works. */
 function abandoned({ trouble }: Outcome): boolean {

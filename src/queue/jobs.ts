@@ -24,6 +24,9 @@ export function ticketOf({ m, n, p }: JobData): Ticket {
 /** Lower goes first. BullMQ runs jobs of rank 0 before all others, in the order in which they came. */
 const RANK = { first: 0, high: 1, normal: 2, low: 3 } as const satisfies Record<Ticket['priority'], number>;
 
+/** Whose turn it was, and who could not go, would else wait behind all that a lane has: a hundred thousand take two days. */
+export const ITS_TURN: Ticket['priority'] = 'first';
+
 export interface Jobs {
   /** Adds the ticket's job; adding it twice is harmless. */
   add(mailbox: string, ticket: Ticket, delayMilliseconds?: number): Promise<void>;

@@ -9,7 +9,7 @@ import { type Dialer, keepConnections } from './connections.ts';
 import { freshly, LATE_MILLISECONDS } from './fresh.ts';
 import { type HoldKeys, keysFrom, type LoginDigests, openGate } from './gate.ts';
 import type { HoldTeller } from './hold-teller.ts';
-import { JOB_NAME, JOB_OPTIONS, type JobData, ticketOf, WORKER_OPTIONS } from './jobs.ts';
+import { ITS_TURN, JOB_NAME, JOB_OPTIONS, type JobData, ticketOf, WORKER_OPTIONS } from './jobs.ts';
 import { localWindow } from './local-window.ts';
 import { lanePlaces, shareOf } from './places.ts';
 import { giveUpMessage, readdJobs, recoverOrphans } from './recovery.ts';
@@ -90,8 +90,8 @@ export async function openLane<Connection>(
   });
 
   const timers = new Set<NodeJS.Timeout>();
-  /** What frees the place of a running attempt, by its token. */
-  const places = new Map<string, () => void>();
+  /** What frees the place of a running attempt, by its token, and what its ticket's priority was. */
+  const places = new Map<string, { free(isMade?: boolean): void; priority: Ticket['priority'] }>();
   /** What to call when the attempt of a job that BullMQ gave us has begun. */
   const jobsInHand = new Map<Ticket, () => void>();
   const deliveries = new Set<Promise<void>>();
@@ -143,7 +143,7 @@ export async function openLane<Connection>(
           (error) => log.warn({ mailbox, messageId, error }, 'Could not give it back yet; trying again'),
         );
       if (permit.kind === 'go') {
-        places.set(token, window.take());
+        places.set(token, { free: window.take(), priority: ticket.priority });
         jobsInHand.get(ticket)?.();
       }
       return permit;
@@ -152,7 +152,8 @@ export async function openLane<Connection>(
     markDot: messages.markDot,
     sleep: (milliseconds) => sleep(milliseconds, closing.signal),
     async settle(record, token, verdict, outcome) {
-      places.get(token)?.();
+      const place = places.get(token);
+      place?.free();
       places.delete(token);
       const pending = record.recipients.filter(({ status }) => !isFinal(status)).length;
       const unused = verdict.to === 'unconfirmed' ? 0 : pending - outcome.accepted.length;
@@ -183,12 +184,16 @@ export async function openLane<Connection>(
       if (!moved.moved) return log.warn({ ...fields, status: moved.status }, 'Message had moved on; result dropped');
       log.info({ ...fields, response: verdict.attempt.reply?.response }, `Message ${verdict.to}`);
       if (verdict.to !== 'queued' && verdict.to !== 'deferred') return;
-      const next = { messageId: record.id, number: moved.ticket, priority: record.priority };
+      // One that goes again at once has had its turn. But whoever meets a hold lets another be the next to try it, and one
+      // that had its turn twice may be what breaks the connections.
+      const isNext = verdict.to === 'queued' && !verdict.hold && place?.priority !== ITS_TURN;
+      const priority = isNext ? ITS_TURN : record.priority;
+      const next = { messageId: record.id, number: moved.ticket, priority };
       await addJob(next, verdict.delayMilliseconds);
       if (verdict.delayMilliseconds) promoteInTime(next, verdict.delayMilliseconds);
     },
-    async putBack({ id, recipients, priority }, token) {
-      places.get(token)?.();
+    async putBack({ id, recipients }, token) {
+      places.get(token)?.free(false);
       places.delete(token);
       const unusedRecipients = recipients.filter(({ status }) => !isFinal(status)).length;
       const flight = { counted: false, windowMilliseconds: pace.windowMilliseconds, unusedRecipients };
@@ -196,7 +201,7 @@ export async function openLane<Connection>(
         () => messages.move({ id, mailbox, to: 'queued', from: ['sending'], token, flight }),
         (error) => log.warn({ mailbox, messageId: id, error }, 'Could not put it back yet; trying again'),
       );
-      if (moved.moved) await addJob({ messageId: id, number: moved.ticket, priority });
+      if (moved.moved) await addJob({ messageId: id, number: moved.ticket, priority: ITS_TURN });
     },
     giveUpEmpty: ({ messageId }) => giveUpMessage(messageId, contentGoneFailure, tools),
     async expire({ messageId }) {

@@ -5,8 +5,8 @@
 export interface LocalWindow {
   /** Milliseconds until a place is free; 0 if one is. */
   wait(): number;
-  /** An attempt begins; call what it returns when its reply is in. */
-  take(): () => void;
+  /** An attempt begins; call what it returns when its reply is in, and say if it was not made after all. */
+  take(): (isMade?: boolean) => void;
   /** Takes every place for so long from now: nobody knows which are free. */
   fill(milliseconds: number): void;
 }
@@ -31,9 +31,9 @@ export function localWindow(
     },
     take() {
       running += 1;
-      return () => {
+      return (isMade = true) => {
         running -= 1;
-        freeAt.push(monotonic() + windowMilliseconds);
+        if (isMade) freeAt.push(monotonic() + windowMilliseconds);
       };
     },
     fill(milliseconds) {

@@ -3,6 +3,7 @@ import type { Ticket } from '../gateway/deliver.ts';
 import { recoverSending } from '../gateway/recover.ts';
 import type { MessageRecord } from '../mail/message.ts';
 import { LATE_MILLISECONDS } from './fresh.ts';
+import { ITS_TURN } from './jobs.ts';
 import type { LaneTools } from './tools.ts';
 
 /**
@@ -20,7 +21,7 @@ export async function readdJobs(mailbox: string, tickets: Ticket[], { messages, 
   await Promise.all(
     tickets.map(async (ticket) => {
       const number = await messages.reticket(ticket.messageId, ticket.number);
-      if (number) await jobs.add(mailbox, { ...ticket, number });
+      if (number) await jobs.add(mailbox, { ...ticket, number, priority: ITS_TURN });
     }),
   );
 }
@@ -51,7 +52,8 @@ export async function recoverMessage(
   if (!moved.moved) return;
   log.warn({ messageId: id, mailbox, attempt: recovery.attempt.number }, `Message of a dead worker ${recovery.to}`);
   if (recovery.to !== 'queued' && recovery.to !== 'deferred') return;
-  const next = { messageId: id, number: moved.ticket, priority: record.priority };
+  const priority = recovery.to === 'queued' ? ITS_TURN : record.priority;
+  const next = { messageId: id, number: moved.ticket, priority };
   await jobs.add(mailbox, next, recovery.delayMilliseconds);
 }
 

@@ -28,16 +28,23 @@ local function count(key, field, by)
 end
 -- To how many messages of mailboxes there is something left to do, by the mailboxes' key and name.
 local busy = {}
+-- What is wrong with one key must not cost other mailboxes their sums and their answers: it is told in Redis's log.
+local function unlessBroken(key, answer)
+  if type(answer) ~= 'table' then return answer end
+  redis.log(redis.LOG_WARNING, 'postroom could not count in ' .. key .. ': ' .. tostring(answer.err))
+end
 local function writeSums()
-  for key, fields in pairs(sums) do
-    for field, by in pairs(fields) do if by ~= 0 then redis.call('HINCRBY', key, field, by) end end
+  local summed, engaged = sums, busy
+  sums, busy = {}, {}
+  for key, fields in pairs(summed) do
+    for field, by in pairs(fields) do if by ~= 0 then unlessBroken(key, redis.pcall('HINCRBY', key, field, by)) end end
   end
-  for key, mailboxes in pairs(busy) do
+  for key, mailboxes in pairs(engaged) do
     for mailbox, by in pairs(mailboxes) do
-      if by ~= 0 and tonumber(redis.call('ZINCRBY', key, by, mailbox)) <= 0 then redis.call('ZREM', key, mailbox) end
+      local left = by ~= 0 and unlessBroken(key, redis.pcall('ZINCRBY', key, by, mailbox))
+      if left and tonumber(left) <= 0 then redis.call('ZREM', key, mailbox) end
     end
   end
-  sums, busy = {}, {}
 end
 
 -- A script that has written may go on when memory is full: what was sent must be written down, and what is being sent
@@ -188,12 +195,12 @@ local m = redis.call('HMGET', MESSAGE, 'status', 'attemptToken', 'slice', 'ticke
 local status = m[1]
 -- The answer was lost on its way and the step is repeated.
 if token ~= '' and m[5] == token and status == to then return { 'moved', m[4] } end
--- Also where the message has moved on: the server has counted this attempt now.
-if window then
-  if not hasWritten then redis.call('ZREM', lane.permits, token) end
+if token ~= '' and not hasWritten then
+  redis.call('ZREM', lane.permits, token)
   hasWritten = true
-  redis.call('ZADD', lane.permits, now + window, token)
 end
+-- Also where the message has moved on: the server has counted this attempt now.
+if window then redis.call('ZADD', lane.permits, now + window, token) end
 if not status or not string.find(from, '|' .. status .. '|', 1, true) or (token ~= '' and m[2] ~= token)
   or (seen ~= '' and m[4] ~= seen) then
   return { 'refused', status or '' }

@@ -20,6 +20,13 @@ const broken = (stage: Stage, code = 'ECONNECTION'): Trouble => ({
   message: 'Connection closed unexpectedly',
   stage,
 });
+const tooLarge: Trouble = {
+  via: 'client',
+  code: 'EMESSAGE',
+  command: 'MAIL FROM',
+  message: 'Message size larger than allowed 1000',
+  stage: 'mail',
+};
 const OK = parseReply('250 2.0.0 OK', 'after-dot', 250) as NonNullable<Outcome['reply']>;
 const verdictOf = (outcome: Partial<Outcome>, record = aRecord()) =>
   judge(record, 2_000, { stage: 'after-dot', accepted: [], refused: [], ...outcome }, new Date(3_000), () => 0.5);
@@ -41,6 +48,12 @@ describe('what an attempt comes to', () => {
     ['a connection lost after the dot', { trouble: broken('after-dot') }, 'unconfirmed', 1],
     ['a connection lost in the body', { stage: 'data', trouble: broken('data') }, 'deferred', 1],
     ['a kept connection that was stale', { stage: 'mail', reused: true, trouble: broken('mail') }, 'queued', 0],
+    [
+      'a message larger than the server takes, on a kept connection',
+      { stage: 'mail', reused: true, trouble: tooLarge },
+      'failed',
+      1,
+    ],
     [
       'our own store that did not let the dot leave',
       { stage: 'data', trouble: broken('data', 'ABANDONED') },

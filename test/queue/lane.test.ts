@@ -5,7 +5,7 @@ import { jobQueues } from '../../src/queue/jobs.ts';
 import { type LaneSettings, openLane } from '../../src/queue/lane.ts';
 import { admissionStore } from '../../src/store/admission.ts';
 import { eventually } from '../support/postroom.ts';
-import { aMessage, LEASE, leasedStore } from '../support/store.ts';
+import { acceptAndBegin, aMessage, LEASE, leasedStore } from '../support/store.ts';
 
 const store = leasedStore();
 const HOUR = 3_600_000;
@@ -13,35 +13,60 @@ const LOG = { info: () => undefined, warn: () => undefined, error: () => undefin
 
 const TAKEN = { code: 250, response: '250 2.0.0 OK', stage: 'after-dot' } as const;
 const REFUSED = { code: 554, response: '554 5.6.0 Not this one', stage: 'after-dot' } as const;
-type Answer = typeof TAKEN | typeof REFUSED;
+const THROTTLED = {
+  code: 432,
+  response: '432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded',
+  stage: 'after-dot',
+} as const;
+const BROKEN = {
+  stage: 'mail' as const,
+  accepted: [],
+  refused: [],
+  trouble: {
+    via: 'client' as const,
+    code: 'ECONNECTION',
+    message: 'Connection closed unexpectedly',
+    stage: 'mail' as const,
+  },
+};
+type Answer = typeof TAKEN | typeof REFUSED | typeof THROTTLED;
 
 /**
  * A lane whose server takes everything at once, and when it was given what.
  *
  * @param jumpsBy milliseconds by which the store's clock goes forward once the lane is open
  * @param answer what the server says to the final dot of each of its transactions, counted from 1
+ * @param perWindow transactions that the pace lets it make in a window
+ * @param breaksKept to whom a message breaks a connection that has carried another
  */
 async function openLaneThatNotes(
   windowMilliseconds: number,
   jumped: (withinMilliseconds?: number) => boolean,
   jumpsBy = 0,
   answer: (number: number) => Answer | Promise<Answer> = () => TAKEN,
+  perWindow = 9,
+  breaksKept = '',
 ) {
   const { redis, keys, messages, mailboxes } = store;
   const backends = sharedBackends(redis);
   const jobs = jobQueues(redis, keys.bull, backends);
   const sentAt: number[] = [];
+  const sentTo: string[] = [];
+  const kept = new WeakSet<object>();
   const settings: LaneSettings<object> = {
     mailbox: 'main',
-    pace: { perWindow: 9, windowMilliseconds, recipientsPerDay: 1_000 },
+    pace: { perWindow, windowMilliseconds, recipientsPerDay: 1_000 },
     connections: 2,
     dialer: {
       open: async () => ({ ok: true, connection: {}, reused: false }),
       quit: async () => undefined,
       isOpen: () => true,
     },
-    async transact(_connection, { envelope, beforeDot }) {
+    async transact(connection, { envelope, beforeDot }) {
       const number = sentAt.push(performance.now());
+      sentTo.push(...envelope.recipients);
+      if (envelope.recipients.includes(breaksKept) && kept.has(connection)) return { ...BROKEN, reusable: false };
+      kept.add(connection);
       await beforeDot();
       const reply: Answer = await answer(number);
       const ended = { stage: 'after-dot' as const, refused: [], reusable: true };
@@ -65,8 +90,8 @@ async function openLaneThatNotes(
   };
   const openedAt = performance.now();
   const lane = await openLane(settings, LEASE, tools, holdTeller(LOG));
-  const submit = async () => {
-    const message = aMessage();
+  const submit = async (...to: string[]) => {
+    const message = aMessage(to.length > 0 ? { to } : {});
     await messages.accept(message);
     await jobs.add('main', { messageId: message.id, number: 1, priority: 'normal' });
     lane.wake();
@@ -76,7 +101,7 @@ async function openLaneThatNotes(
     await lane.close(5_000);
     await jobs.close();
   };
-  return { sentAt, openedAt, submit, close };
+  return { sentAt, sentTo, openedAt, submit, close };
 }
 
 const isSent = async (id: string) => (await store.messages.find(id))?.status === 'sent';
@@ -105,7 +130,7 @@ it('a lane that is opened while the clock is only distrusted sends at once', asy
 });
 
 /** A lane of one usual connection that has had one message answered at once, and now waits for what `end` is given. */
-async function openLaneInADot() {
+async function openLaneInADot(perWindow?: number) {
   let end = (_: Answer) => {};
   const answered = new Promise<Answer>((resolve) => {
     end = resolve;
@@ -115,12 +140,13 @@ async function openLaneInADot() {
     () => false,
     0,
     (number) => (number === 2 ? answered : TAKEN),
+    perWindow,
   );
   const first = await lane.submit();
   await eventually(() => isSent(first));
   const second = await lane.submit();
   await eventually(async () => (await store.messages.find(second))?.dotMayHaveLeft === true);
-  const third = await lane.submit();
+  const third = await lane.submit('third@fabrikam.com');
   await eventually(async () => (await store.messages.find(third))?.status === 'sending');
   return { ...lane, second, third, end };
 }
@@ -153,11 +179,83 @@ it('a message that had begun goes back unspent when the one before it is refused
   await close();
 });
 
+it('a message that had begun waits, unspent, with all others when the one before it meets a hold', async () => {
+  const { second, third, end, sentTo, close } = await openLaneInADot();
+  end(THROTTLED);
+  for (const id of [second, third]) await eventually(async () => (await store.messages.find(id))?.status === 'queued');
+  expect((await store.mailboxes.holds(['mailbox:main'])).size).toBe(1);
+  expect(await store.messages.find(third)).toMatchObject({ attempts: 0 });
+  expect(sentTo).toHaveLength(2);
+  expect(await store.mailboxes.usage('main')).toMatchObject({ inWindow: 2, recipientsToday: 1 });
+  await close();
+});
+
 it('a message that had begun does not wait for a dot that is not answered, but goes by another connection', async () => {
   const { second, third, end, close } = await openLaneInADot();
   await eventually(() => isSent(third), undefined, 15_000);
   expect(await store.messages.find(second)).toMatchObject({ status: 'sending' });
   end(TAKEN);
   await eventually(() => isSent(second));
+  await close();
+});
+
+it('a message that had begun and goes back is the next again, and has taken no place of the window', async () => {
+  const { end, sentTo, submit, close } = await openLaneInADot(8);
+  const later: string[] = [];
+  for (let number = 4; number <= 8; number += 1) later.push(await submit(`${number}@fabrikam.com`));
+  end(REFUSED);
+  await eventually(async () => (await Promise.all(later.map(isSent))).every(Boolean));
+  // Two were in the worker's hands already, and it may have taken one more meanwhile.
+  expect(sentTo.slice(2).indexOf('third@fabrikam.com')).toBeLessThanOrEqual(3);
+  expect(sentTo).toHaveLength(8);
+  await close();
+});
+
+/** Messages that wait before the lane is opened, in this order. */
+async function waitingFor(...to: string[]): Promise<string[]> {
+  const { redis, keys, messages } = store;
+  const jobs = jobQueues(redis, keys.bull, sharedBackends(redis));
+  const ids: string[] = [];
+  for (const address of to) {
+    const message = aMessage({ to: [address] });
+    await messages.accept(message);
+    await jobs.add('main', { messageId: message.id, number: 1, priority: 'normal' });
+    ids.push(message.id);
+  }
+  await jobs.close();
+  return ids;
+}
+
+const numbered = (count: number) => Array.from({ length: count }, (_, index) => `${index + 1}@fabrikam.com`);
+const areSent = async (ids: string[]) => (await Promise.all(ids.map(isSent))).every(Boolean);
+
+it('what a dead owner had begun, or had in its hands, is the next again', async () => {
+  const { redis, keys } = store;
+  const waiting = await waitingFor(...numbered(6));
+  const inHand = `${waiting[5]}-1`;
+  await redis.zrem(`${keys.bull}:main:prioritized`, inHand);
+  await redis.lpush(`${keys.bull}:main:active`, inHand);
+  const begun = await acceptAndBegin(store, {}, { to: ['begun@fabrikam.com'] });
+  const { sentTo, close } = await openLaneThatNotes(60_000, () => false);
+  await eventually(() => areSent([begun.id, ...waiting]));
+  expect(sentTo.slice(0, 2).sort()).toEqual(['6@fabrikam.com', 'begun@fabrikam.com']);
+  await close();
+});
+
+it('a message that breaks every kept connection is the next again once, and then lets others go first', async () => {
+  const poison = 'poison@fabrikam.com';
+  const waiting = await waitingFor('0@fabrikam.com', poison, ...numbered(12));
+  const { sentTo, close } = await openLaneThatNotes(
+    60_000,
+    () => false,
+    0,
+    () => TAKEN,
+    100,
+    poison,
+  );
+  await eventually(() => areSent(waiting));
+  const tries = sentTo.flatMap((each, index) => (each === poison ? [index] : []));
+  expect(tries[1]).toBeLessThan(6);
+  expect(tries[2]).toBeGreaterThan(10);
   await close();
 });

@@ -16,6 +16,13 @@ describe('a process’s own count of the window', () => {
     expect(window.wait()).toBe(600);
   });
 
+  it('frees at once the place of an attempt that was not made', () => {
+    const window = localWindow(1, 1_000, () => 0);
+    const done = window.take();
+    done(false);
+    expect(window.wait()).toBe(0);
+  });
+
   it('that is filled is free again after so long', () => {
     let now = 0;
     const window = localWindow(2, 1_000, () => now);

@@ -166,10 +166,11 @@ describe('what is sent', () => {
 });
 
 describe('the final dot', () => {
-  it('is not sent without leave, and the connection is not used again', async () => {
+  it.each([1, 1_000])('is not sent without leave, and the connection is not used again (%i lines)', async (lines) => {
     await using server = await startScriptedServer(saying(), OFFERS);
     const beforeDot = () => Promise.reject(new Error('Somebody else has it'));
-    const result = await runTransaction(await open(server), aTransaction([ADA], { beforeDot }));
+    const mime = Buffer.from(`${'x'.repeat(76)}\r\n`.repeat(lines));
+    const result = await runTransaction(await open(server), aTransaction([ADA], { mime, beforeDot }));
     expect(result).toMatchObject({ stage: 'data', trouble: { via: 'client', code: 'ABANDONED' }, reusable: false });
     expect(server.heard).not.toContain('.');
   });

@@ -37,6 +37,34 @@ describe('a move', () => {
     expect(await store.messages.move({ ...move, token: 'new owner' })).toMatchObject({ moved: true });
   });
 
+  it('that gives an attempt back is made though Redis is full', async () => {
+    const { id, token } = await acceptAndBegin(store);
+    await store.redis.config('SET', 'maxmemory', '1');
+    try {
+      const flight = { counted: false, windowMilliseconds: 60_000, unusedRecipients: 1 };
+      const moved = await store.messages.move({ id, mailbox: 'main', to: 'queued', token, flight });
+      expect(moved).toMatchObject({ moved: true });
+    } finally {
+      await store.redis.config('SET', 'maxmemory', '0');
+    }
+    expect(await store.mailboxes.usage('main')).toMatchObject({ inWindow: 0, recipientsToday: 0 });
+  });
+
+  it('in a mailbox whose sums are broken costs another mailbox in the same turn nothing', async () => {
+    await store.mailboxes.takeLease('broken', 'owner-2', 60_000);
+    const broken = await acceptAndBegin(store, { mailbox: 'broken', lease: 'owner-2' }, { mailbox: 'broken' });
+    const whole = await acceptAndBegin(store);
+    await store.redis.set(store.keys.mailbox('broken'), 'not a hash');
+    const ends = [
+      { ...broken, mailbox: 'broken' },
+      { ...whole, mailbox: 'main' },
+    ].map(({ id, token, mailbox }) => store.messages.move({ id, token, mailbox, to: 'sent' }));
+    expect((await Promise.allSettled(ends)).map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled']);
+    expect(await store.mailboxes.counts('main')).toEqual({ sent: 1 });
+    expect(await store.redis.hget(store.keys.mailbox('main'), 'left')).toBe('1');
+    expect(await store.mailboxes.isBusy('main')).toBe(false);
+  });
+
   it('by which the dot may leave is on the record, where a new owner finds it', async () => {
     const { id, token } = await acceptAndBegin(store);
     expect((await store.messages.find(id))?.dotMayHaveLeft).toBeUndefined();
