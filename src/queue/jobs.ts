@@ -21,8 +21,12 @@ export function ticketOf({ m, n, p }: JobData): Ticket {
   return { messageId: m, number: n, priority: p };
 }
 
-/** Lower goes first. BullMQ runs jobs of rank 0 before all others, in the order in which they came. */
-const RANK = { first: 0, high: 1, normal: 2, low: 3 } as const satisfies Record<Ticket['priority'], number>;
+/**
+ * Lower goes first. BullMQ runs jobs of rank 0 before all others, in the order in which they came. The odd ones are for
+ * retries whose time has come: behind all that came meanwhile, they would wait days in a long lane, and expire.
+ */
+const RANK = { first: 0, high: 2, normal: 4, low: 6 } as const satisfies Record<Ticket['priority'], number>;
+const BEFORE_ITS_LIKE = 1;
 
 /** Whose turn it was, and who could not go, would else wait behind all that a lane has: a hundred thousand take two days. */
 export const ITS_TURN: Ticket['priority'] = 'first';
@@ -57,7 +61,8 @@ function jobOf({ messageId, number, priority }: Ticket, delayMilliseconds: numbe
   const jobId = `${messageId}-${number}`;
   const delay = Math.max(0, Math.round(delayMilliseconds));
   const data: JobData = { m: messageId, n: number, p: priority };
-  const rank = RANK[priority];
+  const usual = RANK[priority];
+  const rank = delay > 0 && usual > 0 ? usual - BEFORE_ITS_LIKE : usual;
   const job = {
     id: jobId,
     name: JOB_NAME,
@@ -77,8 +82,11 @@ function jobOf({ messageId, number, priority }: Ticket, delayMilliseconds: numbe
 type Adding = ReturnType<typeof jobOf>;
 
 /** The same options as `jobOf` gives, by rank. */
-const WAITING_OPTIONS = Object.values(RANK).map((priority) =>
-  JSON.stringify({ attempts: JOB_OPTIONS.attempts, backoff: JOB_OPTIONS.backoff, priority }),
+const WAITING_OPTIONS = new Map<number, string>(
+  Object.values(RANK).map((priority) => [
+    priority,
+    JSON.stringify({ attempts: JOB_OPTIONS.attempts, backoff: JOB_OPTIONS.backoff, priority }),
+  ]),
 );
 
 function waitingJobOf({ messageId, number, priority }: Ticket): WaitingJob {
@@ -87,7 +95,7 @@ function waitingJobOf({ messageId, number, priority }: Ticket): WaitingJob {
   return {
     id: `${messageId}-${number}`,
     data: JSON.stringify(data),
-    options: WAITING_OPTIONS[rank] as string,
+    options: WAITING_OPTIONS.get(rank) as string,
     rank,
   };
 }

@@ -64,7 +64,7 @@ describe('a job', () => {
     const jobs = jobQueues(client, '{ours}', sharedBackends(client));
     const opts = { attempts: 1_000_000, backoff: { type: 'again' } };
     const theirs = new Queue('main', { connection: client as unknown as ConnectionOptions, prefix: '{theirs}' });
-    const ranks = { high: 1, normal: 2, low: 3 } as const;
+    const ranks = { high: 2, normal: 4, low: 6 } as const;
     for (const [priority, rank] of Object.entries(ranks) as [keyof typeof ranks, number][]) {
       await client.flushall();
       for (const messageId of ['msg_1', 'msg_2', 'msg_1']) {
@@ -92,6 +92,25 @@ describe('a job', () => {
     const worker = new Worker('main', async (job) => void done.push(job.data.m), options);
     await eventually(() => done.length === asked.length);
     expect(done).toEqual(['msg_4', 'msg_2', 'msg_5', 'msg_0', 'msg_3', 'msg_1']);
+    await worker.close();
+    await jobs.close();
+    client.disconnect();
+  });
+
+  it('of a retry whose time has come goes before others of its priority, and behind higher ones', async () => {
+    await using redis = await startTestRedis();
+    const client = new Redis(redis.url, { maxRetriesPerRequest: null });
+    const jobs = jobQueues(client, '{test}:lanes', sharedBackends(client));
+    const retry = { messageId: 'retry', number: 2, priority: 'normal' } as const;
+    await jobs.add('main', retry, 60_000);
+    for (const priority of ['low', 'normal', 'high'] as const)
+      await jobs.add('main', { messageId: priority, number: 1, priority });
+    await jobs.promote('main', retry);
+    const done: string[] = [];
+    const options = { connection: client.duplicate() as unknown as ConnectionOptions, prefix: '{test}:lanes' };
+    const worker = new Worker('main', async (job) => void done.push(job.data.m), options);
+    await eventually(() => done.length === 4);
+    expect(done).toEqual(['high', 'retry', 'normal', 'low']);
     await worker.close();
     await jobs.close();
     client.disconnect();
