@@ -13,6 +13,7 @@ import { startTestRedis } from '../test/support/redis.ts';
 import {
   BODY,
   build,
+  type Listening,
   median,
   type Part,
   postMany,
@@ -27,10 +28,6 @@ import {
 const FILE = fileURLToPath(import.meta.url);
 const REQUESTS = 5_000;
 const CONNECTIONS = 50;
-
-interface Listening {
-  port: number;
-}
 
 /** As both sides run it: level info, on its way to nobody. */
 function logger() {

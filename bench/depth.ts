@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { startTestRedis } from '../test/support/redis.ts';
 import { load } from './load.ts';
-import { BODY, build, median, postMany, quantile, startPart, tell } from './support.ts';
+import { BODY, build, type Listening, median, postMany, quantile, startPart, tell } from './support.ts';
 
 const ACCEPT = fileURLToPath(new URL('./accept.ts', import.meta.url));
 const REQUESTS = 3_000;
@@ -23,7 +23,7 @@ const rounds = Number(process.argv[3] ?? 5);
 await using redis = await startTestRedis();
 const admin = new Redis(redis.url);
 build();
-const part = await startPart<{ port: number }>(ACCEPT, ['ours', redis.url]);
+const part = await startPart<Listening>(ACCEPT, ['ours', redis.url]);
 const body = { from: 'main@contoso.com', ...BODY };
 const post = () => postMany(part.ready.port, REQUESTS, 10, () => body);
 

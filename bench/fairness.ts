@@ -15,6 +15,7 @@ import {
   BODY,
   build,
   KEY,
+  type Listening,
   median,
   type Part,
   quantile,
@@ -42,10 +43,6 @@ const FLOODS = {
   lists: { path: '/v1/messages?limit=100', body: undefined },
 } as const;
 type Kind = keyof typeof FLOODS;
-
-interface Listening {
-  port: number;
-}
 
 async function serve(redisUrl: string, callerRequests: number): Promise<void> {
   const mailbox = sinkMailbox('main', { port: 1, caPem: '' }, 3);

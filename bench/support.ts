@@ -69,6 +69,11 @@ export async function startPart<Ready>(file: string, args: string[]): Promise<Pa
   };
 }
 
+/** What a part with an HTTP server says when it is ready. */
+export interface Listening {
+  port: number;
+}
+
 /** Says in a part that it is ready, and answers its questions. */
 export function serveQuestions(ready: object, answer: (question: unknown) => unknown): void {
   process.on('message', async (question) => process.send?.((await answer(question)) ?? {}));

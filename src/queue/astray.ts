@@ -1,6 +1,7 @@
 import type { Permit } from '../gateway/ports.ts';
 import { laneOf } from '../mail/test-lane.ts';
 import type { LaneSettings } from './lane.ts';
+import { putBackUnspent } from './put-back.ts';
 import type { LaneTools } from './tools.ts';
 
 type Go = Extract<Permit, { kind: 'go' }>;
@@ -14,16 +15,15 @@ type Go = Extract<Permit, { kind: 'go' }>;
 export async function sendBackAstray(
   permit: Go,
   token: string,
-  { mailbox, pace }: Pick<LaneSettings<unknown>, 'mailbox' | 'pace'>,
+  settings: Pick<LaneSettings<unknown>, 'mailbox' | 'pace'>,
   { messages, mailboxes, jobs, log }: LaneTools,
 ): Promise<Permit> {
-  const { id, priority, recipients } = permit.record;
+  const { id, priority } = permit.record;
+  const { mailbox } = settings;
   const record = await messages.find(id);
   const own = record && laneOf(record);
   if (own === mailbox) return permit;
-  const unusedRecipients = recipients.filter(({ status }) => status !== 'sent' && status !== 'failed').length;
-  const flight = { counted: false, windowMilliseconds: pace.windowMilliseconds, unusedRecipients };
-  const moved = await messages.move({ id, mailbox, to: 'queued', from: ['sending'], token, flight });
+  const moved = await putBackUnspent(permit.record, token, settings, messages);
   log.error({ messageId: id, mailbox, lane: own }, 'Message of another lane was not sent');
   if (moved.moved && own) {
     await jobs.add(own, { messageId: id, number: moved.ticket, priority });

@@ -12,6 +12,7 @@ import type { HoldTeller } from './hold-teller.ts';
 import { ITS_TURN, JOB_NAME, JOB_OPTIONS, type JobData, ticketOf, WORKER_OPTIONS } from './jobs.ts';
 import { localWindow } from './local-window.ts';
 import { lanePlaces, shareOf } from './places.ts';
+import { putBackUnspent } from './put-back.ts';
 import { giveUpMessage, readdJobs, recoverOrphans } from './recovery.ts';
 import type { LaneTools } from './tools.ts';
 
@@ -192,13 +193,12 @@ export async function openLane<Connection>(
       await addJob(next, verdict.delayMilliseconds);
       if (verdict.delayMilliseconds) promoteInTime(next, verdict.delayMilliseconds);
     },
-    async putBack({ id, recipients }, token) {
+    async putBack(record, token) {
+      const { id } = record;
       places.get(token)?.free(false);
       places.delete(token);
-      const unusedRecipients = recipients.filter(({ status }) => !isFinal(status)).length;
-      const flight = { counted: false, windowMilliseconds: pace.windowMilliseconds, unusedRecipients };
       const moved = await persistently(
-        () => messages.move({ id, mailbox, to: 'queued', from: ['sending'], token, flight }),
+        () => putBackUnspent(record, token, settings, messages),
         (error) => log.warn({ mailbox, messageId: id, error }, 'Could not put it back yet; trying again'),
       );
       if (moved.moved) await addJob({ messageId: id, number: moved.ticket, priority: ITS_TURN });

@@ -19,7 +19,8 @@ local function told(fields, revision, event)
   fields[#fields + 1] = now .. ' ' .. event
 end
 
--- What is to be added to sums in hashes, by key and field. No step fails after it has added something.
+-- What is to be added to sums in hashes, by key and field. A step adds only once its record is written, so that the sums
+-- follow the records also where something fails after that.
 local sums = {}
 local function count(key, field, by)
   local of = sums[key]

@@ -1,0 +1,18 @@
+import type { Attempted, MessageStore, Moved } from '../gateway/ports.ts';
+import { isFinal } from '../mail/status.ts';
+import type { LaneSettings } from './lane.ts';
+
+/**
+ * Back to the queue from an attempt that has begun and is not made: it has taken no place of the window, and none of the
+ * day.
+ */
+export function putBackUnspent(
+  { id, recipients }: Pick<Attempted, 'id' | 'recipients'>,
+  token: string,
+  { mailbox, pace }: Pick<LaneSettings<unknown>, 'mailbox' | 'pace'>,
+  messages: Pick<MessageStore, 'move'>,
+): Promise<Moved> {
+  const unusedRecipients = recipients.filter(({ status }) => !isFinal(status)).length;
+  const flight = { counted: false, windowMilliseconds: pace.windowMilliseconds, unusedRecipients };
+  return messages.move({ id, mailbox, to: 'queued', from: ['sending'], token, flight });
+}
