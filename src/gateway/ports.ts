@@ -173,9 +173,16 @@ export interface MessageStore {
    * long; then it is given again.
    */
   claimDue(limit: number, milliseconds: number): Promise<string[]>;
-  /** Looks at it again at this time (milliseconds since the epoch); never brings back what is finished. */
-  postpone(id: string, at: number): Promise<unknown>;
-  forget(id: string): Promise<unknown>;
+  /**
+   * Looks at it again at this time (milliseconds since the epoch), if that is still its ticket; never brings back what is
+   * finished.
+   */
+  postpone(id: string, ticket: number, at: number): Promise<unknown>;
+  /**
+   * Looks no more at one that is over, gone, or waits for a person, and sees to it that it leaves nothing behind for
+   * longer than such ones do. One that has gone on meanwhile stays as it is.
+   */
+  leave(id: string): Promise<unknown>;
 }
 
 /** A hold as it is stored: with what it was noticed under, so that changed credentials are tried at once. */

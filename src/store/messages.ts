@@ -86,7 +86,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
   const step = stepsTogether(redis);
 
   async function accept(message: NewMessage): Promise<Accepted> {
-    const mime = await stageContent(redis, keys.mime(message.id), message.mime);
+    const mime = await stageContent(redis, keys, message.id, message.mime);
     const [kind, first = '', second, third] = await whenThereIsRoom(mime.length, () => write({ ...message, mime }));
     if (kind === 'gone') throw new Error(`The content of ${message.id} was not kept until it could be accepted`);
     if (kind === 'accepted')
@@ -194,13 +194,23 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
       const [answer] = await step({ name: 'markDot', keys: [keys.message(id)], values: [token] });
       return String(answer) === 'marked';
     },
-    sending: (mailbox: string) => redis.smembers(keys.sending(mailbox)),
+    sending: (mailbox: string) => redis.sendingOf(keys.sending(mailbox), keys.message('')),
     async reticket(id: string, ticket: number): Promise<number | undefined> {
       return (await redis.reticket(keys.message(id), keys.due, String(ticket), id)) || undefined;
     },
     claimDue: (limit: number, milliseconds: number) => redis.claimDue(keys.due, limit, milliseconds),
-    postpone: (id: string, at: number) => redis.zadd(keys.due, 'XX', at, id),
-    forget: (id: string) => redis.zrem(keys.due, id),
+    postpone: (id: string, ticket: number, at: number) =>
+      redis.postponeLook(keys.message(id), keys.due, id, String(ticket), at),
+    leave: (id: string) =>
+      redis.leaveMessage(
+        keys.message(id),
+        keys.mime(id),
+        keys.due,
+        id,
+        keys.sending(''),
+        keepRecord,
+        keepFailedContent,
+      ),
   };
 }
 

@@ -1,6 +1,8 @@
 import type { Redis } from 'ioredis';
 import { WRITTEN_AT_ONCE } from '../gateway/accept.ts';
+import type { Keys } from './keys.ts';
 import { whenThereIsRoom } from './on-the-way.ts';
+import type { Scripted } from './redis.ts';
 
 const PIECE = 1024 * 1024;
 /** A message that is not accepted after all leaves nothing behind for longer. */
@@ -15,12 +17,13 @@ const ELSEWHERE = Buffer.alloc(0);
  *
  * @returns what is to be written with the rest: the content if it is small, else nothing
  */
-export async function stageContent(redis: Redis, key: string, content: Buffer): Promise<Buffer> {
+export async function stageContent(redis: Redis & Scripted, keys: Keys, id: string, content: Buffer): Promise<Buffer> {
   if (content.length < WRITTEN_AT_ONCE) return content;
   for (let at = 0; at < content.length; at += PIECE) {
     const piece = content.subarray(at, at + PIECE);
-    await whenThereIsRoom(piece.length, () => redis.setrange(key, at, piece));
-    if (at === 0) await redis.pexpire(key, KEPT_MILLISECONDS);
+    const write = () => redis.stagePiece(keys.mime(id), keys.message(id), at, piece, KEPT_MILLISECONDS);
+    if (!(await whenThereIsRoom(piece.length, write)))
+      throw new Error(`The first ${at} octets of the content of ${id} were not kept until the rest came`);
   }
   return ELSEWHERE;
 }
