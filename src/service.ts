@@ -18,7 +18,6 @@ import { listMessages } from './gateway/list.ts';
 import { holdMailbox, listMailboxes, type OperateTools, readMailbox, releaseMailbox } from './gateway/operate.ts';
 import { previewMessage } from './gateway/preview.ts';
 import { readMessage, readTimeline } from './gateway/read.ts';
-import { expiredFailure } from './gateway/recover.ts';
 import { retryMessages } from './gateway/retry-many.ts';
 import { expediteMessage, rescheduleMessage, type ScheduleTools } from './gateway/schedule.ts';
 import type { SearchTools } from './gateway/search.ts';
@@ -30,7 +29,7 @@ import { sharedBackends } from './queue/backend.ts';
 import { steadyClock } from './queue/clock.ts';
 import { type Jobs, jobQueues } from './queue/jobs.ts';
 import { driveLanes } from './queue/lanes.ts';
-import { giveUpMessage, recoverMessage } from './queue/recovery.ts';
+import { expireMessage, recoverMessage } from './queue/recovery.ts';
 import { startReleaser } from './queue/releaser.ts';
 import { steadyTime } from './queue/steady-time.ts';
 import { startSweeper } from './queue/sweeper.ts';
@@ -160,7 +159,7 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
   const sweeper = startSweeper({
     messages: tools.messages,
     enqueue: enqueuer(jobs, tools.mailboxes.wake),
-    expire: (id) => giveUpMessage(id, expiredFailure, tools),
+    expire: (id) => expireMessage(id, tools),
     recover: (id) => recoverMessage(id, tools),
     now: tools.clock.now,
     jumped: () => tools.clock.jumped(),

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { WRITTEN_AT_ONCE } from '../../src/gateway/accept.ts';
 import { sweep } from '../../src/gateway/sweep.ts';
+import { sharedBackends } from '../../src/queue/backend.ts';
+import { jobQueues } from '../../src/queue/jobs.ts';
+import { expireMessage } from '../../src/queue/recovery.ts';
 import { startRedisProxy } from '../support/redis-proxy.ts';
 import { acceptAndBegin, aMessage, leasedStore, openStore } from '../support/store.ts';
 
@@ -112,6 +115,25 @@ describe('the sweeper', () => {
     expect(await redis.zscore(keys.due, id)).toBe(soon);
     await messages.postpone(id, 2, Number(soon) + 1);
     expect(await redis.zscore(keys.due, id)).toBe(String(Number(soon) + 1));
+  });
+});
+
+describe('the job of a message whose time is over', () => {
+  it('goes with it, although nobody drives its mailbox any more', async () => {
+    const { redis, keys, messages } = store;
+    const jobs = jobQueues(redis, keys.bull, sharedBackends(redis));
+    const message = aMessage({ expiresAt: 1 });
+    await messages.accept(message);
+    await jobs.add('main', { messageId: message.id, number: 1, priority: 'normal' });
+    const job = `${keys.bull}:main:${message.id}-1`;
+    expect(await redis.exists(job)).toBe(1);
+    const chance = { now: () => new Date(), random: Math.random, token: () => '' };
+    const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+    await expireMessage(message.id, { messages, jobs, chance, log });
+    expect(await messages.find(message.id)).toMatchObject({ status: 'failed', failure: { code: 'expired' } });
+    expect(await redis.exists(job)).toBe(0);
+    expect(await redis.zcard(`${keys.bull}:main:prioritized`)).toBe(0);
+    await jobs.close();
   });
 });
 
