@@ -94,6 +94,10 @@ export type Permit =
   /** Another process holds the lane. */
   | { kind: 'lost' };
 
+/** A permit as the store gives it: a content that is too large to come with it is asked for apart (`content`). */
+export type Begun = Exclude<Permit, Go> | (Omit<Go, 'mime'> & Partial<Pick<Go, 'mime'>>);
+type Go = Extract<Permit, { kind: 'go' }>;
+
 export interface Move {
   id: string;
   mailbox: string;
@@ -150,6 +154,8 @@ export interface MessageStore {
   find(id: string): Promise<MessageRecord | undefined>;
   /** In the order asked. */
   findMany(ids: string[]): Promise<(MessageRecord | undefined)[]>;
+  /** The bytes of a message; rejects where they are not all kept any more. */
+  content(id: string): Promise<Buffer>;
   /** Are the bytes of the message still kept? */
   hasContent(id: string): Promise<boolean>;
   /** With how many messages of its mailbox are before it, about. */
@@ -159,7 +165,7 @@ export interface MessageStore {
   /** Its moves, oldest first; of a very long timeline the last ones. */
   timeline(id: string): Promise<{ callerId: string; mailbox: string; events: MoveTold[] } | undefined>;
   /** Leave to start one attempt and the move to `sending`, in one step. */
-  begin(request: Begin): Promise<Permit | Jumped>;
+  begin(request: Begin): Promise<Begun | Jumped>;
   /** One checked move; a move that the table of moves forbids changes nothing. */
   move(request: Move): Promise<Moved>;
   /** Notes that the final dot may leave from now on. False if this attempt no longer holds the message. */

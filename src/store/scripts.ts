@@ -1,4 +1,5 @@
 import { RELIST } from './list-scripts.ts';
+import { MAX_OCTETS } from './one-turn.ts';
 import { ANNOUNCE } from './webhook-scripts.ts';
 
 /**
@@ -54,6 +55,15 @@ local hasWritten = false
 
 -- The mailbox that the steps are about, until another is named.
 local lane
+
+-- A content is part of the answer while that is small; what does not fit any more is asked for apart (\`content\`).
+local roomForContents = ${MAX_OCTETS}
+local function contentOf(key)
+  local octets = redis.call('STRLEN', key)
+  if octets > roomForContents then return false end
+  roomForContents = roomForContents - octets
+  return redis.call('GET', key)
+end
 ${ANNOUNCE}
 `;
 
@@ -79,7 +89,7 @@ local m = redis.call('HMGET', MESSAGE, 'status', 'ticket', 'pending', 'expiresAt
 local status, revision = m[1], m[7]
 -- The answer was lost on its way and the step is repeated.
 if status == 'sending' and m[5] == token then
-  return { 'go', m[6], m[10], m[11], m[12], redis.call('GET', MIME) }
+  return { 'go', m[6], m[10], m[11], m[12], contentOf(MIME) }
 end
 if (status ~= 'queued' and status ~= 'deferred') or m[2] ~= ticket then return { 'void' } end
 lane.holder = lane.holder or redis.call('GET', lane.lease) or ''
@@ -163,7 +173,7 @@ count(lane.counts, 'sending|' .. lane.mailbox, 1)
 relist(MESSAGE, id, status, 'sending')
 announce(m[13], id, MESSAGE)
 redis.call('PUBLISH', lane.changed, id)
-return { 'go', tostring(now), m[10], m[11], m[12], redis.call('GET', MIME) }
+return { 'go', tostring(now), m[10], m[11], m[12], contentOf(MIME) }
 `;
 
 /** Written before the final dot may leave; refused to whoever no longer holds the message. */

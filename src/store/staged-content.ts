@@ -27,3 +27,20 @@ export async function stageContent(redis: Redis & Scripted, keys: Keys, id: stri
   }
   return ELSEWHERE;
 }
+
+/**
+ * Reads a content piece by piece, as it is written: what many lanes want at a time is never one answer.
+ *
+ * @throws where it is not all there any more
+ */
+export async function readContent(redis: Redis, keys: Keys, id: string): Promise<Buffer> {
+  const octets = await redis.strlen(keys.mime(id));
+  const pieces: Buffer[] = [];
+  for (let at = 0; at < octets; at += PIECE) {
+    const last = Math.min(at + PIECE, octets) - 1;
+    pieces.push(await whenThereIsRoom(last - at + 1, () => redis.getrangeBuffer(keys.mime(id), at, last)));
+  }
+  const content = Buffer.concat(pieces);
+  if (octets === 0 || content.length !== octets) throw new Error(`The content of ${id} is not kept any more`);
+  return content;
+}
