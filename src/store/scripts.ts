@@ -131,7 +131,8 @@ local function countDay()
   local slices = redis.call('HGETALL', lane.day)
   for i = 1, #slices, 2 do
     local number, sum = tonumber(slices[i]), slices[i + 1]
-    if number and number < slice - lane.daySlices then redis.call('HDEL', lane.day, slices[i])
+    -- Where the clock has jumped lately, all of them are of the last day until it is known by how much.
+    if number and number < slice - lane.daySlices and ignoreExpiry == '0' then redis.call('HDEL', lane.day, slices[i])
     elseif number then
       if number > slice + 1 then
         -- Only a clock that was set back can leave it there: it counts from now on.
@@ -153,9 +154,10 @@ if not lane.used then
   lane.used = day[2] == tostring(slice) and tonumber(day[1]) + added or countDay()
 end
 if lane.used + recipients > perDay then
-  local _, first = countDay()
+  local first
+  lane.used, first = countDay()
   local free = first and (first + lane.daySlices + 1) * lane.daySlice - now or lane.daySlice
-  return { 'quota', tostring(math.max(free, 1000)) }
+  if lane.used + recipients > perDay then return { 'quota', tostring(math.max(free, 1000)) } end
 end
 
 revision = revision + 1

@@ -35,7 +35,7 @@ export async function standInForTheClock(redisUrl: string): Promise<StoodInClock
   const moment = () => new Promise<void>((resolve) => later(resolve, MOMENT_MILLISECONDS));
   let redisAhead = 0;
   vi.useFakeTimers({
-    toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance', 'Date'],
+    toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance', 'hrtime', 'Date'],
     now: Date.now(),
   });
   const define = Redis.prototype.defineCommand;
