@@ -9,6 +9,7 @@ import {
   type EndOfKey,
   secretsAt,
   type Webhook,
+  type WebhookSecret,
   type WebhookStore,
   wants,
 } from './webhook.ts';
@@ -66,13 +67,11 @@ export function webhookApi(tools: WebhookTools): WebhookApi {
     async create(caller, { url, events, description }) {
       const errors = await errorsOf(tools, url);
       if (errors.length > 0) return { kind: 'refused', errors };
-      if ((await webhooks.ofCaller(caller.id)).length >= MOST_OF_ONE_CALLER)
-        return { kind: 'tooMany', limit: MOST_OF_ONE_CALLER };
       const secret = tools.newSecret();
       const createdAt = await webhooks.now();
       const made = { id: tools.newId(), callerId: caller.id, url, description, events, createdAt, failures: 0 };
       const webhook: Webhook = { ...made, secrets: [{ secret }] };
-      await webhooks.create(webhook);
+      if (!(await webhooks.create(webhook, MOST_OF_ONE_CALLER))) return { kind: 'tooMany', limit: MOST_OF_ONE_CALLER };
       return { kind: 'created', webhook: viewWebhook(webhook, createdAt), secret };
     },
     async list(caller, of = caller.id) {
@@ -101,17 +100,18 @@ export function webhookApi(tools: WebhookTools): WebhookApi {
       return true;
     },
     async rotate(caller, id, overlapSeconds) {
-      const found = await own(caller, id);
-      if (!found) return undefined;
-      const now = await webhooks.now();
       const secret = tools.newSecret();
-      const validUntil = now + overlapSeconds * 1_000;
-      const older = found.secrets
-        .filter((each) => each.validUntil === undefined || each.validUntil > now)
-        .map((each) => ({ ...each, validUntil: Math.min(each.validUntil ?? validUntil, validUntil) }));
-      const secrets = [{ secret }, ...older].slice(0, MOST_SECRETS);
-      if ((await webhooks.change(id, { secrets })) === 'gone') return undefined;
-      return { secret, previousSecretValidUntil: rfc3339(validUntil) };
+      // Another rotation may come in between: its secret, which its caller was told, is then one of the previous ones.
+      for (;;) {
+        const found = await own(caller, id);
+        if (!found) return undefined;
+        const now = await webhooks.now();
+        const validUntil = now + overlapSeconds * 1_000;
+        const secrets = rotated(found.secrets, secret, now, validUntil);
+        const answer = await webhooks.changeSecrets(id, found.secrets, secrets);
+        if (answer === 'gone') return undefined;
+        if (answer === 'changed') return { secret, previousSecretValidUntil: rfc3339(validUntil) };
+      }
     },
     async test(caller, id) {
       const found = await own(caller, id);
@@ -126,6 +126,14 @@ export function webhookApi(tools: WebhookTools): WebhookApi {
       return (await webhooks.deliveries(id, limit)).map(viewDelivery);
     },
   };
+}
+
+/** @param validUntil when the present ones end, and no later than they would anyway */
+function rotated(present: WebhookSecret[], secret: string, now: number, validUntil: number): WebhookSecret[] {
+  const older = present
+    .filter((each) => each.validUntil === undefined || each.validUntil > now)
+    .map((each) => ({ ...each, validUntil: Math.min(each.validUntil ?? validUntil, validUntil) }));
+  return [{ secret }, ...older].slice(0, MOST_SECRETS);
 }
 
 const mayOperate = ({ permissions }: Caller) => permissions.includes('operate');

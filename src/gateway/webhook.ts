@@ -144,7 +144,8 @@ export interface WebhookChange {
 
 /** Endpoints, the events that may still be told, and what became of telling them. */
 export interface WebhookStore {
-  create(webhook: Webhook): Promise<void>;
+  /** False where its caller has so many already. */
+  create(webhook: Webhook, most: number): Promise<boolean>;
   find(id: string): Promise<Webhook | undefined>;
   /** Oldest first. */
   ofCaller(callerId: string): Promise<Webhook[]>;
@@ -152,11 +153,9 @@ export interface WebhookStore {
   /** Every endpoint's id. */
   ids(): Promise<string[]>;
   /** `barred`: an operator has disabled it, and only one may say otherwise. */
-  change(
-    id: string,
-    change: WebhookChange & { secrets?: WebhookSecret[] },
-    by?: 'caller' | 'operator',
-  ): Promise<'changed' | 'gone' | 'barred'>;
+  change(id: string, change: WebhookChange, by?: 'caller' | 'operator'): Promise<'changed' | 'gone' | 'barred'>;
+  /** Puts these secrets in the place of those; `outdated` where it has others meanwhile. */
+  changeSecrets(id: string, from: WebhookSecret[], to: WebhookSecret[]): Promise<'changed' | 'gone' | 'outdated'>;
   remove(id: string, callerId: string): Promise<void>;
   /** Notes a try, and disables the endpoint if it is gone or has failed for so long; says so if it was this try. */
   note(id: string, delivery: Delivery, disableAfterMilliseconds: number): Promise<DisabledBecause | undefined>;

@@ -6,7 +6,7 @@ import { COUNT_OWN, FORGET_CALLER, READ_RECORDS } from './list-scripts.ts';
 import * as scheduleScripts from './schedule-scripts.ts';
 import * as scripts from './scripts.ts';
 import { LEAVE, POSTPONE, SENDING } from './sweep-scripts.ts';
-import { CHANGE_WEBHOOK, DROP_EVENTS, NOTE_DELIVERY } from './webhook-scripts.ts';
+import { CHANGE_SECRETS, CHANGE_WEBHOOK, CREATE_WEBHOOK, DROP_EVENTS, NOTE_DELIVERY } from './webhook-scripts.ts';
 
 /**
  * Two ways to use Redis. `prompt` fails within about two seconds, so that the API can answer 503 instead of hanging;
@@ -68,6 +68,8 @@ export interface Scripted {
   takePlace(places: string, lease: string, ...args: (string | number)[]): Promise<number>;
   permitVisitor(permits: string, sending: string, day: string, ...args: (string | number)[]): Promise<number>;
   keepPermit(permits: string, token: string, window: number): Promise<number>;
+  createWebhook(key: string, all: string, ofCaller: string, ...args: string[]): Promise<number>;
+  changeSecrets(key: string, from: string, to: string): Promise<number>;
   changeWebhook(key: string, ...setClearAndBy: string[]): Promise<number>;
   dropEvents(key: string, counters: string, ...args: string[]): Promise<number>;
   noteDelivery(key: string, deliveries: string, ...args: string[]): Promise<string>;
@@ -99,6 +101,8 @@ export function withScripts(redis: Redis): Redis & Scripted {
   redis.defineCommand('takePlace', { numberOfKeys: 2, lua: TAKE_PLACE });
   redis.defineCommand('permitVisitor', { numberOfKeys: 3, lua: VISIT_PERMIT });
   redis.defineCommand('keepPermit', { numberOfKeys: 1, lua: KEEP_PERMIT });
+  redis.defineCommand('createWebhook', { numberOfKeys: 3, lua: CREATE_WEBHOOK });
+  redis.defineCommand('changeSecrets', { numberOfKeys: 1, lua: CHANGE_SECRETS });
   redis.defineCommand('changeWebhook', { numberOfKeys: 1, lua: CHANGE_WEBHOOK });
   redis.defineCommand('dropEvents', { numberOfKeys: 2, lua: DROP_EVENTS });
   redis.defineCommand('noteDelivery', { numberOfKeys: 2, lua: NOTE_DELIVERY });

@@ -38,6 +38,35 @@ end
 /** The atomic steps of webhooks, in Lua: what is written to an endpoint must not bring back one that was deleted. */
 
 /**
+ * A new endpoint, unless its caller has so many: KEYS webhook, all, those of its caller; ARGV id, an object of fields in
+ * JSON, the most of one caller, the channel. Counted in the step that adds it, or many at a time would all find room.
+ */
+export const CREATE_WEBHOOK = `
+-- The answer was lost on its way and the step is repeated.
+if redis.call('EXISTS', KEYS[1]) == 1 then return 1 end
+if redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[3]) then return 0 end
+local fields = cjson.decode(ARGV[2])
+for field, value in pairs(fields) do redis.call('HSET', KEYS[1], field, value) end
+redis.call('HSET', KEYS[2], ARGV[1], fields.callerId)
+redis.call('ZADD', KEYS[3], fields.createdAt, ARGV[1])
+redis.call('PUBLISH', ARGV[4], 'callers')
+return 1
+`;
+
+/**
+ * Other secrets, if it has those that they were made from: KEYS webhook; ARGV those, these, as JSON. Answers 1; 0 where
+ * there is no such endpoint; 2 where it has others.
+ */
+export const CHANGE_SECRETS = `
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+local present = redis.call('HGET', KEYS[1], 'secrets')
+-- Said again, because the answer was lost, it is so already.
+if present ~= ARGV[1] and present ~= ARGV[2] then return 2 end
+redis.call('HSET', KEYS[1], 'secrets', ARGV[2])
+return 1
+`;
+
+/**
  * Sets and clears fields: KEYS webhook; ARGV an object of fields, a list of fields to clear, both JSON, and who asks:
  * \`caller\` or \`operator\`. What an operator has disabled only an operator can enable. Answers 1; 0 where there is no
  * such endpoint; 2 where the caller may not.

@@ -38,29 +38,30 @@ export function webhookStore(redis: Redis & Scripted, keys: Keys, eventLifetimeM
     find,
     now,
     idsOf,
-    async create({ id, callerId, url, description, events, secrets, createdAt }) {
+    async create({ id, callerId, url, description, events, secrets, createdAt }, most) {
       const settings = { ...settingsOf({ url, description, events }), secrets: JSON.stringify(secrets) };
-      await redis
-        .multi()
-        .hset(at.webhook(id), { callerId, createdAt, failures: 0, ...settings })
-        .hset(at.all, id, callerId)
-        .zadd(at.ofCaller(callerId), createdAt, id)
-        .publish(at.channel, 'callers')
-        .exec();
+      const fields = { callerId, createdAt: String(createdAt), failures: '0', ...settings };
+      const names = [at.webhook(id), at.all, at.ofCaller(callerId)] as const;
+      const answer = await redis.createWebhook(...names, id, JSON.stringify(fields), String(most), at.channel);
+      return answer === 1;
     },
     async ofCaller(callerId) {
       const found = await Promise.all((await idsOf(callerId)).map(find));
       return found.filter((each) => each !== undefined);
     },
     ids: () => redis.hkeys(at.all),
-    async change(id, { disabled, secrets, ...settings }, by = 'caller') {
+    async change(id, { disabled, ...settings }, by = 'caller') {
       const because: DisabledBecause = by === 'operator' ? 'byOperator' : 'byCaller';
       const off = disabled === true && { disabled: because, disabledAt: await now() };
       const on = disabled === false && { failures: 0 };
-      const set = { ...settingsOf(settings), ...(secrets && { secrets: JSON.stringify(secrets) }), ...off, ...on };
+      const set = { ...settingsOf(settings), ...off, ...on };
       const clear = disabled === false ? ['disabled', 'disabledAt', 'failingSince'] : [];
       const answer = await redis.changeWebhook(at.webhook(id), JSON.stringify(set), JSON.stringify(clear), by);
       return answer === 1 ? 'changed' : answer === 2 ? 'barred' : 'gone';
+    },
+    async changeSecrets(id, from, to) {
+      const answer = await redis.changeSecrets(at.webhook(id), JSON.stringify(from), JSON.stringify(to));
+      return answer === 1 ? 'changed' : answer === 2 ? 'outdated' : 'gone';
     },
     async remove(id, callerId) {
       await redis

@@ -52,7 +52,7 @@ describe('keys in Redis', () => {
     await tools.keys.add(old);
     const hooks = webhookStore(store.redis, store.keys, 86_400_000);
     const hook = { url: 'https://example.com/', description: '', events: USUAL_EVENTS, secrets: [], failures: 0 };
-    await hooks.create({ ...hook, id: 'wh_old', callerId: old.id, createdAt: 0 });
+    await hooks.create({ ...hook, id: 'wh_old', callerId: old.id, createdAt: 0 }, 20);
     const { id } = await aKey();
     expect((await tools.keys.list()).map((key) => key.id)).toEqual([id]);
     expect(await store.redis.hlen(store.keys.apiKeyDigests)).toBe(1);

@@ -107,6 +107,33 @@ describe('another caller’s webhook', () => {
   });
 });
 
+describe('at the same time', () => {
+  const FAY: Caller = { id: 'fay', permissions: ['read'] };
+
+  it('two rotations both count: whichever secret a caller was told last time is still good', async () => {
+    const id = await aWebhook(BOB);
+    const [one, other] = await Promise.all([apiOf().rotate(BOB, id, 60), apiOf().rotate(BOB, id, 60)]);
+    const kept = await webhooks().find(id);
+    expect(kept?.secrets).toHaveLength(3);
+    const told = [one?.secret, other?.secret];
+    expect(told).toContain(kept?.secrets[0]?.secret);
+    expect(told).toContain(kept?.secrets[1]?.secret);
+    expect(kept?.secrets[0]?.validUntil).toBeUndefined();
+    expect(kept?.secrets[1]?.validUntil).toBeGreaterThan(Date.now());
+  });
+
+  it('a caller registers no more than twenty, however many it asks for at once', async () => {
+    const wish = { url: 'https://example.com/', events: USUAL_EVENTS, description: '' };
+    const made = await Promise.all(Array.from({ length: 30 }, () => apiOf().create(FAY, wish)));
+    expect(made.filter(({ kind }) => kind === 'created')).toHaveLength(20);
+    expect(made.filter(({ kind }) => kind === 'tooMany')).toHaveLength(10);
+    expect(await apiOf().list(FAY)).toHaveLength(20);
+    const [first] = await apiOf().list(FAY);
+    await apiOf().remove(FAY, first?.id ?? '');
+    expect(await apiOf().create(FAY, wish)).toMatchObject({ kind: 'created' });
+  });
+});
+
 describe('a move', () => {
   it('is written down in the step that makes it, where somebody may want to know, and nowhere else', async () => {
     await store.mailboxes.takeLease('main', LEASE, 60_000);

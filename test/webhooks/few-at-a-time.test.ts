@@ -73,3 +73,31 @@ it('a name that nobody waits for any more is not asked for: a thousand silent on
   expect([await again, await next]).toEqual(['the address of b', 'the address of next']);
   expect(begun).toEqual(['silent', 'b', 'next']);
 });
+
+it('names that were silent leave a place for the others, however many they are and however often they are asked', async () => {
+  const { begun, ask, answer } = slow();
+  const resolve = fewAtATime(ask, 2, 300);
+  const silent = ['silent 1', 'silent 2', 'silent 3'];
+  // Nobody knows yet: these two take both places for as long as their servers like, and are known then.
+  await Promise.allSettled(silent.slice(0, 2).map((name) => resolve(name)));
+  for (const name of silent.slice(0, 2)) answer(name);
+  await settle();
+  const again = Promise.allSettled(silent.slice(0, 2).map((name) => resolve(name)));
+  await settle();
+  const other = resolve('other');
+  await settle();
+  expect(begun).toEqual(['silent 1', 'silent 2', 'silent 1', 'other']);
+  answer('other');
+  expect(await other).toBe('the address of other');
+  // One that is answered in time is as good as any again.
+  answer('silent 1');
+  await settle();
+  expect(begun.at(-1)).toBe('silent 2');
+  const [first, both] = [resolve('silent 1'), resolve('silent 3')];
+  both.catch(() => undefined);
+  await settle();
+  expect(begun.slice(5)).toEqual(['silent 1']);
+  answer('silent 1');
+  expect(await first).toBe('the address of silent 1');
+  await again;
+});
