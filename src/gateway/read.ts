@@ -43,7 +43,10 @@ export async function readTimeline(
   }));
 }
 
-/** Every move changes the revision; the hold of a mailbox changes what is read without one. */
+/**
+ * Every move changes the revision; that a hold begins, ends or has another reason changes what is read without one. What
+ * else is read may change under the same tag, which is weak for that: the estimate, and when a held mailbox is tried next.
+ */
 function etagOf(revision: number, reading: string): string {
   return `${revision}-${createHash('sha256').update(reading).digest('base64url').slice(0, 12)}`;
 }

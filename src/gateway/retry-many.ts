@@ -4,7 +4,7 @@ import type { ListQuery } from './list.ts';
 import { cursorOf } from './position.ts';
 import { type SearchTools, searchMessages } from './search.ts';
 
-/** Which messages to send again; failed ones only, unless the statuses say otherwise. */
+/** Which messages to send again; failed ones only, unless the statuses say otherwise, and no test mail unless `test` does. */
 export interface RetryQuery extends ListQuery {
   status: ('failed' | 'unconfirmed')[];
 }
@@ -35,13 +35,14 @@ const REASONS: Partial<Record<Change['kind'], keyof Retried['notRetried']>> = {
 /**
  * Sends again what failed and matches, as one by one would: the oldest first, and nothing twice, however often it is
  * asked, since what is sent again is not failed any more. Rejects with what the store throws; what was done until then
- * stays done, and asking again goes on.
+ * stays done, and asking again goes on. A test key has test mail only, and means that.
  */
 export async function retryMessages(
   tools: SearchTools & ChangeTools,
   caller: Caller,
-  { limit, after, ...filter }: RetryQuery,
+  { limit, after, ...given }: RetryQuery,
 ): Promise<Retried> {
+  const filter = given.test === undefined && !caller.test ? { ...given, test: false } : given;
   const { found, next } = await searchMessages(tools, caller, filter, { limit, ...(after && { after }) });
   const ids = found.map(({ record }) => record.id).reverse();
   const notRetried = { contentGone: 0, notAllowed: 0, tooLate: 0 };

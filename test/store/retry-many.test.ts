@@ -66,6 +66,17 @@ describe('a retry of many', () => {
     expect(enqueued.toSorted()).toEqual(meant.toSorted());
   });
 
+  it('leaves test mail where it is, unless it is asked for or the caller has none but that', async () => {
+    const live = await ended('failed');
+    const test = await ended('failed', 'ada', [], true);
+    const { enqueued, retry } = retrying();
+    expect(await retry({}, OPERATOR)).toEqual({ retried: 1, notRetried: NONE });
+    expect(enqueued).toEqual([live]);
+    expect(await statusOf(test)).toBe('failed');
+    expect((await retry({}, { ...ADA, test: true })).retried).toBe(1);
+    expect(enqueued).toEqual([live, test]);
+  });
+
   it('is of test mail alone, or of all but that, where it says so', async () => {
     const live = await ended('failed');
     const test = await ended('failed', 'ada', [], true);

@@ -16,6 +16,9 @@ const TIME_IN_QUERY = `${TIME} In a query, + is written as %2B.`;
 
 const TEST = '`true`: only messages of test keys; `false`: only the others.';
 
+const TEST_RETRIED =
+  '`true`: only messages of test keys; else only the others. A test key has none but its own, and need not say so.';
+
 const wholeNumber = (most: number) => `This must be a whole number from 1 to ${most}.`;
 const text = (most: number) =>
   z
@@ -98,7 +101,7 @@ export const retryRequest = z
     test: z
       .boolean({ error: 'This must be true or false, without quotation marks.' })
       .optional()
-      .meta({ description: TEST }),
+      .meta({ description: TEST_RETRIED }),
     limit: z
       .int({ error: retryLimit })
       .min(1, { error: retryLimit })
