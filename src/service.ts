@@ -175,6 +175,8 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
   });
   const tidier = startTidier({
     lists: messageLists(redis, keys),
+    mailboxes,
+    clock: tools.clock,
     now: mailboxes.now,
     recordMilliseconds: retentionOf(config).recordMilliseconds,
     log,

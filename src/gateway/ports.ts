@@ -220,6 +220,8 @@ export interface MailboxStore {
   metrics(): Promise<Omit<Metrics, 'webhooks'>>;
   setHold(key: string, hold: StoredHold): Promise<void>;
   clearHold(key: string): Promise<void>;
+  /** Forgets holds that nobody has tried out for so long after their time; an operator's stay. */
+  forgetHolds(overdueMilliseconds: number): Promise<void>;
   /** Which holds concern a mailbox, for whoever reads its messages. */
   describe(mailbox: string, holdKeys: string[]): Promise<void>;
   /**

@@ -76,6 +76,9 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       await redis.hdel(keys.holds, key);
       await tellOfHold(key);
     },
+    async forgetHolds(overdueMilliseconds) {
+      for (const key of await redis.forgetHolds(keys.holds, overdueMilliseconds)) await tellOfHold(key);
+    },
     async describe(mailbox, holdKeys) {
       await redis.hset(keys.mailbox(mailbox), 'holdKeys', JSON.stringify(holdKeys));
     },

@@ -5,7 +5,7 @@ import { LOADS } from './headroom.ts';
 import { COUNT_OWN, FORGET_CALLER, READ_RECORDS } from './list-scripts.ts';
 import * as scheduleScripts from './schedule-scripts.ts';
 import * as scripts from './scripts.ts';
-import { LEAVE, POSTPONE, SENDING } from './sweep-scripts.ts';
+import { FORGET_HOLDS, LEAVE, POSTPONE, SENDING } from './sweep-scripts.ts';
 import { CHANGE_SECRETS, CHANGE_WEBHOOK, CREATE_WEBHOOK, DROP_EVENTS, NOTE_DELIVERY } from './webhook-scripts.ts';
 
 /**
@@ -59,6 +59,7 @@ export interface Scripted {
   claimDue(due: string, most: number, putOff: number): Promise<string[]>;
   postponeLook(key: string, due: string, id: string, ticket: string, at: number): Promise<number>;
   leaveMessage(key: string, content: string, due: string, ...args: string[]): Promise<number>;
+  forgetHolds(holds: string, milliseconds: number): Promise<string[]>;
   sendingOf(sending: string, messages: string): Promise<string[]>;
   /** With the number of keys first. */
   takeLeases(keys: number, ...args: string[]): Promise<number[]>;
@@ -93,6 +94,7 @@ export function withScripts(redis: Redis): Redis & Scripted {
   redis.defineCommand('claimDue', { numberOfKeys: 1, lua: scripts.CLAIM_DUE });
   redis.defineCommand('postponeLook', { numberOfKeys: 2, lua: POSTPONE });
   redis.defineCommand('leaveMessage', { numberOfKeys: 3, lua: LEAVE });
+  redis.defineCommand('forgetHolds', { numberOfKeys: 1, lua: FORGET_HOLDS });
   redis.defineCommand('sendingOf', { numberOfKeys: 1, lua: SENDING });
   redis.defineCommand('takeLeases', { lua: scripts.LEASE });
   redis.defineCommand('claimTrial', { numberOfKeys: 1, lua: scripts.CLAIM_TRIAL });

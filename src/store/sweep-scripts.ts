@@ -1,4 +1,4 @@
-/** What the sweeper does about a message it has looked at, in Lua. Each goes by what the record says now. */
+/** What puts right what is left behind, in Lua. Each goes by what Redis says now. */
 
 /**
  * Looks again at this time, unless the message has moved on since it was read: then its own time stands. KEYS message,
@@ -46,4 +46,23 @@ for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   else redis.call('SREM', KEYS[1], id) end
 end
 return found
+`;
+
+/**
+ * Forgets holds whose next try is overdue for so long that nobody has anything to send who would make it: of a mailbox, a
+ * tenant or a server that is not configured any more, most likely. An operator's hold stays. KEYS holds; ARGV
+ * milliseconds. Answers their keys.
+ */
+export const FORGET_HOLDS = `
+local time = redis.call('TIME')
+local overdue = time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[1]
+local forgotten, holds = {}, redis.call('HGETALL', KEYS[1])
+for i = 1, #holds, 2 do
+  local hold = cjson.decode(holds[i + 1])
+  if not hold.byOperator and hold.nextProbeAt < overdue then
+    redis.call('HDEL', KEYS[1], holds[i])
+    forgotten[#forgotten + 1] = holds[i]
+  end
+end
+return forgotten
 `;

@@ -146,3 +146,18 @@ describe('a place of the window', () => {
     expect(await mailboxes.usage('main')).toMatchObject({ inWindow: 1 });
   });
 });
+
+describe('a hold', () => {
+  it('of what nobody sends by any more is forgotten in the end, unless an operator made it', async () => {
+    const { mailboxes } = store;
+    const week = 7 * 24 * 3_600_000;
+    const now = await mailboxes.now();
+    const hold = { failure: {} as never, since: 0, probes: 3, settings: '' };
+    await mailboxes.setHold('host:smtp.contoso.test:25', { ...hold, nextProbeAt: now - week - 1_000 });
+    await mailboxes.setHold('mailbox:main', { ...hold, nextProbeAt: now - week + 60_000 });
+    await mailboxes.setHold('mailbox:old', { ...hold, nextProbeAt: 0, byOperator: true });
+    await mailboxes.forgetHolds(week);
+    const left = await mailboxes.holds(['host:smtp.contoso.test:25', 'mailbox:main', 'mailbox:old']);
+    expect([...left.keys()]).toEqual(['mailbox:main', 'mailbox:old']);
+  });
+});
