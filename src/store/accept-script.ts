@@ -36,6 +36,8 @@ local function append(list, score, id)
   list[#list + 1] = id
 end
 
+-- Has this script written the record of the message that it is about?
+local written = false
 local function accept(order, fixed, mime, MESSAGE, MIME, MAILBOX, IDEMPOTENCY)
   if order.fingerprint then
     local known = redis.call('HMGET', IDEMPOTENCY, 'fingerprint', 'id')
@@ -45,20 +47,20 @@ local function accept(order, fixed, mime, MESSAGE, MIME, MAILBOX, IDEMPOTENCY)
   end
   -- An id is made for one request alone: it is there already only where the answer to this very step was lost.
   if redis.call('EXISTS', MESSAGE) == 1 then
-    local written = redis.call('HMGET', MESSAGE, 'acceptedAt', 'expiresAt', 'aheadAtFirst')
-    return { 'accepted', written[1], written[2], written[3] }
+    local before = redis.call('HMGET', MESSAGE, 'acceptedAt', 'expiresAt', 'aheadAtFirst')
+    return { 'accepted', before[1], before[2], before[3] }
   end
   -- A large content was written before, for a while only.
   local staged = mime == ''
   if staged and redis.call('STRLEN', MIME) ~= order.bytes then return { 'gone' } end
   local lane = laneOf(order.mailbox, MAILBOX)
-  lane.new = lane.new + 1
-  local place = lane.accepted + lane.new
+  local place = lane.accepted + lane.new + 1
   local ahead = place - 1 - lane.left
   local expiresAt = digits(order.expiresAt or (now + (order.lifetime or all.lifetime)))
   redis.call('HSET', MESSAGE, 'fixed', fixed, 'callerId', order.callerId, 'mailbox', order.mailbox,
     'status', 'queued', 'revision', '1', 'ticket', '1', 'pending', order.recipients,
     'acceptedAt', acceptedAt, 'expiresAt', expiresAt, 'place', digits(place), 'aheadAtFirst', digits(ahead))
+  written = true
   if order.hooks then
     redis.call('HSET', MESSAGE, 'hooks', order.hooks)
     announce(order.hooks, order.id, MESSAGE)
@@ -68,6 +70,7 @@ local function accept(order, fixed, mime, MESSAGE, MIME, MAILBOX, IDEMPOTENCY)
     redis.call('HSET', IDEMPOTENCY, 'fingerprint', order.fingerprint, 'id', order.id)
     redis.call('PEXPIRE', IDEMPOTENCY, all.idempotencyLifetime)
   end
+  lane.new = lane.new + 1
   append(looked, firstLook, order.id)
   listed[order.callerId] = listed[order.callerId] or {}
   append(listed[order.callerId], acceptedAt, order.id)
@@ -80,13 +83,23 @@ end
 local answers = {}
 for i = 1, (#ARGV - 1) / 3 do
   local key, value = 3 + (i - 1) * 4, 1 + (i - 1) * 3
-  answers[i] = accept(cjson.decode(ARGV[value + 1]), ARGV[value + 2], ARGV[value + 3],
+  written = false
+  local isDone, answer = pcall(accept, cjson.decode(ARGV[value + 1]), ARGV[value + 2], ARGV[value + 3],
     KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], KEYS[key + 4])
+  -- What is wrong with one key must cost the other messages nothing. Nobody would look after what is written of this one,
+  -- which is not accepted. Only where something is: a write of ours would let the next message into a full memory.
+  if not isDone then
+    if written then redis.call('DEL', KEYS[key + 1], KEYS[key + 2]) end
+    answer = { 'error', type(answer) == 'table' and answer.err or tostring(answer) }
+  end
+  answers[i] = answer
 end
 for mailbox, lane in pairs(lanes) do
-  redis.call('HINCRBY', lane.key, 'accepted', lane.new)
-  redis.call('HINCRBY', COUNTS, 'queued|' .. mailbox, lane.new)
-  redis.call('ZINCRBY', BUSY, lane.new, mailbox)
+  if lane.new > 0 then
+    redis.call('HINCRBY', lane.key, 'accepted', lane.new)
+    redis.call('HINCRBY', COUNTS, 'queued|' .. mailbox, lane.new)
+    redis.call('ZINCRBY', BUSY, lane.new, mailbox)
+  end
 end
 if #looked > 0 then redis.call('ZADD', DUE, unpack(looked)) end
 for callerId, list in pairs(listed) do

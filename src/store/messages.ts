@@ -88,6 +88,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
   async function accept(message: NewMessage): Promise<Accepted> {
     const mime = await stageContent(redis, keys, message.id, message.mime);
     const [kind, first = '', second, third] = await whenThereIsRoom(mime.length, () => write({ ...message, mime }));
+    if (kind === 'error') throw new Error(`Redis did not take ${message.id}: ${first}`);
     if (kind === 'gone') throw new Error(`The content of ${message.id} was not kept until it could be accepted`);
     if (kind === 'accepted')
       return { kind: 'accepted', record: freshRecord(message, Number(first), Number(second), Number(third)) };

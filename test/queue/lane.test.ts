@@ -259,3 +259,25 @@ it('a message that breaks every kept connection is the next again once, and then
   expect(tries[2]).toBeGreaterThan(10);
   await close();
 });
+
+it('a large content that takes long to be read is read once, and sent', async () => {
+  const { messages } = store;
+  const read = messages.content;
+  let asked = 0;
+  messages.content = async (id) => {
+    asked += 1;
+    await new Promise((resolve) => setTimeout(resolve, 1_700));
+    return read(id);
+  };
+  const { close } = await openLaneThatNotes(60_000, () => false);
+  const message = aMessage();
+  const mime = Buffer.alloc(1_500_000, 'a');
+  await messages.accept({ ...message, mime, fixed: { ...message.fixed, bytes: mime.length } });
+  const jobs = jobQueues(store.redis, store.keys.bull, sharedBackends(store.redis));
+  await jobs.add('main', { messageId: message.id, number: 1, priority: 'normal' });
+  await eventually(() => isSent(message.id));
+  messages.content = read;
+  expect(asked).toBe(1);
+  await close();
+  await jobs.close();
+});

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { WRITTEN_AT_ONCE } from '../../src/gateway/accept.ts';
+import type { NewMessage } from '../../src/gateway/ports.ts';
 import { sweep } from '../../src/gateway/sweep.ts';
 import { sharedBackends } from '../../src/queue/backend.ts';
 import { jobQueues } from '../../src/queue/jobs.ts';
@@ -66,6 +67,49 @@ describe('a large content that is not accepted in the end', () => {
     await redis.stagePiece(keys.mime(message.id), keys.message(message.id), 0, Buffer.from('again'), 1_000);
     expect(await isKeptFor(keys.mime(message.id))).toBe(FOR_EVER);
     expect((await redis.getrange(keys.mime(message.id), 0, 4)).toString()).toBe('aaaaa');
+  });
+});
+
+describe('a message that is not accepted because a key is damaged', () => {
+  const ofCallers = (...callers: string[]) =>
+    callers.map((callerId) => aMessage({ callerId, hooked: callerId === 'bad' }));
+
+  it('leaves nothing, and those that came with it are accepted as if nothing were', async () => {
+    const { messages, mailboxes, redis, keys } = store;
+    await redis.set(keys.webhooks.outbox, 'not a stream');
+    const [one, bad, other] = ofCallers('one', 'bad', 'other') as [NewMessage, NewMessage, NewMessage];
+    const answers = await Promise.allSettled([one, bad, other].map((each) => messages.accept(each)));
+    expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(await redis.exists(keys.message(bad.id), keys.mime(bad.id))).toBe(0);
+    await expect(messages.accept(aMessage({ callerId: 'bad', hooked: true, mailbox: 'quiet' }))).rejects.toThrow();
+    expect(await mailboxes.isBusy('quiet')).toBe(false);
+    expect(await mailboxes.counts('main')).toEqual({ queued: 2 });
+    expect((await redis.zrange(keys.due, '0', '-1')).toSorted()).toEqual([one.id, other.id].toSorted());
+    expect((await messages.findWithSurroundings(other.id))?.record.aheadAtFirst).toBe(1);
+  });
+
+  it('but what was accepted before stays, though its request comes once more', async () => {
+    const { messages, redis, keys } = store;
+    const message = aMessage({ idempotency: { key: 'order-1', fingerprint: 'a' } });
+    await messages.accept(message);
+    const [entry = ''] = await redis.keys(keys.idempotency('test', '*'));
+    await redis.set(entry, 'not a hash');
+    await expect(messages.accept(message)).rejects.toThrow('WRONGTYPE');
+    expect(await messages.hasContent(message.id)).toBe(true);
+    expect(await messages.find(message.id)).toMatchObject({ status: 'queued' });
+  });
+
+  it('nor does a full Redis take any of those that came together', async () => {
+    const { messages, redis, keys } = store;
+    await redis.config('SET', 'maxmemory', '1');
+    try {
+      const answers = await Promise.allSettled(ofCallers('one', 'two', 'three').map((each) => messages.accept(each)));
+      expect(answers.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+    } finally {
+      await redis.config('SET', 'maxmemory', '0');
+    }
+    expect(await redis.keys(keys.message('*'))).toEqual([]);
+    expect(await redis.zcard(keys.due)).toBe(0);
   });
 });
 
