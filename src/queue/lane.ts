@@ -103,6 +103,7 @@ export async function openLane<Connection>(
     pass: gate.pass,
     connect: connections.lend,
     promise: connections.promise,
+    upcoming: connections.upcoming,
     giveBack: connections.takeBack,
     async begin(ticket, token, trial) {
       const { messageId, number } = ticket;

@@ -182,7 +182,7 @@ describe('the final dot', () => {
     };
     await using server = await startScriptedServer(script, ['PIPELINING']);
     const session = await open(server);
-    const beforeDot = () => eventually(async () => session.hasNews());
+    const beforeDot = () => eventually(async () => session.hasNews()).then(() => undefined);
     const mime = Buffer.from(`${'x'.repeat(76)}\r\n`.repeat(10_000));
     const result = await runTransaction(session, aTransaction([ADA], { mime, beforeDot }));
     expect(result).toMatchObject({ stage: 'data', accepted: [], trouble: smtp(552, 'data'), reusable: false });
