@@ -43,8 +43,10 @@ export interface Connections<Connection> {
    * The final dot is about to leave on this one. Where the last was answered at once, whoever waits longest may be
    * promised it, and gets its message ready meanwhile. Microsoft takes its time over a dot, and its connections are not
    * promised.
+   *
+   * @returns whether it may be promised
    */
-  promise(connection: Connection): void;
+  promise(connection: Connection): boolean;
   /** What whoever was promised it wants to send, if it is known within this turn of the event loop. */
   upcoming(connection: Connection): Promise<Upcoming | undefined>;
   /** Lends nothing any more. */
@@ -299,9 +301,10 @@ export function keepConnections<Connection>(
       giveBack(connection, reusable && !promise?.isAnnounced);
     },
     promise(connection) {
-      if (closed || !opened.get(connection)?.isQuick) return;
+      if (closed || !opened.get(connection)?.isQuick) return false;
       promises.set(connection, { isAnnounced: false });
       waiting[0]?.wake();
+      return true;
     },
     async upcoming(connection) {
       const promise = promises.get(connection);

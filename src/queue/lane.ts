@@ -102,7 +102,12 @@ export async function openLane<Connection>(
   const lane: Lane<Connection> = {
     pass: gate.pass,
     connect: connections.lend,
-    promise: connections.promise,
+    promise(connection) {
+      // Two for a connection: one that is sent, and one that is made ready meanwhile. Whoever waits for the window waits in
+      // the queue, where what is more urgent overtakes it.
+      const isQuick = connections.promise(connection) && window.wait() === 0;
+      worker.concurrency = settings.connections * (isQuick ? 2 : 1);
+    },
     upcoming: connections.upcoming,
     giveBack: connections.takeBack,
     async begin(ticket, token, trial) {
