@@ -103,10 +103,8 @@ export async function openLane<Connection>(
     pass: gate.pass,
     connect: connections.lend,
     promise(connection) {
-      // Two for a connection: one that is sent, and one that is made ready meanwhile. Whoever waits for the window waits in
-      // the queue, where what is more urgent overtakes it.
-      const isQuick = connections.promise(connection) && window.wait() === 0;
-      worker.concurrency = settings.connections * (isQuick ? 2 : 1);
+      // Two for a connection: one that is sent, and one that is made ready meanwhile.
+      if (connections.promise(connection)) worker.concurrency = 2 * settings.connections;
     },
     upcoming: connections.upcoming,
     giveBack: connections.takeBack,
@@ -114,7 +112,11 @@ export async function openLane<Connection>(
       const { messageId, number } = ticket;
       // No message is sent whose result could not be written.
       const wait = unwritten > 0 ? RETRY_STORE_MILLISECONDS : window.wait();
-      if (wait > 0) return { kind: 'wait', milliseconds: wait };
+      if (wait > 0) {
+        // Who waits for the window should wait in the queue, where what is more urgent overtakes it.
+        worker.concurrency = settings.connections;
+        return { kind: 'wait', milliseconds: wait };
+      }
       let asked = 0;
       const permit = await persistently(
         () =>
