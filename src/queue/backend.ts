@@ -89,7 +89,7 @@ class LaneBackend extends SharedBackend {
 
   #end(over: Over): Promise<Next> {
     return new Promise((told, failed) => {
-      if (this.#ending.length === 0) setImmediate(() => void this.#flush());
+      if (this.#ending.length === 0) setTimeout(() => void this.#flush(), 1);
       this.#ending.push({ over, told, failed });
     });
   }
