@@ -8,15 +8,17 @@ import { ANNOUNCE } from './webhook-scripts.ts';
 /**
  * What the steps of delivering share. Each message pays for them, and Redis does one at a time: they take what they need
  * as plain arguments, touch as few keys as they can, and what many steps of one turn want to know of their mailbox, or
- * add to its sums, is read and written once.
+ * add to its sums and sets, is read and written once: a call of a command costs more than what most commands do.
  */
 const SHARED = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- A number that is given to a command is written out each time, and slowly.
+local nowText = string.format('%d', now)
 -- The timeline is kept in the record itself, as \`e<revision>\` = \`<time> <status> [<code>]\`; of a very long one, its end.
 local function told(fields, revision, event)
   fields[#fields + 1] = 'e' .. revision
-  fields[#fields + 1] = now .. ' ' .. event
+  fields[#fields + 1] = nowText .. ' ' .. event
 end
 
 -- What is to be added to sums in hashes, by key and field. A step adds only once its record is written, so that the sums
@@ -29,10 +31,43 @@ local function count(key, field, by)
 end
 -- To how many messages of mailboxes there is something left to do, by the mailboxes' key and name.
 local busy = {}
+-- What comes to sets (true) and what goes (false), by key and member; of sorted sets, with what score it comes.
+local sets, sorted = {}, {}
+local function put(all, key, member, value)
+  local of = all[key]
+  if not of then of = {} all[key] = of end
+  of[member] = value
+end
+-- Contents that nobody needs any more, and the messages that readers are told of, by the channel.
+local contents, changed = {}, {}
 -- What is wrong with one key must not cost other mailboxes their sums and their answers: it is told in Redis's log.
 local function unlessBroken(key, answer)
   if type(answer) ~= 'table' then return answer end
   redis.log(redis.LOG_WARNING, 'postroom could not count in ' .. key .. ': ' .. tostring(answer.err))
+end
+local function writeMembers()
+  local all, ranked = sets, sorted
+  sets, sorted = {}, {}
+  for key, members in pairs(all) do
+    local come, go = {}, {}
+    for member, isIn in pairs(members) do
+      local those = isIn and come or go
+      those[#those + 1] = member
+    end
+    if #come > 0 then unlessBroken(key, redis.pcall('SADD', key, unpack(come))) end
+    if #go > 0 then unlessBroken(key, redis.pcall('SREM', key, unpack(go))) end
+  end
+  for key, members in pairs(ranked) do
+    local come, go = {}, {}
+    for member, score in pairs(members) do
+      if score then
+        come[#come + 1] = score
+        come[#come + 1] = member
+      else go[#go + 1] = member end
+    end
+    if #come > 0 then unlessBroken(key, redis.pcall('ZADD', key, unpack(come))) end
+    if #go > 0 then unlessBroken(key, redis.pcall('ZREM', key, unpack(go))) end
+  end
 end
 local function writeSums()
   local summed, engaged = sums, busy
@@ -52,16 +87,23 @@ end
 -- should not stop for a mark. Their first write of all is one that needs no memory.
 local hasWritten = false
 
--- The mailbox that the steps are about, until another is named.
+-- The mailbox that the steps are about, until another is named, and all that were named.
 local lane
+local lanes = {}
 ${ANNOUNCE}
 `;
 
 /** Names a mailbox: KEYS as in `laneKeys`; ARGV its name, channel of changes, milliseconds of a slice of the day, slices. */
 const LANE = `
-lane = { mailbox = ARGV[1], changed = ARGV[2], daySlice = tonumber(ARGV[3]), daySlices = tonumber(ARGV[4]),
-  counts = KEYS[1], sending = KEYS[2], permits = KEYS[3], day = KEYS[4], lease = KEYS[5], holds = KEYS[6],
-  due = KEYS[7], busy = KEYS[8], about = KEYS[9] }
+lane = lanes[ARGV[1]]
+if not lane then
+  lane = { mailbox = ARGV[1], changed = ARGV[2], daySlice = tonumber(ARGV[3]), daySlices = tonumber(ARGV[4]),
+    counts = KEYS[1], sending = KEYS[2], permits = KEYS[3], day = KEYS[4], lease = KEYS[5], holds = KEYS[6],
+    due = KEYS[7], busy = KEYS[8], about = KEYS[9] }
+  -- How many attempts run, and how many places of the window are taken beside theirs.
+  lane.running, lane.taken = redis.call('SCARD', lane.sending), redis.call('ZCARD', lane.permits)
+  lanes[lane.mailbox] = lane
+end
 `;
 
 /**
@@ -87,8 +129,6 @@ if lane.holder ~= lease then return { 'lost' } end
 -- Places of the window may be free that are not: the lane makes it good.
 if expected and math.abs(now - expected) > 3000 then return { 'jumped', tostring(now) } end
 if tonumber(m[4]) <= now and ignoreExpiry == '0' then return { 'expired' } end
--- Redis lost it: begun, it would stand in its lane's way for ever.
-if redis.call('EXISTS', MIME) == 0 then return { 'gone' } end
 if trial == '0' and ARGV[FIRST_HOLD_KEY] then
   if lane.isHeld == nil then
     lane.isHeld = false
@@ -99,14 +139,15 @@ if trial == '0' and ARGV[FIRST_HOLD_KEY] then
   if lane.isHeld then return { 'held' } end
 end
 
-local running = redis.call('SCARD', lane.sending)
-if redis.call('ZCARD', lane.permits) + running >= perWindow then
+if lane.taken + lane.running >= perWindow then
+  writeMembers()
   redis.call('ZREMRANGEBYSCORE', lane.permits, '-inf', now)
   -- Only a clock that was set back can leave a place taken for longer than a window: it counts from now on.
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', lane.permits, '(' .. (now + window), '+inf')) do
     redis.call('ZADD', lane.permits, now + window, member)
   end
-  if redis.call('ZCARD', lane.permits) + running >= perWindow then
+  lane.running, lane.taken = redis.call('SCARD', lane.sending), redis.call('ZCARD', lane.permits)
+  if lane.taken + lane.running >= perWindow then
     local first = redis.call('ZRANGE', lane.permits, 0, 0, 'WITHSCORES')
     -- Where every place is taken by a running attempt, the next reply frees one a window later; look again soon.
     return { 'wait', tostring(first[2] and (first[2] - now) or math.min(window, 1000)) }
@@ -148,13 +189,18 @@ if lane.used + recipients > perDay then
   return { 'quota', tostring(math.max(free, 1000)) }
 end
 
+local mime = redis.call('GET', MIME)
+-- Redis lost it: begun, it would stand in its lane's way for ever.
+if not mime then return { 'gone' } end
+
 revision = revision + 1
-local set = { 'status', 'sending', 'attemptToken', token, 'slice', slice, 'updatedAt', now, 'revision', revision }
+local set = { 'status', 'sending', 'attemptToken', token, 'slice', slice, 'updatedAt', nowText, 'revision', revision }
 told(set, revision, 'sending')
 redis.call('HSET', MESSAGE, unpack(set))
 hasWritten = true
 if m[8] or m[9] then redis.call('HDEL', MESSAGE, 'dotMayHaveLeft', 'nextAttemptAt') end
-redis.call('SADD', lane.sending, id)
+put(sets, lane.sending, id, true)
+lane.running = lane.running + 1
 lane.used = lane.used + recipients
 count(lane.day, slice, recipients)
 count(lane.day, 'sum', recipients)
@@ -162,8 +208,8 @@ count(lane.counts, status .. '|' .. lane.mailbox, -1)
 count(lane.counts, 'sending|' .. lane.mailbox, 1)
 relist(MESSAGE, id, status, 'sending')
 announce(m[13], id, MESSAGE)
-redis.call('PUBLISH', lane.changed, id)
-return { 'go', tostring(now), m[10], m[11], m[12], redis.call('GET', MIME) }
+put(changed, lane.changed, id, true)
+return { 'go', nowText, m[10], m[11], m[12], mime }
 `;
 
 /** Written before the final dot may leave; refused to whoever no longer holds the message. */
@@ -197,18 +243,21 @@ local status = m[1]
 -- The answer was lost on its way and the step is repeated.
 if token ~= '' and m[5] == token and status == to then return { 'moved', m[4] } end
 if token ~= '' and not hasWritten then
-  redis.call('ZREM', lane.permits, token)
+  lane.taken = lane.taken - redis.call('ZREM', lane.permits, token)
   hasWritten = true
 end
 -- Also where the message has moved on: the server has counted this attempt now.
-if window then redis.call('ZADD', lane.permits, now + window, token) end
+if window then
+  put(sorted, lane.permits, token, now + window)
+  lane.taken = lane.taken + 1
+end
 if not status or not string.find(from, '|' .. status .. '|', 1, true) or (token ~= '' and m[2] ~= token)
   or (seen ~= '' and m[4] ~= seen) then
   return { 'refused', status or '' }
 end
 
 local revision, ticket, tries = m[6] + 1, m[4] + 1, (m[7] or 0) + 1
-local set = { 'status', to, 'updatedAt', now, 'revision', revision, 'ticket', ticket, unpack(ARGV, FIRST_FIELD) }
+local set = { 'status', to, 'updatedAt', nowText, 'revision', revision, 'ticket', ticket, unpack(ARGV, FIRST_FIELD) }
 local function add(field, value) set[#set + 1] = field set[#set + 1] = value end
 local clear = {}
 for field in string.gmatch(cleared, '%S+') do clear[#clear + 1] = field end
@@ -242,18 +291,24 @@ if change ~= 0 then
   busy[lane.busy][lane.mailbox] = (busy[lane.busy][lane.mailbox] or 0) + change
   count(lane.about, 'left', -change)
 end
-if status == 'sending' then redis.call('SREM', lane.sending, id) elseif to == 'sending' then redis.call('SADD', lane.sending, id) end
+if status == 'sending' then
+  put(sets, lane.sending, id, false)
+  lane.running = lane.running - 1
+elseif to == 'sending' then
+  put(sets, lane.sending, id, true)
+  lane.running = lane.running + 1
+end
 -- A finished message is kept for a while to be read; its content goes at once unless a person may want it sent again.
 if OVER[to] then
   redis.call('PEXPIRE', MESSAGE, keepRecord)
-  if keepContent > 0 then redis.call('PEXPIRE', MIME, keepContent) else redis.call('DEL', MIME) end
-  redis.call('ZREM', lane.due, id)
+  if keepContent > 0 then redis.call('PEXPIRE', MIME, keepContent) else contents[#contents + 1] = MIME end
+  put(sorted, lane.due, id, false)
 else
   if OVER[status] then redis.call('PERSIST', MESSAGE) redis.call('PERSIST', MIME) end
-  redis.call('ZADD', lane.due, now + (delay or 0) + nextLook, id)
+  put(sorted, lane.due, id, now + (delay or 0) + nextLook)
 end
 announce(m[8], id, MESSAGE)
-redis.call('PUBLISH', lane.changed, id)
+put(changed, lane.changed, id, true)
 return { 'moved', tostring(ticket) }
 `;
 
@@ -291,7 +346,14 @@ while ARGV[value] do
   end
   key, value = key + keys, value + 3 + values
 end
+writeMembers()
 writeSums()
+if #contents > 0 then redis.call('DEL', unpack(contents)) end
+for channel, ids in pairs(changed) do
+  local those = {}
+  for id in pairs(ids) do those[#those + 1] = id end
+  redis.call('PUBLISH', channel, table.concat(those, ' '))
+end
 return answers
 `;
 
