@@ -233,12 +233,12 @@ const NEXT = { envelope: { reversePath: 'main@contoso.com', recipients: ['ada@fa
 
 /** One line, lent, whose last final dot was answered after that many milliseconds. */
 async function lineThatAnswers(answeredIn: number | undefined) {
-  const { dialer, seen } = lines();
+  const { dialer, seen, serverLetsGo } = lines();
   const connections = keepConnections(dialer, upTo(1), freePlaces());
   const line = await lend(connections);
   connections.takeBack(line, true, answeredIn);
   await lend(connections);
-  return { connections, line, seen };
+  return { connections, line, seen, serverLetsGo };
 }
 
 function promisedIn(answer: Awaited<ReturnType<Connections<Line>['lend']>>) {
@@ -316,5 +316,45 @@ describe('a connection whose final dot is being answered', () => {
     const second = connections.lend();
     connections.takeBack(line, true, 1_000);
     expect(await second).toEqual({ ok: true, connection: line, reused: true });
+  });
+
+  it('may have the next message announced on it, which then goes on where that one is', async () => {
+    const { connections, line } = await lineThatAnswers(1);
+    const first = connections.lend();
+    connections.promise(line);
+    const free = promisedIn(await first).free(NEXT);
+    const upcoming = await connections.upcoming(line);
+    expect(upcoming).toMatchObject(NEXT);
+    upcoming?.said();
+    connections.takeBack(line, true, 1);
+    expect(await free).toEqual({ isAnnounced: true });
+  });
+
+  it('has nothing announced on it before it is known what', async () => {
+    const { connections, line } = await lineThatAnswers(1);
+    expect(await connections.upcoming(line)).toBeUndefined();
+    const first = connections.lend();
+    connections.promise(line);
+    const promised = promisedIn(await first);
+    expect(await connections.upcoming(line)).toBeUndefined();
+    connections.takeBack(line, true, 1);
+    expect(await promised.free(NEXT)).toEqual({ isAnnounced: false });
+  });
+
+  it.each(['refused', 'slow'])('is closed where the message that was announced cannot go: %s', async (how) => {
+    const { connections, line, seen, serverLetsGo } = await lineThatAnswers(1);
+    const first = connections.lend();
+    connections.promise(line);
+    const free = promisedIn(await first).free(NEXT);
+    (await connections.upcoming(line))?.said();
+    if (how === 'refused') connections.takeBack(line, true);
+    expect(await free).toBeUndefined();
+    // Whoever comes meanwhile is not promised it either.
+    const second = connections.lend();
+    if (how === 'slow') connections.takeBack(line, true, 1_000);
+    expect(line.open).toBe(false);
+    serverLetsGo();
+    expect(await second).toMatchObject({ ok: true, reused: false });
+    expect(seen).toMatchObject({ dialled: 2, peak: 1 });
   });
 });
