@@ -32,7 +32,7 @@ export type FinishKeys = readonly [
 /**
  * Ends jobs of one queue and fetches the next ones, with the same effect as a `moveToFinished` of BullMQ 6.7 each for
  * jobs that are removed when they are completed, but for its `active` and `completed` events and the time noted at the
- * job, which nobody reads. All of one turn of the event loop in one step: one of BullMQ's for each was the dearest
+ * job, which nobody reads. All that end at about the same time in one step: one of BullMQ's for each was the dearest
  * thing that Redis did for a message.
  *
  * ARGV prefix of jobs' keys, now, milliseconds of a lock, and for each job its id, token and whether to fetch (1).
