@@ -18,7 +18,6 @@ import { listMessages } from './gateway/list.ts';
 import { holdMailbox, listMailboxes, type OperateTools, readMailbox, releaseMailbox } from './gateway/operate.ts';
 import { previewMessage } from './gateway/preview.ts';
 import { readMessage, readTimeline } from './gateway/read.ts';
-import { expiredFailure } from './gateway/recover.ts';
 import { retryMessages } from './gateway/retry-many.ts';
 import { expediteMessage, rescheduleMessage, type ScheduleTools } from './gateway/schedule.ts';
 import type { SearchTools } from './gateway/search.ts';
@@ -27,11 +26,12 @@ import { markTests } from './lane-log.ts';
 import type { MailboxConfig } from './mailbox-config.ts';
 import { laneSettings } from './mailboxes.ts';
 import { sharedBackends } from './queue/backend.ts';
-import { steadyClock } from './queue/clock.ts';
+import { type Clock, type KnownClock, steadyClock } from './queue/clock.ts';
 import { type Jobs, jobQueues } from './queue/jobs.ts';
 import { driveLanes } from './queue/lanes.ts';
-import { giveUpMessage, recoverMessage } from './queue/recovery.ts';
+import { expireMessage, recoverMessage } from './queue/recovery.ts';
 import { startReleaser } from './queue/releaser.ts';
+import { BOOT } from './queue/same-host.ts';
 import { steadyTime } from './queue/steady-time.ts';
 import { startSweeper } from './queue/sweeper.ts';
 import { startTidier } from './queue/tidier.ts';
@@ -41,9 +41,10 @@ import { StartupError } from './startup-error.ts';
 import { admissionStore } from './store/admission.ts';
 import { keyStore, watchKeys } from './store/api-keys.ts';
 import { watchChanges } from './store/changes.ts';
+import { clockMemory } from './store/clock-memory.ts';
 import { readLoads } from './store/headroom.ts';
 import { redisChecks } from './store/health.ts';
-import { keysOf } from './store/keys.ts';
+import { type Keys, keysOf } from './store/keys.ts';
 import { messageLists } from './store/lists.ts';
 import { mailboxStore } from './store/mailboxes.ts';
 import { messageStore } from './store/messages.ts';
@@ -145,7 +146,7 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
     messages: messageStore(redis, keys, retentionOf(config)),
     mailboxes,
     admission: admissionStore(redis, keys),
-    clock: steadyClock(mailboxes.now),
+    clock: watchedClock(redis, keys, mailboxes.now),
     chance: { now: () => new Date(), random: Math.random, token: randomUUID },
     log: markTests(log),
   };
@@ -160,7 +161,7 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
   const sweeper = startSweeper({
     messages: tools.messages,
     enqueue: enqueuer(jobs, tools.mailboxes.wake),
-    expire: (id) => giveUpMessage(id, expiredFailure, tools),
+    expire: (id) => expireMessage(id, tools),
     recover: (id) => recoverMessage(id, tools),
     now: tools.clock.now,
     jumped: () => tools.clock.jumped(),
@@ -190,6 +191,12 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
     await sandbox.close();
     await jobs.close();
   };
+}
+
+/** What this boot of the machine knows of Redis's clock already, where it can be told from others. */
+function watchedClock(redis: Redis, keys: Keys, now: () => Promise<number>): Clock {
+  const memory = BOOT === undefined ? undefined : clockMemory<KnownClock>(redis, keys, BOOT);
+  return steadyClock(now, undefined, undefined, memory);
 }
 
 /** Adds a job and tells whoever drives the lane: once for all jobs of a turn, and unheard it costs seconds only. */

@@ -94,6 +94,10 @@ export type Permit =
   /** Another process holds the lane. */
   | { kind: 'lost' };
 
+/** A permit as the store gives it: a content that is too large to come with it is asked for apart (`content`). */
+export type Begun = Exclude<Permit, Go> | (Omit<Go, 'mime'> & Partial<Pick<Go, 'mime'>>);
+type Go = Extract<Permit, { kind: 'go' }>;
+
 export interface Move {
   id: string;
   mailbox: string;
@@ -150,6 +154,8 @@ export interface MessageStore {
   find(id: string): Promise<MessageRecord | undefined>;
   /** In the order asked. */
   findMany(ids: string[]): Promise<(MessageRecord | undefined)[]>;
+  /** The bytes of a message; rejects where they are not all kept any more. */
+  content(id: string): Promise<Buffer>;
   /** Are the bytes of the message still kept? */
   hasContent(id: string): Promise<boolean>;
   /** With how many messages of its mailbox are before it, about. */
@@ -159,7 +165,7 @@ export interface MessageStore {
   /** Its moves, oldest first; of a very long timeline the last ones. */
   timeline(id: string): Promise<{ callerId: string; mailbox: string; events: MoveTold[] } | undefined>;
   /** Leave to start one attempt and the move to `sending`, in one step. */
-  begin(request: Begin): Promise<Permit | Jumped>;
+  begin(request: Begin): Promise<Begun | Jumped>;
   /** One checked move; a move that the table of moves forbids changes nothing. */
   move(request: Move): Promise<Moved>;
   /** Notes that the final dot may leave from now on. False if this attempt no longer holds the message. */
@@ -173,9 +179,16 @@ export interface MessageStore {
    * long; then it is given again.
    */
   claimDue(limit: number, milliseconds: number): Promise<string[]>;
-  /** Looks at it again at this time (milliseconds since the epoch); never brings back what is finished. */
-  postpone(id: string, at: number): Promise<unknown>;
-  forget(id: string): Promise<unknown>;
+  /**
+   * Looks at it again at this time (milliseconds since the epoch), if that is still its ticket; never brings back what is
+   * finished.
+   */
+  postpone(id: string, ticket: number, at: number): Promise<unknown>;
+  /**
+   * Looks no more at one that is over, gone, or waits for a person, and sees to it that it leaves nothing behind for
+   * longer than such ones do. One that has gone on meanwhile stays as it is.
+   */
+  leave(id: string): Promise<unknown>;
 }
 
 /** A hold as it is stored: with what it was noticed under, so that changed credentials are tried at once. */

@@ -1,4 +1,5 @@
 import type { MessageRecord } from '../mail/message.ts';
+import { isFinal } from '../mail/status.ts';
 import type { Ticket } from './deliver.ts';
 import type { MessageStore } from './ports.ts';
 
@@ -22,7 +23,8 @@ const LATER = 60_000;
 const NO_ATTEMPT_LASTS_LONGER = 3_600_000;
 
 /**
- * Puts right what fell between two steps: a waiting message without a job gets it, one past its expiry is given up.
+ * Puts right what fell between two steps: a waiting message without a job gets it, one past its expiry is given up, and
+ * what is left of one that is over goes.
  * Looks only at messages whose time has come, never at all of them; of several processes each gets others.
  *
  * @returns how many it looked at; as many as a batch holds means that there may be more
@@ -38,15 +40,15 @@ export async function sweep(tools: SweepTools): Promise<{ looked: number; more: 
 async function putRight(id: string, now: number, tools: SweepTools): Promise<void> {
   const { messages } = tools;
   const record = await messages.find(id);
-  if (!record || record.status === 'unconfirmed') return void (await messages.forget(id));
+  if (!record || record.status === 'unconfirmed' || isFinal(record.status)) return void (await messages.leave(id));
   if (record.status === 'sending') {
     if (now - record.updatedAt > NO_ATTEMPT_LASTS_LONGER && !tools.jumped()) return tools.recover(id);
-    return void (await messages.postpone(id, now + LATER));
+    return void (await messages.postpone(id, record.ticket, now + LATER));
   }
   if (record.expiresAt <= now && !tools.jumped()) return tools.expire(id);
   const priority = record.firstTicket === record.ticket ? 'first' : record.priority;
   await tools.enqueue(record.mailbox, { messageId: id, number: record.ticket, priority });
-  await messages.postpone(id, nextLook(record, now));
+  await messages.postpone(id, record.ticket, nextLook(record, now));
 }
 
 /** It has its job now; the next thing that could be wrong with it is that its time is over. */

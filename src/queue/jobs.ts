@@ -36,6 +36,8 @@ export interface Jobs {
   add(mailbox: string, ticket: Ticket, delayMilliseconds?: number): Promise<void>;
   /** Runs a delayed job now; nothing where it has run or is gone. */
   promote(mailbox: string, ticket: Ticket): Promise<void>;
+  /** Takes the ticket's job out of its queue, unless it is being worked on or is not there. */
+  remove(mailbox: string, ticket: Pick<Ticket, 'messageId' | 'number'>): Promise<void>;
   /** Tickets whose jobs are `active`: at a change of owner, those that a dead process left behind. */
   active(mailbox: string): Promise<Ticket[]>;
   close(): Promise<void>;
@@ -130,6 +132,9 @@ export function jobQueues(redis: Redis, prefix: string, backends: Backends): Job
     async promote(mailbox, { messageId, number }) {
       const job = await queueOf(mailbox).getJob(`${messageId}-${number}`);
       if (await job?.isDelayed()) await job?.promote();
+    },
+    async remove(mailbox, { messageId, number }) {
+      await queueOf(mailbox).remove(`${messageId}-${number}`);
     },
     async active(mailbox) {
       const jobs = await queueOf(mailbox).getActive();

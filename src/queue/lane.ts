@@ -118,9 +118,10 @@ export async function openLane<Connection>(
         return { kind: 'wait', milliseconds: wait };
       }
       let asked = 0;
+      let answeredAt = 0;
       const permit = await persistently(
-        () =>
-          freshly(() => {
+        async () => {
+          const begun = await freshly(() => {
             asked += 1;
             return messages.begin({
               id: messageId,
@@ -134,18 +135,22 @@ export async function openLane<Connection>(
               expectedNow: performance.now() + ahead,
               pace,
             });
-          }),
+          });
+          answeredAt = performance.now();
+          if (begun.kind !== 'go') return begun;
+          return { ...begun, mime: begun.mime ?? (await messages.content(messageId)) };
+        },
         (error) => log.warn({ mailbox, messageId, error }, 'Could not begin yet; trying again'),
         closing.signal,
       );
       if (permit.kind === 'jumped') {
-        ahead = permit.now - performance.now();
+        ahead = permit.now - answeredAt;
         allTaken();
         log.warn({ mailbox }, 'Clock of Redis has jumped; waiting for a window');
         return { kind: 'wait', milliseconds: window.wait() };
       }
       // So that it follows clocks that go a little apart; an answer that was asked for again tells of the first time.
-      if (permit.kind === 'go' && asked === 1) ahead = permit.startedAt - performance.now();
+      if (permit.kind === 'go' && asked === 1) ahead = permit.startedAt - answeredAt;
       if (permit.kind === 'go' && (permit.record.test === true) !== isTestLane(mailbox))
         return persistently(
           () => sendBackAstray(permit, token, settings, tools),

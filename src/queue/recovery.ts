@@ -1,6 +1,6 @@
 import type { Failure } from '../failure/failure.ts';
 import type { Ticket } from '../gateway/deliver.ts';
-import { recoverSending } from '../gateway/recover.ts';
+import { expiredFailure, recoverSending } from '../gateway/recover.ts';
 import type { MessageRecord } from '../mail/message.ts';
 import { LATE_MILLISECONDS } from './fresh.ts';
 import { ITS_TURN } from './jobs.ts';
@@ -57,14 +57,34 @@ export async function recoverMessage(
   await jobs.add(mailbox, next, recovery.delayMilliseconds);
 }
 
-/** Gives up a waiting message, with what `failureOf` says of it. */
-export async function giveUpMessage(
+/**
+ * Gives up a message whose time is over, and takes its job out of the queue: of a mailbox that is not configured any more
+ * nobody else ever would.
+ */
+export async function expireMessage(
   id: string,
-  failureOf: (record: MessageRecord, now: Date) => Failure,
-  { messages, chance, log }: Pick<LaneTools, 'messages' | 'chance' | 'log'>,
-) {
+  tools: Pick<LaneTools, 'messages' | 'jobs' | 'chance' | 'log'>,
+): Promise<void> {
+  const record = await giveUp(id, expiredFailure, tools);
+  if (record) await tools.jobs.remove(record.mailbox, { messageId: id, number: record.ticket });
+}
+
+type FailureOf = (record: MessageRecord, now: Date) => Failure;
+type GivingUp = Pick<LaneTools, 'messages' | 'chance' | 'log'>;
+
+/** Gives up a waiting message, with what `failureOf` says of it. */
+export async function giveUpMessage(id: string, failureOf: FailureOf, tools: GivingUp): Promise<void> {
+  await giveUp(id, failureOf, tools);
+}
+
+/** @returns how it waited; undefined where it does no more */
+async function giveUp(
+  id: string,
+  failureOf: FailureOf,
+  { messages, chance, log }: GivingUp,
+): Promise<MessageRecord | undefined> {
   const record = await messages.find(id);
-  if (!record) return;
+  if (!record) return undefined;
   const failure = failureOf(record, chance.now());
   const recipients = record.recipients.map((each) =>
     each.status === 'sent' || each.status === 'failed'
@@ -75,5 +95,7 @@ export async function giveUpMessage(
   const from: ('queued' | 'deferred')[] = ['queued', 'deferred'];
   const { mailbox, ticket } = record;
   const moved = await messages.move({ id, mailbox, to, from, ticket, failure, recipients });
-  if (moved.moved) log.info({ messageId: id, mailbox, failure }, 'Message given up');
+  if (!moved.moved) return undefined;
+  log.info({ messageId: id, mailbox, failure }, 'Message given up');
+  return record;
 }

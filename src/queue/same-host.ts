@@ -1,12 +1,23 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 
+/** This boot of this machine: what happened before, by its monotonic clock, is not of this time. Undefined where unknown. */
+export const BOOT = bootId();
+
+function bootId(): string | undefined {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim() || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Where process ids mean the same: this boot of this machine, in this namespace. Undefined where that cannot be known. */
 const NAMESPACE = namespace();
 
 function namespace(): string | undefined {
+  if (BOOT === undefined) return undefined;
   try {
-    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-    return `${boot}.${readlinkSync('/proc/self/ns/pid').replace(/\D/g, '')}`;
+    return `${BOOT}.${readlinkSync('/proc/self/ns/pid').replace(/\D/g, '')}`;
   } catch {
     return undefined;
   }

@@ -98,3 +98,18 @@ for callerId, list in pairs(listed) do
 end
 return answers
 `;
+
+/**
+ * One piece of a large content, for a while: KEYS content, message; ARGV where it begins, the piece, milliseconds. In one
+ * step with its end, since a process that dies between the two would leave the piece for ever. Answers 0 where what is
+ * before it has ended meanwhile: it would never be whole.
+ */
+export const STAGE = `
+-- Sent again over a new connection, it was whole and accepted before the first sending of it was read: that has no end.
+if redis.call('EXISTS', KEYS[2]) == 1 then return 1 end
+local at = tonumber(ARGV[1])
+if at > 0 and redis.call('STRLEN', KEYS[1]) < at then return 0 end
+redis.call('SETRANGE', KEYS[1], at, ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1
+`;

@@ -56,6 +56,8 @@ export interface Keys {
   changed: string;
   /** Pub/Sub for the engine: mailboxes that have something to do, and `hold:` and the key of a hold that changed. */
   wake: string;
+  /** What is known of Redis's clock on one boot of a machine. */
+  clock(boot: string): string;
   /** Written to find out whether writing works. */
   probe: string;
   /** Prefix of BullMQ's own keys. */
@@ -121,6 +123,7 @@ export function keysOf(prefix: string): Keys {
     rate: under('rate'),
     changed: `${prefix}:changed`,
     wake: `${prefix}:wake`,
+    clock: under('clock'),
     probe: `${prefix}:probe`,
     bull: `${prefix}:lanes`,
     webhooks: {

@@ -4,6 +4,7 @@ import type { Failure } from '../failure/failure.ts';
 import type {
   Accepted,
   Begin,
+  Begun,
   FixedPart,
   Jumped,
   MessageStore,
@@ -11,7 +12,6 @@ import type {
   Moved,
   MoveTold,
   NewMessage,
-  Permit,
 } from '../gateway/ports.ts';
 import type { NewScheduled } from '../gateway/schedule.ts';
 import type { Hold } from '../gateway/view.ts';
@@ -21,7 +21,7 @@ import type { Keys } from './keys.ts';
 import { whenThereIsRoom } from './on-the-way.ts';
 import { inOneTurn } from './one-turn.ts';
 import type { Scripted } from './redis.ts';
-import { stageContent } from './staged-content.ts';
+import { readContent, stageContent } from './staged-content.ts';
 import { type LaneOfSteps, stepsTogether } from './steps.ts';
 
 export interface Retention {
@@ -86,7 +86,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
   const step = stepsTogether(redis);
 
   async function accept(message: NewMessage): Promise<Accepted> {
-    const mime = await stageContent(redis, keys.mime(message.id), message.mime);
+    const mime = await stageContent(redis, keys, message.id, message.mime);
     const [kind, first = '', second, third] = await whenThereIsRoom(mime.length, () => write({ ...message, mime }));
     if (kind === 'gone') throw new Error(`The content of ${message.id} was not kept until it could be accepted`);
     if (kind === 'accepted')
@@ -137,7 +137,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
     return callerId ? { callerId, mailbox, events: eventsOf(fields) } : undefined;
   }
 
-  async function begin(request: Begin): Promise<Permit | Jumped> {
+  async function begin(request: Begin): Promise<Begun | Jumped> {
     const { id, mailbox, pace } = request;
     const values = [
       id,
@@ -189,18 +189,29 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
     timeline,
     begin,
     move,
+    content: (id) => readContent(redis, keys, id),
     hasContent: async (id) => (await redis.exists(keys.mime(id))) === 1,
     async markDot(id: string, token: string) {
       const [answer] = await step({ name: 'markDot', keys: [keys.message(id)], values: [token] });
       return String(answer) === 'marked';
     },
-    sending: (mailbox: string) => redis.smembers(keys.sending(mailbox)),
+    sending: (mailbox: string) => redis.sendingOf(keys.sending(mailbox), keys.message('')),
     async reticket(id: string, ticket: number): Promise<number | undefined> {
       return (await redis.reticket(keys.message(id), keys.due, String(ticket), id)) || undefined;
     },
     claimDue: (limit: number, milliseconds: number) => redis.claimDue(keys.due, limit, milliseconds),
-    postpone: (id: string, at: number) => redis.zadd(keys.due, 'XX', at, id),
-    forget: (id: string) => redis.zrem(keys.due, id),
+    postpone: (id: string, ticket: number, at: number) =>
+      redis.postponeLook(keys.message(id), keys.due, id, String(ticket), at),
+    leave: (id: string) =>
+      redis.leaveMessage(
+        keys.message(id),
+        keys.mime(id),
+        keys.due,
+        id,
+        keys.sending(''),
+        keepRecord,
+        keepFailedContent,
+      ),
   };
 }
 
@@ -419,12 +430,12 @@ function numbered(fields: Record<string, string>, name: 'a' | 'e'): [number, str
     .sort(([one], [other]) => one - other);
 }
 
-function permitOf(id: string, [kind, detail, fixed, recipients, attempts, mime]: (Buffer | null)[]): Permit | Jumped {
+function permitOf(id: string, [kind, detail, fixed, recipients, attempts, mime]: (Buffer | null)[]): Begun | Jumped {
   const name = String(kind);
   if (name === 'jumped') return { kind: name, now: Number(String(detail)) };
   if (name === 'wait' || name === 'quota') return { kind: name, milliseconds: Number(String(detail)) };
   if (name !== 'go') return { kind: name as 'void' | 'held' | 'expired' | 'gone' | 'lost' };
-  if (!fixed || !mime) throw new Error(`Message ${id} has no content`);
+  if (!fixed) throw new Error(`Message ${id} has no fixed part`);
   const known = wholeFixed(String(fixed));
   const { envelope, onUnconfirmed, priority, test } = known;
   const record = {
@@ -436,7 +447,7 @@ function permitOf(id: string, [kind, detail, fixed, recipients, attempts, mime]:
     attempts: attempts ? Number(String(attempts)) : 0,
     recipients: recipients ? (JSON.parse(String(recipients)) as RecipientState[]) : allWaiting(known, 'queued'),
   };
-  return { kind: 'go', record, mime, startedAt: Number(String(detail)) };
+  return { kind: 'go', record, ...(mime && { mime }), startedAt: Number(String(detail)) };
 }
 
 export function pairs(flat: (Buffer | string)[]): Record<string, string> {

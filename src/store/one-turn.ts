@@ -1,5 +1,5 @@
-/** Octets and pieces that one command may carry: Redis does nothing else meanwhile. */
-const MAX_OCTETS = 1_048_576;
+/** Octets and pieces that one command, or its answer, may carry: Redis does nothing else meanwhile. */
+export const MAX_OCTETS = 1_048_576;
 const MAX_ITEMS = 64;
 
 interface Waiting<Item, Answer> {

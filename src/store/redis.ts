@@ -1,10 +1,11 @@
 import { Redis } from 'ioredis';
-import { ACCEPT } from './accept-script.ts';
+import { ACCEPT, STAGE } from './accept-script.ts';
 import { KEEP_PERMIT, TAKE_PLACE, VISIT_PERMIT } from './admission-scripts.ts';
 import { LOADS } from './headroom.ts';
 import { COUNT_OWN, FORGET_CALLER, READ_RECORDS } from './list-scripts.ts';
 import * as scheduleScripts from './schedule-scripts.ts';
 import * as scripts from './scripts.ts';
+import { LEAVE, POSTPONE, SENDING } from './sweep-scripts.ts';
 import { CHANGE_WEBHOOK, DROP_EVENTS, NOTE_DELIVERY } from './webhook-scripts.ts';
 
 /**
@@ -44,6 +45,7 @@ export interface Scripted {
   acceptMessages(...args: (string | number | Buffer)[]): Promise<string[][]>;
   /** With the number of keys first. */
   takeStepsBuffer(...args: (string | number)[]): Promise<(Buffer | null)[][]>;
+  stagePiece(content: string, message: string, at: number, piece: Buffer, milliseconds: number): Promise<number>;
   readMessage(key: string, prefix: string): Promise<[string[], string | null, string] | null>;
   scheduleMessage(...args: (string | number | Buffer)[]): Promise<[string, string]>;
   rescheduleMessage(...args: (string | number)[]): Promise<string[]>;
@@ -55,6 +57,9 @@ export interface Scripted {
   countOwn(counts: string, callerId: string, messages: string, sending: string): Promise<string[]>;
   reticket(key: string, due: string, ticket: string, id: string): Promise<number>;
   claimDue(due: string, most: number, putOff: number): Promise<string[]>;
+  postponeLook(key: string, due: string, id: string, ticket: string, at: number): Promise<number>;
+  leaveMessage(key: string, content: string, due: string, ...args: string[]): Promise<number>;
+  sendingOf(sending: string, messages: string): Promise<string[]>;
   /** With the number of keys first. */
   takeLeases(keys: number, ...args: string[]): Promise<number[]>;
   claimTrial(trial: string, by: string, milliseconds: number, leasePrefix: string): Promise<number>;
@@ -71,6 +76,7 @@ export interface Scripted {
 export function withScripts(redis: Redis): Redis & Scripted {
   // The number of its keys, four for each message, is its first argument.
   redis.defineCommand('acceptMessages', { lua: ACCEPT });
+  redis.defineCommand('stagePiece', { numberOfKeys: 2, lua: STAGE });
   redis.defineCommand('takeSteps', { lua: scripts.STEPS });
   redis.defineCommand('readMessage', { numberOfKeys: 1, lua: scripts.READ });
   redis.defineCommand('scheduleMessage', { numberOfKeys: 3, lua: scheduleScripts.SCHEDULE });
@@ -83,6 +89,9 @@ export function withScripts(redis: Redis): Redis & Scripted {
   redis.defineCommand('countOwn', { numberOfKeys: 1, lua: COUNT_OWN });
   redis.defineCommand('reticket', { numberOfKeys: 2, lua: scripts.RETICKET });
   redis.defineCommand('claimDue', { numberOfKeys: 1, lua: scripts.CLAIM_DUE });
+  redis.defineCommand('postponeLook', { numberOfKeys: 2, lua: POSTPONE });
+  redis.defineCommand('leaveMessage', { numberOfKeys: 3, lua: LEAVE });
+  redis.defineCommand('sendingOf', { numberOfKeys: 1, lua: SENDING });
   redis.defineCommand('takeLeases', { lua: scripts.LEASE });
   redis.defineCommand('claimTrial', { numberOfKeys: 1, lua: scripts.CLAIM_TRIAL });
   redis.defineCommand('lookForWork', { numberOfKeys: 1, lua: scripts.LOOK });

@@ -43,7 +43,7 @@ export function scheduleStore(
       }),
     };
     const idempotencyKey = idempotency ? idempotencyKeyOf(keys, callerId, idempotency.key) : keys.message(id);
-    const mime = await stageContent(redis, keys.mime(id), message.mime);
+    const mime = await stageContent(redis, keys, id, message.mime);
     const [kind, detail] = await whenThereIsRoom(mime.length, () =>
       redis.scheduleMessage(
         keys.message(id),

@@ -1,4 +1,5 @@
 import { RELIST } from './list-scripts.ts';
+import { MAX_OCTETS } from './one-turn.ts';
 import { ANNOUNCE } from './webhook-scripts.ts';
 
 /**
@@ -90,6 +91,14 @@ local hasWritten = false
 -- The mailbox that the steps are about, until another is named, and all that were named.
 local lane
 local lanes = {}
+
+-- A content is part of the answer while that is small; what does not fit any more is asked for apart (\`content\`).
+local roomForContents = ${MAX_OCTETS}
+local function contentOf(key, octets)
+  if octets > roomForContents then return false end
+  roomForContents = roomForContents - octets
+  return redis.call('GET', key)
+end
 ${ANNOUNCE}
 `;
 
@@ -121,7 +130,7 @@ local m = redis.call('HMGET', MESSAGE, 'status', 'ticket', 'pending', 'expiresAt
 local status, revision = m[1], m[7]
 -- The answer was lost on its way and the step is repeated.
 if status == 'sending' and m[5] == token then
-  return { 'go', m[6], m[10], m[11], m[12], redis.call('GET', MIME) }
+  return { 'go', m[6], m[10], m[11], m[12], contentOf(MIME, redis.call('STRLEN', MIME)) }
 end
 if (status ~= 'queued' and status ~= 'deferred') or m[2] ~= ticket then return { 'void' } end
 lane.holder = lane.holder or redis.call('GET', lane.lease) or ''
@@ -162,7 +171,8 @@ local function countDay()
   local slices = redis.call('HGETALL', lane.day)
   for i = 1, #slices, 2 do
     local number, sum = tonumber(slices[i]), slices[i + 1]
-    if number and number < slice - lane.daySlices then redis.call('HDEL', lane.day, slices[i])
+    -- Where the clock has jumped lately, all of them are of the last day until it is known by how much.
+    if number and number < slice - lane.daySlices and ignoreExpiry == '0' then redis.call('HDEL', lane.day, slices[i])
     elseif number then
       if number > slice + 1 then
         -- Only a clock that was set back can leave it there: it counts from now on.
@@ -184,14 +194,15 @@ if not lane.used then
   lane.used = day[2] == tostring(slice) and tonumber(day[1]) + added or countDay()
 end
 if lane.used + recipients > perDay then
-  local _, first = countDay()
+  local first
+  lane.used, first = countDay()
   local free = first and (first + lane.daySlices + 1) * lane.daySlice - now or lane.daySlice
-  return { 'quota', tostring(math.max(free, 1000)) }
+  if lane.used + recipients > perDay then return { 'quota', tostring(math.max(free, 1000)) } end
 end
 
-local mime = redis.call('GET', MIME)
+local octets = redis.call('STRLEN', MIME)
 -- Redis lost it: begun, it would stand in its lane's way for ever.
-if not mime then return { 'gone' } end
+if octets == 0 then return { 'gone' } end
 
 revision = revision + 1
 local set = { 'status', 'sending', 'attemptToken', token, 'slice', slice, 'updatedAt', nowText, 'revision', revision }
@@ -209,7 +220,7 @@ count(lane.counts, 'sending|' .. lane.mailbox, 1)
 relist(MESSAGE, id, status, 'sending')
 announce(m[13], id, MESSAGE)
 put(changed, lane.changed, id, true)
-return { 'go', nowText, m[10], m[11], m[12], mime }
+return { 'go', nowText, m[10], m[11], m[12], contentOf(MIME, octets) }
 `;
 
 /** Written before the final dot may leave; refused to whoever no longer holds the message. */

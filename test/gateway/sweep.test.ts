@@ -14,8 +14,9 @@ async function swept(record: MessageRecord | undefined, jumped = false): Promise
   const messages = {
     claimDue: async () => ['msg_1'],
     find: async () => record,
-    forget: note('forgotten'),
-    postpone: async (_id: string, at: number) => done.push(`looked at again in ${(at - NOW) / 1_000} s`),
+    leave: note('left'),
+    postpone: async (_id: string, _ticket: number, at: number) =>
+      done.push(`looked at again in ${(at - NOW) / 1_000} s`),
   };
   await sweep({
     messages: messages as unknown as SweepTools['messages'],
@@ -31,8 +32,9 @@ async function swept(record: MessageRecord | undefined, jumped = false): Promise
 describe('the sweeper', () => {
   const later = NOW + 10 * HOUR;
   it.each([
-    ['a record that is gone', undefined, ['forgotten']],
-    ['one that waits for a person', aRecord({ status: 'unconfirmed' }), ['forgotten']],
+    ['a record that is gone', undefined, ['left']],
+    ['one that waits for a person', aRecord({ status: 'unconfirmed' }), ['left']],
+    ['one that is over, also past its time', aRecord({ status: 'sent', expiresAt: NOW }), ['left']],
     [
       'one without a job, perhaps',
       aRecord({ status: 'queued', expiresAt: later, ticket: 3 }),

@@ -111,7 +111,7 @@ describe('a new ticket', () => {
   it('voids the job before it, and is looked after soon in case its own job is never added', async () => {
     const message = aMessage();
     await store.messages.accept(message);
-    await store.messages.postpone(message.id, Date.now() + 3_000_000);
+    await store.messages.postpone(message.id, 1, Date.now() + 3_000_000);
     expect(await store.messages.reticket(message.id, 1)).toBe(2);
     expect(await store.messages.reticket(message.id, 1)).toBeUndefined();
     expect(await store.messages.begin(beginning(message.id, { ticket: 1 }))).toEqual({ kind: 'void' });
@@ -126,7 +126,7 @@ describe('the sweeper’s messages', () => {
       Array.from({ length: 10 }, async () => {
         const message = aMessage();
         await store.messages.accept(message);
-        await store.messages.postpone(message.id, 0);
+        await store.messages.postpone(message.id, 1, 0);
         return message.id;
       }),
     );

@@ -108,10 +108,10 @@ describe('the day’s recipients', () => {
   const daily = { ...pace, perWindow: 100, recipientsPerDay: 10 };
   const fourRecipients = ['a@b.cd', 'b@b.cd', 'c@b.cd', 'd@b.cd'];
 
-  async function beginFour() {
+  async function beginFour(ignoreExpiry = false) {
     const message = aMessage({ to: fourRecipients });
     await store.messages.accept(message);
-    const request = beginning(message.id, { pace: daily });
+    const request = beginning(message.id, { pace: daily, ignoreExpiry });
     return { id: message.id, token: request.token, permit: await store.messages.begin(request) };
   }
 
@@ -136,6 +136,16 @@ describe('the day’s recipients', () => {
     await store.redis.hset(store.keys.day('main'), String(slice + 6), '8');
     expect((await beginFour()).permit.kind).toBe('quota');
     expect((await store.mailboxes.usage('main')).recipientsToday).toBe(8);
+  });
+
+  it('are not forgotten by a clock that was set ahead by two days, while it is not known which time is right', async () => {
+    const { redis, keys } = store;
+    const slice = Math.floor(Date.now() / 600_000);
+    await redis.hset(keys.day('main'), { [slice - 288]: '8', sum: '8', summedIn: String(slice - 288) });
+    expect((await beginFour(true)).permit.kind).toBe('quota');
+    expect(await redis.hget(keys.day('main'), String(slice - 288))).toBe('8');
+    // It stayed there for an hour: then that is the time.
+    expect((await beginFour()).permit.kind).toBe('go');
   });
 
   it('are free when they are older than a day', async () => {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
-import type { Begin, Jumped, MailboxStore, MessageStore, NewMessage, Permit } from '../../src/gateway/ports.ts';
+import type { Begin, Begun, Jumped, MailboxStore, MessageStore, NewMessage } from '../../src/gateway/ports.ts';
 import { keysOf } from '../../src/store/keys.ts';
 import { mailboxStore } from '../../src/store/mailboxes.ts';
 import { messageStore } from '../../src/store/messages.ts';
@@ -103,7 +103,7 @@ export async function acceptAndBegin(
   { messages }: TestStore,
   more: Partial<Begin> = {},
   content: Parameters<typeof aMessage>[0] = {},
-): Promise<{ id: string; token: string; permit: Permit | Jumped }> {
+): Promise<{ id: string; token: string; permit: Begun | Jumped }> {
   const message = aMessage(content);
   await messages.accept(message);
   const request = beginning(message.id, more);

@@ -1,0 +1,49 @@
+/** What the sweeper does about a message it has looked at, in Lua. Each goes by what the record says now. */
+
+/**
+ * Looks again at this time, unless the message has moved on since it was read: then its own time stands. KEYS message,
+ * due; ARGV id, ticket, milliseconds since the epoch.
+ */
+export const POSTPONE = `
+if redis.call('HGET', KEYS[1], 'ticket') ~= ARGV[2] then return 0 end
+return redis.call('ZADD', KEYS[2], 'XX', ARGV[3], ARGV[1])
+`;
+
+/**
+ * Ends the looking at a message about which there is nothing more to do. KEYS message, content, due; ARGV id, what the
+ * keys of the mailboxes' sets of messages that are being sent begin with, milliseconds for which a record is kept, and
+ * the content of a failed one.
+ *
+ * The step by which a message ends sees to all of this itself. But it undoes nothing where it fails on the way, as it does
+ * where a key beside the record's was damaged; and Redis may have lost the one and not the other.
+ */
+export const LEAVE = `
+local MESSAGE, MIME, DUE = KEYS[1], KEYS[2], KEYS[3]
+local m = redis.call('HMGET', MESSAGE, 'status', 'mailbox')
+local status = m[1]
+local OVER = { sent = true, partiallySent = true, failed = true, canceled = true }
+if status and status ~= 'unconfirmed' and not OVER[status] then return 0 end
+redis.call('ZREM', DUE, ARGV[1])
+-- A person may still have it sent.
+if status == 'unconfirmed' then return 1 end
+-- Nobody knows any more what it was.
+if not status then return redis.call('DEL', MIME) end
+redis.call('SREM', ARGV[2] .. m[2], ARGV[1])
+if redis.call('PTTL', MESSAGE) == -1 then redis.call('PEXPIRE', MESSAGE, ARGV[3]) end
+if status ~= 'failed' then redis.call('DEL', MIME)
+elseif redis.call('PTTL', MIME) == -1 then redis.call('PEXPIRE', MIME, ARGV[4]) end
+return 1
+`;
+
+/**
+ * Takes those out of the set of a mailbox's messages that are being sent which are not: each would take a place of the
+ * window for ever. KEYS sending; ARGV what the keys of messages begin with. Answers those that are.
+ */
+export const SENDING = `
+local found = {}
+for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  if redis.call('HGET', ARGV[1] .. id, 'status') == 'sending' then found[#found + 1] = id
+  else redis.call('SREM', KEYS[1], id) end
+end
+return found
+`;

@@ -1,0 +1,148 @@
+import { describe, expect, it } from 'vitest';
+import { WRITTEN_AT_ONCE } from '../../src/gateway/accept.ts';
+import { sweep } from '../../src/gateway/sweep.ts';
+import { sharedBackends } from '../../src/queue/backend.ts';
+import { jobQueues } from '../../src/queue/jobs.ts';
+import { expireMessage } from '../../src/queue/recovery.ts';
+import { startRedisProxy } from '../support/redis-proxy.ts';
+import { acceptAndBegin, aMessage, leasedStore, openStore } from '../support/store.ts';
+
+const store = leasedStore();
+
+function aLargeMessage() {
+  const message = aMessage();
+  const mime = Buffer.alloc(WRITTEN_AT_ONCE + 1, 'a');
+  return { ...message, mime, fixed: { ...message.fixed, bytes: mime.length } };
+}
+
+const isKeptFor = (key: string) => store.redis.pttl(key);
+const NOT_THERE = -2;
+const FOR_EVER = -1;
+
+/** Looks at everything that waits to be looked at, whenever that is. */
+async function sweepNow(): Promise<void> {
+  for (const id of await store.redis.zrange(store.keys.due, '0', '-1')) await store.redis.zadd(store.keys.due, '0', id);
+  await sweep({
+    messages: store.messages,
+    enqueue: async () => undefined,
+    expire: async () => undefined,
+    recover: async () => undefined,
+    now: store.mailboxes.now,
+    jumped: () => false,
+  });
+}
+
+describe('a large content that is not accepted in the end', () => {
+  it('goes by itself where the process lost Redis, or died, after the first piece', async () => {
+    await using proxy = await startRedisProxy((store.redis.options.path ?? '') as string);
+    const cutOff = openStore(proxy.url, 'prompt');
+    await expect.poll(() => cutOff.mailboxes.now().catch(() => 0)).toBeGreaterThan(0);
+    const message = aLargeMessage();
+    proxy.loseAnswers();
+    await expect(cutOff.messages.accept(message)).rejects.toThrow();
+    cutOff.close();
+    expect(await store.redis.strlen(store.keys.mime(message.id))).toBeGreaterThan(0);
+    expect(await isKeptFor(store.keys.mime(message.id))).toBeGreaterThan(0);
+  });
+
+  it('leaves nothing where its beginning has ended before the rest came', async () => {
+    const { redis, keys } = store;
+    const message = aLargeMessage();
+    const stage = redis.stagePiece;
+    redis.stagePiece = async (...args) => {
+      const answer = await stage.apply(redis, args);
+      await redis.del(keys.mime(message.id));
+      return answer;
+    };
+    await expect(store.messages.accept(message)).rejects.toThrow('were not kept until the rest came');
+    redis.stagePiece = stage;
+    expect(await isKeptFor(keys.mime(message.id))).toBe(NOT_THERE);
+  });
+
+  it('but one that was accepted stays, though a piece of it comes once more, late', async () => {
+    const { redis, keys } = store;
+    const message = aLargeMessage();
+    await store.messages.accept(message);
+    await redis.stagePiece(keys.mime(message.id), keys.message(message.id), 0, Buffer.from('again'), 1_000);
+    expect(await isKeptFor(keys.mime(message.id))).toBe(FOR_EVER);
+    expect((await redis.getrange(keys.mime(message.id), 0, 4)).toString()).toBe('aaaaa');
+  });
+});
+
+describe('the sweeper', () => {
+  it.each(['sent', 'partiallySent', 'canceled', 'failed'] as const)(
+    'ends what a step that failed half-way left of a message that is %s',
+    async (status) => {
+      const { redis, keys, mailboxes } = store;
+      const { id } = await acceptAndBegin(store);
+      await redis.hset(keys.message(id), 'status', status);
+      await sweepNow();
+      expect(await isKeptFor(keys.message(id))).toBeGreaterThan(0);
+      const content = await isKeptFor(keys.mime(id));
+      if (status === 'failed') expect(content).toBeGreaterThan(0);
+      else expect(content).toBe(NOT_THERE);
+      expect(await redis.zcard(keys.due)).toBe(0);
+      expect(await mailboxes.usage('main')).toMatchObject({ inWindow: 0 });
+    },
+  );
+
+  it('deletes the content of a message whose record is gone', async () => {
+    const { redis, keys } = store;
+    const message = aMessage();
+    await store.messages.accept(message);
+    await redis.del(keys.message(message.id));
+    await sweepNow();
+    expect(await redis.exists(keys.mime(message.id))).toBe(0);
+    expect(await redis.zcard(keys.due)).toBe(0);
+  });
+
+  it('does not forget a message that somebody has sent again since it was read', async () => {
+    const { messages, redis, keys } = store;
+    const { id, token } = await acceptAndBegin(store);
+    await messages.move({ id, mailbox: 'main', to: 'unconfirmed', token });
+    await messages.move({ id, mailbox: 'main', to: 'queued' });
+    await messages.leave(id);
+    expect(await redis.zscore(keys.due, id)).not.toBeNull();
+    expect(await messages.hasContent(id)).toBe(true);
+  });
+
+  it('does not put off one that has got a new ticket since it was read, whose job may be missing', async () => {
+    const { messages, redis, keys } = store;
+    const { id, token } = await acceptAndBegin(store);
+    await messages.move({ id, mailbox: 'main', to: 'queued', token });
+    const soon = await redis.zscore(keys.due, id);
+    await messages.postpone(id, 1, Number(soon) + 40 * 3_600_000);
+    expect(await redis.zscore(keys.due, id)).toBe(soon);
+    await messages.postpone(id, 2, Number(soon) + 1);
+    expect(await redis.zscore(keys.due, id)).toBe(String(Number(soon) + 1));
+  });
+});
+
+describe('the job of a message whose time is over', () => {
+  it('goes with it, although nobody drives its mailbox any more', async () => {
+    const { redis, keys, messages } = store;
+    const jobs = jobQueues(redis, keys.bull, sharedBackends(redis));
+    const message = aMessage({ expiresAt: 1 });
+    await messages.accept(message);
+    await jobs.add('main', { messageId: message.id, number: 1, priority: 'normal' });
+    const job = `${keys.bull}:main:${message.id}-1`;
+    expect(await redis.exists(job)).toBe(1);
+    const chance = { now: () => new Date(), random: Math.random, token: () => '' };
+    const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+    await expireMessage(message.id, { messages, jobs, chance, log });
+    expect(await messages.find(message.id)).toMatchObject({ status: 'failed', failure: { code: 'expired' } });
+    expect(await redis.exists(job)).toBe(0);
+    expect(await redis.zcard(`${keys.bull}:main:prioritized`)).toBe(0);
+    await jobs.close();
+  });
+});
+
+describe('a place of the window', () => {
+  it('is not taken for ever by a message that is said to be sent and is not', async () => {
+    const { messages, mailboxes, redis, keys } = store;
+    await redis.sadd(keys.sending('main'), 'msg_whose_record_is_gone');
+    const { id } = await acceptAndBegin(store);
+    expect(await messages.sending('main')).toEqual([id]);
+    expect(await mailboxes.usage('main')).toMatchObject({ inWindow: 1 });
+  });
+});
