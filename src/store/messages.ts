@@ -22,7 +22,7 @@ import { whenThereIsRoom } from './on-the-way.ts';
 import { inOneTurn } from './one-turn.ts';
 import type { Scripted } from './redis.ts';
 import { readContent, stageContent } from './staged-content.ts';
-import { type LaneOfSteps, stepsTogether } from './steps.ts';
+import { areSame, type LaneOfSteps, stepsTogether } from './steps.ts';
 
 export interface Retention {
   recordMilliseconds: number;
@@ -47,15 +47,22 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
   const laneOf = (mailbox: string): LaneOfSteps => {
     const known = lanes.get(mailbox);
     if (known) return known;
-    const made = {
-      keys: laneKeys(keys, mailbox),
-      values: [mailbox, keys.changed, String(DAY_SLICE), String(DAY_SLICES)],
-    };
+    const made = { mailbox, keys: laneKeys(keys, mailbox) };
     lanes.set(mailbox, made);
     return made;
   };
   const keepRecord = String(retention.recordMilliseconds);
   const keepFailedContent = String(retention.failedContentMilliseconds);
+  const slices = [String(DAY_SLICE), String(DAY_SLICES)];
+  const step = stepsTogether(redis, [
+    keys.message(''),
+    keys.mime(''),
+    keys.changed,
+    ...slices,
+    String(NEXT_LOOK),
+    keepRecord,
+    keepFailedContent,
+  ]);
 
   const common = JSON.stringify({
     lifetime: retention.lifetimeMilliseconds,
@@ -82,8 +89,6 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
       return redis.acceptMessages(keysOfAll.length, ...keysOfAll, ...values);
     },
   );
-
-  const step = stepsTogether(redis);
 
   async function accept(message: NewMessage): Promise<Accepted> {
     const mime = await stageContent(redis, keys, message.id, message.mime);
@@ -139,21 +144,17 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
 
   async function begin(request: Begin): Promise<Begun | Jumped> {
     const { id, mailbox, pace } = request;
-    const values = [
-      id,
-      String(request.ticket),
-      request.token,
+    const terms = [
       request.lease,
-      request.trial ? '1' : '0',
       request.ignoreExpiry ? '1' : '0',
       String(pace.windowMilliseconds),
       String(pace.perWindow),
       String(pace.recipientsPerDay),
-      request.expectedNow === undefined ? '' : String(Math.round(request.expectedNow)),
       ...request.holdKeys,
     ];
-    const contentKeys = [keys.message(id), keys.mime(id)];
-    return permitOf(id, await step({ name: 'begin', lane: laneOf(mailbox), keys: contentKeys, values }));
+    const expected = request.expectedNow === undefined ? '' : String(Math.round(request.expectedNow));
+    const values = [id, String(request.ticket), request.token, request.trial ? '1' : '0', expected];
+    return permitOf(id, await step({ name: 'begin', lane: laneOf(mailbox), terms, values }));
   }
 
   async function move(request: Move): Promise<Moved> {
@@ -166,17 +167,13 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
       request.failure?.code ?? (request.resolved ? RESOLVED : ''),
       request.attempt ? JSON.stringify(request.attempt) : '',
       delay === undefined ? '' : String(Math.round(delay)),
-      String(NEXT_LOOK),
-      keepRecord,
-      to === 'failed' ? keepFailedContent : '0',
       flight?.counted ? String(flight.windowMilliseconds) : '',
       flight ? String(flight.unusedRecipients) : '',
       clearedBy(request),
       request.ticket === undefined ? '' : String(request.ticket),
       ...fieldsOf(request),
     ];
-    const contentKeys = [keys.message(id), keys.mime(id)];
-    const answer = await step({ name: 'move', lane: laneOf(mailbox), keys: contentKeys, values });
+    const answer = await step({ name: 'move', lane: laneOf(mailbox), values });
     return movedOf(answer.map(String));
   }
 
@@ -192,7 +189,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
     content: (id) => readContent(redis, keys, id),
     hasContent: async (id) => (await redis.exists(keys.mime(id))) === 1,
     async markDot(id: string, token: string) {
-      const [answer] = await step({ name: 'markDot', keys: [keys.message(id)], values: [token] });
+      const [answer] = await step({ name: 'markDot', values: [id, token] });
       return String(answer) === 'marked';
     },
     sending: (mailbox: string) => redis.sendingOf(keys.sending(mailbox), keys.message('')),
@@ -271,10 +268,6 @@ function unlessEmpty(list: string[]): string[] | undefined {
 function hasEntries(metadata: Record<string, string>): boolean {
   for (const _ in metadata) return true;
   return false;
-}
-
-function areSame(some: readonly string[], others: readonly string[]): boolean {
-  return some.length === others.length && some.every((each, index) => each === others[index]);
 }
 
 function freshRecord(message: NewMessage, acceptedAt: number, expiresAt: number, aheadAtFirst: number): MessageRecord {
