@@ -28,7 +28,7 @@ import type { MailboxConfig } from './mailbox-config.ts';
 import { laneSettings } from './mailboxes.ts';
 import { sharedBackends } from './queue/backend.ts';
 import { steadyClock } from './queue/clock.ts';
-import { type Jobs, jobQueues } from './queue/jobs.ts';
+import { FIRST_JOBS, type Jobs, jobQueues } from './queue/jobs.ts';
 import { driveLanes } from './queue/lanes.ts';
 import { giveUpMessage, recoverMessage } from './queue/recovery.ts';
 import { startReleaser } from './queue/releaser.ts';
@@ -212,7 +212,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
   const knownKeys = keyCache(apiKeys, Date.now);
   watchKeys(subscriber, keys, knownKeys);
   const charge = rates(redis, keys);
-  const messages = messageStore(redis, keys, retentionOf(config));
+  const messages = messageStore(redis, keys, retentionOf(config), FIRST_JOBS);
   const mailboxes = mailboxStore(redis, keys);
   const jobs = jobQueues(redis, keys.bull, sharedBackends(redis));
   const webhooks = wireWebhookApi(redis, keys, messages, config.webhooks);

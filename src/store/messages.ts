@@ -17,6 +17,7 @@ import type { NewScheduled } from '../gateway/schedule.ts';
 import type { Hold } from '../gateway/view.ts';
 import type { Attempt, MessageRecord, RecipientState } from '../mail/message.ts';
 import { isFinal, mayMoveTo, type Status } from '../mail/status.ts';
+import { acceptScript } from './accept-script.ts';
 import type { Keys } from './keys.ts';
 import { whenThereIsRoom } from './on-the-way.ts';
 import { inOneTurn } from './one-turn.ts';
@@ -41,8 +42,18 @@ const NEXT_LOOK = 30_000;
 export const DAY_SLICE = 600_000;
 export const DAY_SLICES = 144;
 
-/** Message records, their content and every move they make. Throws what ioredis throws when Redis cannot be asked. */
-export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Retention): MessageStore {
+/**
+ * Message records, their content and every move they make. Throws what ioredis throws when Redis cannot be asked.
+ *
+ * @param firstJobs how accepting adds the job of a message that is to go now (see `acceptScript`); if absent, it does not
+ */
+export function messageStore(
+  redis: Redis & Scripted,
+  keys: Keys,
+  retention: Retention,
+  firstJobs?: string,
+): MessageStore {
+  redis.defineCommand('acceptMessages', { numberOfKeys: 3, lua: acceptScript(firstJobs) });
   const lanes = new Map<string, LaneOfSteps>();
   const laneOf = (mailbox: string): LaneOfSteps => {
     const known = lanes.get(mailbox);
@@ -64,22 +75,21 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
     lists: keys.list({ kind: 'all', callerId: '' }),
     callers: keys.callers,
     counts: keys.countsOf(''),
+    message: keys.message(''),
+    mime: keys.mime(''),
+    mailbox: keys.mailbox(''),
+    queues: `${keys.bull}:`,
+    wake: keys.wake,
   });
 
   /** All that came in one turn, by one script. */
   const write = inOneTurn(
     ({ mime }: NewMessage) => mime.length + 1_000,
     (messages) => {
-      const keysOfAll = [keys.due, keys.busy, keys.counts];
-      const values: (string | Buffer)[] = [common];
-      for (const message of messages) {
-        const { id, mailbox, callerId, idempotency } = message;
-        const messageKey = keys.message(id);
-        const idempotencyKey = idempotency ? idempotencyKeyOf(keys, callerId, idempotency.key) : messageKey;
-        keysOfAll.push(messageKey, keys.mime(id), keys.mailbox(mailbox), idempotencyKey);
-        values.push(orderOf(message, keys.webhooks.outbox), compactFixed(message.fixed), message.mime);
-      }
-      return redis.acceptMessages(keysOfAll.length, ...keysOfAll, ...values);
+      const contents: (string | Buffer)[] = [];
+      for (const { fixed, mime } of messages) contents.push(compactFixed(fixed), mime);
+      const orders = JSON.stringify(messages.map((message) => orderOf(message, keys)));
+      return redis.acceptMessages(keys.due, keys.busy, keys.counts, common, orders, ...contents);
     },
   );
 
@@ -205,19 +215,21 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
 }
 
 /** What the script needs to know of a message. */
-function orderOf(message: NewMessage, outbox: string): string {
+function orderOf(message: NewMessage, keys: Keys): object {
   const { id, mailbox, callerId, fixed, expiresAt, lifetimeMilliseconds, idempotency, hooked } = message;
-  return JSON.stringify({
+  return {
     id,
     mailbox,
     callerId,
     recipients: String(fixed.envelope.recipients.length),
+    priority: fixed.priority,
     expiresAt,
     lifetime: lifetimeMilliseconds,
+    idempotency: idempotency && idempotencyKeyOf(keys, callerId, idempotency.key),
     fingerprint: idempotency?.fingerprint,
     bytes: fixed.bytes,
-    hooks: hooked ? outbox : undefined,
-  });
+    hooks: hooked ? keys.webhooks.outbox : undefined,
+  };
 }
 
 /**
