@@ -38,6 +38,8 @@ export interface Retention {
 const FIRST_LOOK = 15_000;
 /** How long after its time the sweeper looks after a message that should have moved on by itself. */
 const NEXT_LOOK = 30_000;
+/** For so many milliseconds new messages wait for those before them; a disk that is busy takes less. */
+const PATIENCE = 20;
 /** The rolling day is counted in slices, each freed when all of it is older than 24 hours: never too early. */
 export const DAY_SLICE = 600_000;
 export const DAY_SLICES = 144;
@@ -91,6 +93,7 @@ export function messageStore(
       const orders = JSON.stringify(messages.map((message) => orderOf(message, keys)));
       return redis.acceptMessages(keys.due, keys.busy, keys.counts, common, orders, ...contents);
     },
+    PATIENCE,
   );
 
   const step = stepsTogether(redis);
