@@ -243,7 +243,10 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
   };
   let closing = false;
   const api: Api = {
-    authenticate: (credential) => asked(() => authenticate(callers, credential)),
+    authenticate: (credential) => {
+      const caller = authenticate(callers, credential);
+      return caller instanceof Promise ? asked(() => caller) : caller;
+    },
     charge: ({ id, rate }, cost) => rate && asked(() => charge(id, rate, cost)),
     keys: keysApi({ keys: apiKeys, now: tools.now, log }),
     replay: (caller, idempotency) => asked(() => replay(tools, caller, idempotency)),

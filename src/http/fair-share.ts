@@ -73,12 +73,14 @@ export function shareFairly(scope: FastifyInstance, limits: ShareLimits): void {
     const place = workers.take(id, { weight: weightOf(request), mostQueued, begin: done });
     if (!place) return refuse(reply);
     request.place = place;
+    const isQueued = place.isQueued();
     // A request in work that is aborted keeps its place until the work is done: leaving early would cost nothing.
-    reply.raw.once('close', () => {
-      seat?.leave();
-      if (place.isQueued()) place.leave();
-    });
-    if (!place.isQueued()) done();
+    if (seat || isQueued)
+      reply.raw.once('close', () => {
+        seat?.leave();
+        if (place.isQueued()) place.leave();
+      });
+    if (!isQueued) done();
   });
   scope.addHook('onSend', (request, _reply, _payload, done) => {
     request.place?.leave();

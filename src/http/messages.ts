@@ -40,8 +40,8 @@ export function messageRoutes(scope: FastifyInstance, options: MessageRoutes): v
   const waiting = new Set<AbortController>();
   // A scope of its own, since no other route takes forms.
   scope.register((sending, _options, done) => {
-    sending.register(multipart);
-    sending.after(() => sendRoute(sending, options, waiting));
+    readForms(sending);
+    sendRoute(sending, options, waiting);
     done();
   });
 
@@ -80,6 +80,15 @@ export function messageRoutes(scope: FastifyInstance, options: MessageRoutes): v
       }
     },
   });
+}
+
+/**
+ * The plugin without its hooks: they tidy up files that it has saved itself, which `upload.ts` never asks of it, and are
+ * two promises and a listener for every message.
+ */
+function readForms(scope: FastifyInstance): void {
+  const hookless: FastifyInstance = Object.create(scope, { addHook: { value: () => hookless } });
+  multipart(hookless, {}, () => undefined);
 }
 
 /** It is not checked yet: what is no number will be refused. */

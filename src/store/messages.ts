@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Failure } from '../failure/failure.ts';
+import { WRITTEN_AT_ONCE } from '../gateway/accept.ts';
 import type {
   Accepted,
   Begin,
@@ -99,8 +100,10 @@ export function messageStore(
   const step = stepsTogether(redis);
 
   async function accept(message: NewMessage): Promise<Accepted> {
-    const mime = await stageContent(redis, keys.mime(message.id), message.mime);
-    const [kind, first = '', second, third] = await whenThereIsRoom(mime.length, () => write({ ...message, mime }));
+    const { id, mime } = message;
+    const isLarge = mime.length >= WRITTEN_AT_ONCE;
+    const written = isLarge ? { ...message, mime: await stageContent(redis, keys.mime(id), mime) } : message;
+    const [kind, first = '', second, third] = await whenThereIsRoom(written.mime.length, () => write(written));
     if (kind === 'gone') throw new Error(`The content of ${message.id} was not kept until it could be accepted`);
     if (kind === 'accepted')
       return { kind: 'accepted', record: freshRecord(message, Number(first), Number(second), Number(third)) };
