@@ -96,7 +96,8 @@ export async function prepare(
   const envelope = envelopeOf(submission);
   if (caller.from && !isAmong(caller.from, envelope.reversePath))
     return forbidden('/raw/envelope/from', envelope.reversePath, caller.from);
-  const willing = allowed.senders.filter((sender) => maySendAs(sender, envelope.reversePath));
+  const isFrom = envelope.reversePath === submission.from.address;
+  const willing = isFrom ? allowed.senders : allowed.senders.filter((each) => maySendAs(each, envelope.reversePath));
   if (willing.length === 0)
     return refused('sender_not_allowed', '/raw/envelope/from', notItsSender(envelope.reversePath));
   const barred = barredRecipients(tools.allowTo, caller, submission);

@@ -118,13 +118,12 @@ function sendRoute(scope: FastifyInstance, options: MessageRoutes, waiting: Set<
     attachValidation: true,
     handler: async (request, reply) => {
       const { validationError, idempotency } = request;
-      const earlier = () => answerAsEarlier(api, request, reply, answer);
       if (validationError) {
-        if (await earlier()) return reply;
+        if (await answerAsEarlier(api, request, reply, answer)) return reply;
         throw validationError;
       }
       const acceptance = await api.accept(callerOf(request), request.body as Submission, idempotency ?? undefined);
-      if (acceptance.kind === 'refused' && (await earlier())) return reply;
+      if (acceptance.kind === 'refused' && (await answerAsEarlier(api, request, reply, answer))) return reply;
       return answer(reply, acceptance);
     },
   });
@@ -132,18 +131,26 @@ function sendRoute(scope: FastifyInstance, options: MessageRoutes, waiting: Set<
 
 type AnswerTools = OutcomeTools & Pick<MessageRoutes, 'now'>;
 
-async function sendAcceptance(tools: AnswerTools, reply: FastifyReply, acceptance: Acceptance): Promise<FastifyReply> {
+type Answered = FastifyReply | Promise<FastifyReply>;
+
+function sendAcceptance(tools: AnswerTools, reply: FastifyReply, acceptance: Acceptance): Answered {
   switch (acceptance.kind) {
     case 'accepted':
-      return sendAccepted(tools, reply, await outcomeOf(tools, reply, acceptance.message));
+      return sendOutcome(tools, reply, acceptance.message);
     case 'replayed':
       reply.header('idempotent-replayed', 'true');
-      return sendAccepted(tools, reply, await outcomeOf(tools, reply, acceptance.message));
+      return sendOutcome(tools, reply, acceptance.message);
     case 'conflict':
       return sendConflict(reply, acceptance.messageId);
     case 'refused':
       return sendRefusal(reply, refusalOf(acceptance));
   }
+}
+
+function sendOutcome(tools: AnswerTools, reply: FastifyReply, message: MessageView): Answered {
+  const outcome = outcomeOf(tools, reply, message);
+  if (outcome instanceof Promise) return outcome.then((known) => sendAccepted(tools, reply, known));
+  return sendAccepted(tools, reply, outcome);
 }
 
 function sendAccepted({ now }: AnswerTools, reply: FastifyReply, message: MessageView): FastifyReply {
