@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Failure } from '../failure/failure.ts';
+import { WRITTEN_AT_ONCE } from '../gateway/accept.ts';
 import type {
   Accepted,
   Begin,
@@ -17,6 +18,7 @@ import type { NewScheduled } from '../gateway/schedule.ts';
 import type { Hold } from '../gateway/view.ts';
 import type { Attempt, MessageRecord, RecipientState } from '../mail/message.ts';
 import { isFinal, mayMoveTo, type Status } from '../mail/status.ts';
+import { acceptScript } from './accept-script.ts';
 import type { Keys } from './keys.ts';
 import { whenThereIsRoom } from './on-the-way.ts';
 import { inOneTurn } from './one-turn.ts';
@@ -37,12 +39,24 @@ export interface Retention {
 const FIRST_LOOK = 15_000;
 /** How long after its time the sweeper looks after a message that should have moved on by itself. */
 const NEXT_LOOK = 30_000;
+/** For so many milliseconds new messages wait for those before them; a disk that is busy takes less. */
+const PATIENCE = 20;
 /** The rolling day is counted in slices, each freed when all of it is older than 24 hours: never too early. */
 export const DAY_SLICE = 600_000;
 export const DAY_SLICES = 144;
 
-/** Message records, their content and every move they make. Throws what ioredis throws when Redis cannot be asked. */
-export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Retention): MessageStore {
+/**
+ * Message records, their content and every move they make. Throws what ioredis throws when Redis cannot be asked.
+ *
+ * @param firstJobs how accepting adds the job of a message that is to go now (see `acceptScript`); if absent, it does not
+ */
+export function messageStore(
+  redis: Redis & Scripted,
+  keys: Keys,
+  retention: Retention,
+  firstJobs?: string,
+): MessageStore {
+  redis.defineCommand('acceptMessages', { numberOfKeys: 3, lua: acceptScript(firstJobs) });
   const lanes = new Map<string, LaneOfSteps>();
   const laneOf = (mailbox: string): LaneOfSteps => {
     const known = lanes.get(mailbox);
@@ -71,28 +85,30 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
     lists: keys.list({ kind: 'all', callerId: '' }),
     callers: keys.callers,
     counts: keys.countsOf(''),
+    message: keys.message(''),
+    mime: keys.mime(''),
+    mailbox: keys.mailbox(''),
+    queues: `${keys.bull}:`,
+    wake: keys.wake,
   });
 
   /** All that came in one turn, by one script. */
   const write = inOneTurn(
     ({ mime }: NewMessage) => mime.length + 1_000,
     (messages) => {
-      const keysOfAll = [keys.due, keys.busy, keys.counts];
-      const values: (string | Buffer)[] = [common];
-      for (const message of messages) {
-        const { id, mailbox, callerId, idempotency } = message;
-        const messageKey = keys.message(id);
-        const idempotencyKey = idempotency ? idempotencyKeyOf(keys, callerId, idempotency.key) : messageKey;
-        keysOfAll.push(messageKey, keys.mime(id), keys.mailbox(mailbox), idempotencyKey);
-        values.push(orderOf(message, keys.webhooks.outbox), compactFixed(message.fixed), message.mime);
-      }
-      return redis.acceptMessages(keysOfAll.length, ...keysOfAll, ...values);
+      const contents: (string | Buffer)[] = [];
+      for (const { fixed, mime } of messages) contents.push(compactFixed(fixed), mime);
+      const orders = JSON.stringify(messages.map((message) => orderOf(message, keys)));
+      return redis.acceptMessages(keys.due, keys.busy, keys.counts, common, orders, ...contents);
     },
+    PATIENCE,
   );
 
   async function accept(message: NewMessage): Promise<Accepted> {
-    const mime = await stageContent(redis, keys, message.id, message.mime);
-    const [kind, first = '', second, third] = await whenThereIsRoom(mime.length, () => write({ ...message, mime }));
+    const { id, mime } = message;
+    const isLarge = mime.length >= WRITTEN_AT_ONCE;
+    const written = isLarge ? { ...message, mime: await stageContent(redis, keys, id, mime) } : message;
+    const [kind, first = '', second, third] = await whenThereIsRoom(written.mime.length, () => write(written));
     if (kind === 'gone') throw new Error(`The content of ${message.id} was not kept until it could be accepted`);
     if (kind === 'accepted')
       return { kind: 'accepted', record: freshRecord(message, Number(first), Number(second), Number(third)) };
@@ -213,19 +229,21 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
 }
 
 /** What the script needs to know of a message. */
-function orderOf(message: NewMessage, outbox: string): string {
+function orderOf(message: NewMessage, keys: Keys): object {
   const { id, mailbox, callerId, fixed, expiresAt, lifetimeMilliseconds, idempotency, hooked } = message;
-  return JSON.stringify({
+  return {
     id,
     mailbox,
     callerId,
     recipients: String(fixed.envelope.recipients.length),
+    priority: fixed.priority,
     expiresAt,
     lifetime: lifetimeMilliseconds,
+    idempotency: idempotency && idempotencyKeyOf(keys, callerId, idempotency.key),
     fingerprint: idempotency?.fingerprint,
     bytes: fixed.bytes,
-    hooks: hooked ? outbox : undefined,
-  });
+    hooks: hooked ? keys.webhooks.outbox : undefined,
+  };
 }
 
 /**
