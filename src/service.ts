@@ -27,7 +27,7 @@ import type { MailboxConfig } from './mailbox-config.ts';
 import { laneSettings } from './mailboxes.ts';
 import { sharedBackends } from './queue/backend.ts';
 import { type Clock, type KnownClock, steadyClock } from './queue/clock.ts';
-import { type Jobs, jobQueues } from './queue/jobs.ts';
+import { FIRST_JOBS, type Jobs, jobQueues } from './queue/jobs.ts';
 import { driveLanes } from './queue/lanes.ts';
 import { expireMessage, recoverMessage } from './queue/recovery.ts';
 import { startReleaser } from './queue/releaser.ts';
@@ -221,7 +221,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
   const knownKeys = keyCache(apiKeys, Date.now);
   watchKeys(subscriber, keys, knownKeys);
   const charge = rates(redis, keys);
-  const messages = messageStore(redis, keys, retentionOf(config));
+  const messages = messageStore(redis, keys, retentionOf(config), FIRST_JOBS);
   const mailboxes = mailboxStore(redis, keys);
   const jobs = jobQueues(redis, keys.bull, sharedBackends(redis));
   const webhooks = wireWebhookApi(redis, keys, messages, config.webhooks);
@@ -252,7 +252,10 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
   };
   let closing = false;
   const api: Api = {
-    authenticate: (credential) => asked(() => authenticate(callers, credential)),
+    authenticate: (credential) => {
+      const caller = authenticate(callers, credential);
+      return caller instanceof Promise ? asked(() => caller) : caller;
+    },
     charge: ({ id, rate }, cost) => rate && asked(() => charge(id, rate, cost)),
     keys: keysApi({ keys: apiKeys, now: tools.now, log }),
     replay: (caller, idempotency) => asked(() => replay(tools, caller, idempotency)),

@@ -4,7 +4,6 @@ import type { Envelope, Submission } from '../mail/message.ts';
 import { mailboxOf, testLaneOf } from '../mail/test-lane.ts';
 import { isAmong } from './address-rule.ts';
 import type { Acceptance, Caller, Idempotency, Refused, Replayed } from './api.ts';
-import type { Ticket } from './deliver.ts';
 import { estimateSendAt, type SendingPace } from './estimate.ts';
 import type { Headroom } from './headroom.ts';
 import type { Accepted, FixedPart, MessageStore, NewMessage } from './ports.ts';
@@ -36,8 +35,6 @@ export interface AcceptTools {
   /** Milliseconds since the epoch, by a clock that a jump of the machine's does not move. */
   steadyNow(): number;
   compose(submission: Submission, fixed: { messageId: string; date: Date }): Promise<Buffer> | Buffer;
-  /** Adds the job and wakes the lane. May fail: the sweeper finds a message without a job. */
-  enqueue(mailbox: string, ticket: Ticket): Promise<void>;
   newId(now: Date): string;
   now(): Date;
   /** May this caller have webhooks? Yes where it is not known. */
@@ -99,7 +96,8 @@ export async function prepare(
   const envelope = envelopeOf(submission);
   if (caller.from && !isAmong(caller.from, envelope.reversePath))
     return forbidden('/raw/envelope/from', envelope.reversePath, caller.from);
-  const willing = allowed.senders.filter((sender) => maySendAs(sender, envelope.reversePath));
+  const isFrom = envelope.reversePath === submission.from.address;
+  const willing = isFrom ? allowed.senders : allowed.senders.filter((each) => maySendAs(each, envelope.reversePath));
   if (willing.length === 0)
     return refused('sender_not_allowed', '/raw/envelope/from', notItsSender(envelope.reversePath));
   const barred = barredRecipients(tools.allowTo, caller, submission);
@@ -146,7 +144,7 @@ async function writeDown(
     ...(idempotency && { idempotency }),
   };
   const accepted = await (sendAt === undefined
-    ? acceptNow(tools, message)
+    ? tools.messages.accept(message)
     : tools.schedule.accept({
         ...message,
         sendAt,
@@ -154,21 +152,6 @@ async function writeDown(
       }));
   if (accepted.kind === 'accepted') tools.log.info(acceptedFields(id, mailbox, fixed), 'Message accepted');
   return acceptanceOf(accepted, tools.senders);
-}
-
-/**
- * The job is sent along behind it, and not waited for: the promise is kept by the record, and a message without a job is
- * found by the sweeper. Without its message a job does nothing, so that of a large one, which is written in pieces,
- * comes after it; and so does that of one that may turn out to have been accepted before.
- */
-async function acceptNow({ messages, enqueue }: AcceptTools, message: NewMessage): Promise<Accepted> {
-  const { id, mailbox, mime, fixed, idempotency } = message;
-  const addJob = () => enqueue(mailbox, { messageId: id, number: 1, priority: fixed.priority }).catch(() => undefined);
-  const addJobOfNew = ({ kind }: Accepted) => (kind === 'accepted' ? addJob() : undefined);
-  const writing = messages.accept(message);
-  if (mime.length < WRITTEN_AT_ONCE && !idempotency) void addJob();
-  else void writing.then(addJobOfNew, () => undefined);
-  return writing;
 }
 
 function usualLifetime({ test }: Caller, expiresAt: number | undefined): number | undefined {

@@ -15,7 +15,7 @@ import type { WebhookApi } from './webhook-api.ts';
 /** What the HTTP layer may ask of the gateway. `service` hands it over. */
 export interface Api {
   /** Whose key or token this is; undefined if it is nobody's. Constant-time. */
-  authenticate(credential: string): Promise<Caller | RefusedToken | undefined>;
+  authenticate(credential: string): Caller | RefusedToken | undefined | Promise<Caller | RefusedToken | undefined>;
   /** Charges a caller that has a rate; undefined for one that has none, which costs nothing. */
   charge(caller: Caller, cost: Cost): Promise<Charge> | undefined;
   keys: KeysApi;

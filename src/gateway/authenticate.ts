@@ -11,12 +11,18 @@ export interface AuthenticateTools {
   defaultRate?: Rate | undefined;
 }
 
-/** Whose credential this is: the first key's, a stored key's, or a token's. Undefined if it is nobody's. */
-export async function authenticate(
+type Identified = Caller | RefusedToken | undefined;
+
+/**
+ * Whose credential this is: the first key's, a stored key's, or a token's. Undefined if it is nobody's. Answers at once
+ * where nobody has to be asked, as for nearly every request.
+ */
+export function authenticate(
   { first, keys, tokens, defaultRate }: AuthenticateTools,
   credential: string,
-): Promise<Caller | RefusedToken | undefined> {
-  const caller = first(credential) ?? (await tokens?.(credential)) ?? (await keys.callerOf(credential));
-  if (!caller || 'refused' in caller || caller.rate || !defaultRate) return caller;
-  return { ...caller, rate: defaultRate };
+): Identified | Promise<Identified> {
+  const withRate = (caller: Identified): Identified =>
+    !caller || 'refused' in caller || caller.rate || !defaultRate ? caller : { ...caller, rate: defaultRate };
+  const caller = first(credential) ?? tokens?.(credential) ?? keys.callerOf(credential);
+  return caller instanceof Promise ? caller.then(withRate) : withRate(caller);
 }

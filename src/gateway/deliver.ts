@@ -18,8 +18,13 @@ export interface Lane<Connection> {
   /** Waits until the mailbox is not held, or until it is this job's turn to try whether the hold is over. */
   pass(): Promise<Passage>;
   connect(): Promise<Connecting<Connection>>;
-  /** The final dot of this connection's transaction leaves: whoever waits for one may be promised it. */
+  /** This connection's transaction is about to end: whoever waits for one may be promised it. */
   promise(connection: Connection): void;
+  /**
+   * What whoever was promised the connection wants to send next, if that is known within this turn of the event loop: it
+   * may be announced along with the final dot.
+   */
+  upcoming(connection: Connection): Promise<Upcoming | undefined>;
   /**
    * Takes a connection back; one that is not reusable is closed.
    *
@@ -46,10 +51,13 @@ export type Connecting<Connection> =
   | { ok: true; connection: Connection; reused: boolean; promised?: Promised }
   | { ok: false; trouble: Trouble; retryAfterMilliseconds?: number };
 
-/** A connection that another message still has, whose final dot is about to be answered. */
+/** A connection that another message still has, whose final dot is about to leave or to be answered. */
 export interface Promised {
-  /** Resolves when it is free; false where it is not to be had, because the other message's end was not a good one. */
-  free(): Promise<boolean>;
+  /**
+   * Resolves when it is free, for this message; undefined where it is not to be had, because the other message's end was
+   * not a good one.
+   */
+  free(next: Announced): Promise<{ isAnnounced: boolean } | undefined>;
   /** It is not wanted any more. */
   decline(): void;
 }
@@ -68,10 +76,26 @@ export interface Passage {
   release(): void;
 }
 
+/** What MAIL FROM and RCPT TO need to know. */
+export interface Announced {
+  envelope: Envelope;
+  /** Of the message. */
+  octets: number;
+}
+
+/** A message that may be announced along with the final dot of the one before it. */
+export interface Upcoming extends Announced {
+  /** Its commands leave. */
+  said(): void;
+}
+
 export interface Transaction {
   envelope: Envelope;
   mime: Buffer;
-  beforeDot: () => Promise<void>;
+  /** Its commands up to DATA left with the final dot of the transaction before. */
+  isAnnounced: boolean;
+  /** Leave to send the final dot, and what may be announced along with it. */
+  beforeDot: () => Promise<Upcoming | undefined>;
 }
 
 /** The lane is being closed or has passed to another process: the job goes back to the queue untouched. */
@@ -121,8 +145,11 @@ async function tryOnce<Connection>(
   const token = chance.token();
   const permit = await permitOrReturn(ticket, lane, connected, token, passage.trial);
   if (permit.kind === 'go') {
-    if (connected.promised && !(await connected.promised.free())) await lane.putBack(permit.record, token);
-    else await attempt(lane, connected, token, permit, passage, chance);
+    const free = connected.promised
+      ? await connected.promised.free({ envelope: pendingEnvelope(permit.record), octets: permit.mime.length })
+      : { isAnnounced: false };
+    if (free) await attempt(lane, { ...connected, ...free }, token, permit, passage, chance);
+    else await lane.putBack(permit.record, token);
     return true;
   }
   giveBackUnused(lane, connected);
@@ -164,7 +191,7 @@ async function permitOrReturn<Connection>(
 
 async function attempt<Connection>(
   lane: Lane<Connection>,
-  { connection, reused }: Connected<Connection>,
+  { connection, reused, isAnnounced }: Connected<Connection> & { isAnnounced: boolean },
   token: string,
   { record, mime, startedAt }: Extract<Permit, { kind: 'go' }>,
   passage: Passage,
@@ -172,12 +199,15 @@ async function attempt<Connection>(
 ): Promise<void> {
   let dotLeft = 0;
   const outcome = await lane.transact(connection, {
-    envelope: { ...record.envelope, recipients: pendingRecipients(record) },
+    envelope: pendingEnvelope(record),
     mime,
+    isAnnounced,
     async beforeDot() {
-      await leaveForTheDot(lane, record.id, token);
-      dotLeft = performance.now();
+      // Before the mark: the next message's leave to begin is then asked for in the same step.
       lane.promise(connection);
+      const upcoming = await leaveForTheDot(lane, connection, record.id, token);
+      dotLeft = performance.now();
+      return upcoming;
     },
   });
   lane.giveBack(connection, outcome.reusable, outcome.reply && performance.now() - dotLeft);
@@ -194,19 +224,26 @@ async function tellGate(passage: Passage, verdict: Verdict, outcome: Outcome): P
   else if (passage.trial && serverJudged(outcome)) await passage.works();
 }
 
-function pendingRecipients(record: Attempted): string[] {
-  return record.recipients.filter((each) => !isFinal(each.status)).map((each) => each.address);
+function pendingEnvelope({ envelope, recipients }: Attempted): Envelope {
+  const pending = recipients.filter((each) => !isFinal(each.status)).map((each) => each.address);
+  return { ...envelope, recipients: pending };
 }
 
 /** An answer that took longer may be out of date: the process may have been asleep meanwhile, and its lane another's. */
 const FRESH_MILLISECONDS = 1_500;
 
 /** Written down before the dot may leave: whoever finds this message after a crash knows that it may have been sent. */
-async function leaveForTheDot<Connection>(lane: Lane<Connection>, messageId: string, token: string): Promise<void> {
+async function leaveForTheDot<Connection>(
+  lane: Lane<Connection>,
+  connection: Connection,
+  messageId: string,
+  token: string,
+): Promise<Upcoming | undefined> {
   for (;;) {
     const askedAt = performance.now();
     if (!(await lane.markDot(messageId, token))) throw new Error('The message is no longer this attempt’s to send');
-    if (performance.now() - askedAt < FRESH_MILLISECONDS) return;
+    const upcoming = await lane.upcoming(connection);
+    if (performance.now() - askedAt < FRESH_MILLISECONDS) return upcoming;
   }
 }
 

@@ -8,8 +8,8 @@ const USE_NOTED_EVERY_MILLISECONDS = 60_000;
 const MOST_KEYS = 10_000;
 
 export interface KeyCache {
-  /** Whose secret this is at this moment. Rejects where the store must be asked and cannot be. */
-  callerOf(secret: string): Promise<Caller | undefined>;
+  /** Whose secret this is at this moment, at once if that is known. Rejects where the store must be asked and cannot be. */
+  callerOf(secret: string): Caller | undefined | Promise<Caller | undefined>;
   /** A key has changed: what is known of it counts no more, and what is being read at present neither. */
   forget(id: string): void;
   /** False while changes may go unheard: then every request asks the store. */
@@ -47,15 +47,19 @@ export function keyCache(store: Pick<KeyStore, 'findByDigest' | 'noteUse'>, now:
     store.noteUse(id, at).catch(() => usesNoted.delete(id));
   }
 
+  function judged(key: ApiKey | undefined, digest: string): Caller | undefined {
+    if (!key || !isValid(key, digest, now())) return undefined;
+    noteUse(key.id);
+    return callerOf(key);
+  }
+
   return {
-    async callerOf(secret) {
+    callerOf(secret) {
       if (!looksLikeSecret(secret)) return undefined;
       const digest = digestOf(secret);
       const found = known.get(digest);
-      const key = found && found.until > now() ? found.key : await read(digest);
-      if (!key || !isValid(key, digest, now())) return undefined;
-      noteUse(key.id);
-      return callerOf(key);
+      if (found && found.until > now()) return judged(found.key, digest);
+      return read(digest).then((key) => judged(key, digest));
     },
     forget(id) {
       changes++;

@@ -147,7 +147,10 @@ export interface MoveTold {
 
 /** Message records, their content and every move they make. Rejects with what the store throws when it cannot be asked. */
 export interface MessageStore {
-  /** Writes record, content and idempotency entry in one atomic step, or finds what was answered before. */
+  /**
+   * Writes record, content, idempotency entry and the job of its first ticket in one atomic step, and wakes the lane; or
+   * finds what was answered before.
+   */
   accept(message: NewMessage): Promise<Accepted>;
   /** What was answered to this idempotency key before; undefined for a new key. */
   replay(callerId: string, key: string, fingerprint: string): Promise<Accepted | undefined>;

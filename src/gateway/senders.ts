@@ -12,12 +12,13 @@ export function sendersFor(
   { from: { address }, mailbox }: Pick<Submission, 'from' | 'mailbox'>,
 ): Allowed {
   const from = address.toLowerCase();
-  const anyAtDomain = `*@${domainOf(from)}`;
   const named = senders.filter((sender) => sender.from.includes(from));
+  if (named.length > 0 && mailbox === undefined) return { ok: true, senders: named };
+  const anyAtDomain = `*@${domainOf(from)}`;
   const atDomain = senders.filter((sender) => sender.from.includes(anyAtDomain));
   if (named.length + atDomain.length === 0)
     return { ok: false, code: 'sender_not_allowed', pointer: '/from', message: noSender(address) };
-  if (mailbox === undefined) return { ok: true, senders: named.length > 0 ? named : atDomain };
+  if (mailbox === undefined) return { ok: true, senders: atDomain };
   const chosen = [...named, ...atDomain].find(({ id }) => id === mailbox);
   if (chosen) return { ok: true, senders: [chosen] };
   return { ok: false, code: 'mailbox_not_allowed', pointer: '/mailbox', message: notThis(address) };

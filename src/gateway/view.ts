@@ -75,6 +75,9 @@ export function readingOf(
 /** The public record. */
 export function viewOf(record: MessageRecord, around: Surroundings): MessageView {
   const { held, status, failure, nextAttemptAt } = readingOf(record, around.hold);
+  const createdAt = rfc3339(record.acceptedAt);
+  /** A new message has the same time in three places. */
+  const told = (time: number) => (time === record.acceptedAt ? createdAt : rfc3339(time));
   const view: MessageView = {
     id: record.id,
     status,
@@ -91,8 +94,8 @@ export function viewOf(record: MessageRecord, around: Surroundings): MessageView
     onUnconfirmed: record.onUnconfirmed,
     priority: record.priority,
     ...(record.webhooks && { webhooks: record.webhooks }),
-    createdAt: rfc3339(record.acceptedAt),
-    updatedAt: rfc3339(record.updatedAt),
+    createdAt,
+    updatedAt: told(record.updatedAt),
     ...(record.sendAt !== undefined && { sendAt: rfc3339(record.sendAt) }),
     expiresAt: rfc3339(record.expiresAt),
     recipients: held ? record.recipients.map(asHeld) : record.recipients,
@@ -100,8 +103,7 @@ export function viewOf(record: MessageRecord, around: Surroundings): MessageView
   };
   // Assigned one by one: on the way of every message, spreading optional fields showed in the profile.
   if (nextAttemptAt !== undefined && !isFinal(status)) view.nextAttemptAt = rfc3339(nextAttemptAt);
-  if (around.estimatedSendAt !== undefined && status === 'queued')
-    view.estimatedSendAt = rfc3339(around.estimatedSendAt);
+  if (around.estimatedSendAt !== undefined && status === 'queued') view.estimatedSendAt = told(around.estimatedSendAt);
   if (record.test) view.test = true;
   if (failure) view.failure = failure;
   return view;

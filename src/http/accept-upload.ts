@@ -22,7 +22,7 @@ export interface UploadTools {
   memory: BodyMemory;
   /** The most that any mailbox may send, after encoding. */
   messageBytes: number;
-  answer: (reply: FastifyReply, acceptance: Acceptance) => Promise<FastifyReply>;
+  answer: (reply: FastifyReply, acceptance: Acceptance) => FastifyReply | Promise<FastifyReply>;
 }
 
 /**
@@ -30,15 +30,19 @@ export interface UploadTools {
  * then, when there is room for it, is the message put together in memory, once.
  */
 export function acceptUploads(tools: UploadTools) {
-  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
-    if (!request.isMultipart()) return undefined;
-    refuseEncoding(request);
-    const key = idempotencyKeyOf(request);
-    if (key === 'refused') return refuseKey(reply);
-    if (Number(request.headers['content-length'] ?? 0) > tools.messageBytes + FORM_BYTES)
-      throw tooLarge(tools.messageBytes);
-    return tools.answer(reply, await spooled(request, reply, key?.value, tools));
+  return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
+    if (request.isMultipart()) takeForm(request, reply, tools).catch(done);
+    else done();
   };
+}
+
+async function takeForm(request: FastifyRequest, reply: FastifyReply, tools: UploadTools): Promise<FastifyReply> {
+  refuseEncoding(request);
+  const key = idempotencyKeyOf(request);
+  if (key === 'refused') return refuseKey(reply);
+  if (Number(request.headers['content-length'] ?? 0) > tools.messageBytes + FORM_BYTES)
+    throw tooLarge(tools.messageBytes);
+  return tools.answer(reply, await spooled(request, reply, key?.value, tools));
 }
 
 async function spooled(

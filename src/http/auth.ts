@@ -19,18 +19,31 @@ const CHALLENGE = 'Bearer realm="postroom"';
 
 /** An `onRequest` hook, so that a stranger's body is never read. The key is accepted nowhere but in the header. */
 export function authenticate(api: Pick<Api, 'authenticate'>) {
-  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
+  return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
     if (request.headers.authorization === undefined) {
-      return sendProblem(reply, 'missing_credentials', { headers: { 'www-authenticate': CHALLENGE } });
+      sendProblem(reply, 'missing_credentials', { headers: { 'www-authenticate': CHALLENGE } });
+      return;
     }
+    const judge = (caller: Caller | RefusedToken | undefined) => void (letIn(request, reply, caller) && done());
     const key = keyOf(request);
-    const caller = key === undefined ? undefined : await api.authenticate(key);
-    if (!caller) return refuseKey(reply);
-    if ('refused' in caller) return refuseToken(reply, caller);
+    const caller = key === undefined ? undefined : api.authenticate(key);
+    // Whoever is known is let in within the same turn.
+    if (caller instanceof Promise) caller.then(judge, done);
+    else judge(caller);
+  };
+}
+
+/** @returns false if the caller had to be refused */
+function letIn(request: FastifyRequest, reply: FastifyReply, caller: Caller | RefusedToken | undefined): boolean {
+  if (!caller) refuseKey(reply);
+  else if ('refused' in caller) refuseToken(reply, caller);
+  else {
     request.caller = caller.test ? asTester(caller) : caller;
     if (caller.test) reply.header('postroom-test', 'true');
-    return mayPass(request, request.caller) ? undefined : refuseCaller(request, reply);
-  };
+    if (mayPass(request, request.caller)) return true;
+    refuseCaller(request, reply);
+  }
+  return false;
 }
 
 /** The caller of a request in a scope where `authenticate` is a hook. */

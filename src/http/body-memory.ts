@@ -93,10 +93,13 @@ export function admitBodies(memory: BodyMemory) {
 }
 
 /** The most octets that the body will have, as far as this is where they are counted. */
-function mayHave({ headers, routeOptions: { bodyLimit } }: FastifyRequest): number {
+function mayHave(request: FastifyRequest): number {
+  const { headers } = request;
   const length = headers['content-length'];
   if (length !== undefined && Number(length) <= EXEMPT_BYTES) return 0;
   if (length === undefined && headers['transfer-encoding'] === undefined) return 0;
+  // Fastify puts them together anew each time, so not before they are needed.
+  const { bodyLimit } = request.routeOptions;
   // Uploads are read piece by piece, and ask for room themselves; what is too large is refused at once.
   if (headers['content-type']?.startsWith('multipart/') || Number(length) > bodyLimit) return 0;
   return length === undefined ? bodyLimit : Number(length);

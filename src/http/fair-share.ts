@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { callerOf } from './auth.ts';
 import { sendProblem } from './problem.ts';
 import { callerShares, type Place } from './shares.ts';
@@ -66,19 +66,22 @@ export function shareFairly(scope: FastifyInstance, limits: ShareLimits): void {
   scope.addHook('onRequest', (request, reply, done) => {
     const { id } = callerOf(request);
     turns.seen(id);
-    const waits = request.routeOptions.config.mayWait?.(request) === true;
+    const { config } = request.routeOptions;
+    const waits = config.mayWait?.(request) === true;
     const seat = waits ? seats.take(id, { weight: 1, mostQueued: 0 }) : undefined;
     if (waits && !seat) return refuse(reply);
     const mostQueued = waits ? Number.POSITIVE_INFINITY : limits.callerQueue;
-    const place = workers.take(id, { weight: weightOf(request), mostQueued, begin: done });
+    const place = workers.take(id, { weight: weightOf(request.headers, config), mostQueued, begin: done });
     if (!place) return refuse(reply);
     request.place = place;
+    const isQueued = place.isQueued();
     // A request in work that is aborted keeps its place until the work is done: leaving early would cost nothing.
-    reply.raw.once('close', () => {
-      seat?.leave();
-      if (place.isQueued()) place.leave();
-    });
-    if (!place.isQueued()) done();
+    if (seat || isQueued)
+      reply.raw.once('close', () => {
+        seat?.leave();
+        if (place.isQueued()) place.leave();
+      });
+    if (!isQueued) done();
   });
   scope.addHook('onSend', (request, _reply, _payload, done) => {
     request.place?.leave();
@@ -87,7 +90,7 @@ export function shareFairly(scope: FastifyInstance, limits: ShareLimits): void {
 }
 
 /** Large bodies take memory and time to read: one for each mebibyte. */
-function weightOf({ headers, routeOptions: { config } }: FastifyRequest): number {
+function weightOf(headers: FastifyRequest['headers'], config: FastifyContextConfig): number {
   if (headers['transfer-encoding'] !== undefined) return UNKNOWN_WEIGHT;
   return (config.weight ?? 1) + Math.floor(Number(headers['content-length'] ?? 0) / MEBIBYTE);
 }

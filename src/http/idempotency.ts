@@ -11,7 +11,7 @@ declare module 'fastify' {
   }
 }
 
-type Answer = (reply: FastifyReply, earlier: Replayed) => Promise<FastifyReply>;
+type Answer = (reply: FastifyReply, earlier: Replayed) => FastifyReply | Promise<FastifyReply>;
 
 const SMALL_BYTES = 65_536;
 const KEY = /^[\x21-\x7e]{1,255}$/;
@@ -25,14 +25,16 @@ const RULE = 'The Idempotency-Key header must be 1 to 255 visible ASCII characte
  * @param answer sends the earlier answer again
  */
 export function noteIdempotency(api: Pick<Api, 'replay'>, answer: Answer) {
-  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
+  return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
     const key = idempotencyKeyOf(request);
-    if (key === undefined) return undefined;
-    if (key === 'refused') return refuseKey(reply);
-    request.idempotency = { key: key.value, fingerprint: fingerprint(request.body) };
+    if (key === 'refused') {
+      refuseKey(reply);
+      return;
+    }
+    if (key) request.idempotency = { key: key.value, fingerprint: fingerprint(request.body) };
     // One that does not say how large it is may be.
-    const isSmall = Number(request.headers['content-length']) <= SMALL_BYTES;
-    return isSmall ? undefined : answerAsEarlier(api, request, reply, answer);
+    if (!key || Number(request.headers['content-length']) <= SMALL_BYTES) done();
+    else answerAsEarlier(api, request, reply, answer).then((earlier) => void (earlier || done()), done);
   };
 }
 

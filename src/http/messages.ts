@@ -40,8 +40,8 @@ export function messageRoutes(scope: FastifyInstance, options: MessageRoutes): v
   const waiting = new Set<AbortController>();
   // A scope of its own, since no other route takes forms.
   scope.register((sending, _options, done) => {
-    sending.register(multipart);
-    sending.after(() => sendRoute(sending, options, waiting));
+    readForms(sending);
+    sendRoute(sending, options, waiting);
     done();
   });
 
@@ -82,6 +82,15 @@ export function messageRoutes(scope: FastifyInstance, options: MessageRoutes): v
   });
 }
 
+/**
+ * The plugin without its hooks: they tidy up files that it has saved itself, which `upload.ts` never asks of it, and are
+ * two promises and a listener for every message.
+ */
+function readForms(scope: FastifyInstance): void {
+  const hookless: FastifyInstance = Object.create(scope, { addHook: { value: () => hookless } });
+  multipart(hookless, {}, () => undefined);
+}
+
 /** It is not checked yet: what is no number will be refused. */
 function asksToWait(request: FastifyRequest): boolean {
   const { wait } = request.query as { wait?: unknown };
@@ -109,13 +118,12 @@ function sendRoute(scope: FastifyInstance, options: MessageRoutes, waiting: Set<
     attachValidation: true,
     handler: async (request, reply) => {
       const { validationError, idempotency } = request;
-      const earlier = () => answerAsEarlier(api, request, reply, answer);
       if (validationError) {
-        if (await earlier()) return reply;
+        if (await answerAsEarlier(api, request, reply, answer)) return reply;
         throw validationError;
       }
       const acceptance = await api.accept(callerOf(request), request.body as Submission, idempotency ?? undefined);
-      if (acceptance.kind === 'refused' && (await earlier())) return reply;
+      if (acceptance.kind === 'refused' && (await answerAsEarlier(api, request, reply, answer))) return reply;
       return answer(reply, acceptance);
     },
   });
@@ -123,18 +131,26 @@ function sendRoute(scope: FastifyInstance, options: MessageRoutes, waiting: Set<
 
 type AnswerTools = OutcomeTools & Pick<MessageRoutes, 'now'>;
 
-async function sendAcceptance(tools: AnswerTools, reply: FastifyReply, acceptance: Acceptance): Promise<FastifyReply> {
+type Answered = FastifyReply | Promise<FastifyReply>;
+
+function sendAcceptance(tools: AnswerTools, reply: FastifyReply, acceptance: Acceptance): Answered {
   switch (acceptance.kind) {
     case 'accepted':
-      return sendAccepted(tools, reply, await outcomeOf(tools, reply, acceptance.message));
+      return sendOutcome(tools, reply, acceptance.message);
     case 'replayed':
       reply.header('idempotent-replayed', 'true');
-      return sendAccepted(tools, reply, await outcomeOf(tools, reply, acceptance.message));
+      return sendOutcome(tools, reply, acceptance.message);
     case 'conflict':
       return sendConflict(reply, acceptance.messageId);
     case 'refused':
       return sendRefusal(reply, refusalOf(acceptance));
   }
+}
+
+function sendOutcome(tools: AnswerTools, reply: FastifyReply, message: MessageView): Answered {
+  const outcome = outcomeOf(tools, reply, message);
+  if (outcome instanceof Promise) return outcome.then((known) => sendAccepted(tools, reply, known));
+  return sendAccepted(tools, reply, outcome);
 }
 
 function sendAccepted({ now }: AnswerTools, reply: FastifyReply, message: MessageView): FastifyReply {

@@ -41,14 +41,23 @@ export interface OutcomeTools {
  * that. Meanwhile it holds no place among requests in work and no room for its body. Whatever fails now, the message is
  * accepted, and the answer says so.
  */
-export async function outcomeOf(
+export function outcomeOf(
+  tools: OutcomeTools,
+  reply: FastifyReply,
+  message: MessageView,
+): MessageView | Promise<MessageView> {
+  const { request } = reply;
+  if (request.waitMilliseconds === 0 || !isOnItsWay(message.status) || !request.stepAside(reply)) return message;
+  return outcomeAwaited(tools, reply, message);
+}
+
+async function outcomeAwaited(
   { api, waiting }: OutcomeTools,
   reply: FastifyReply,
   message: MessageView,
 ): Promise<MessageView> {
   const { request } = reply;
   const milliseconds = request.waitMilliseconds;
-  if (milliseconds === 0 || !isOnItsWay(message.status) || !request.stepAside(reply)) return message;
   request.body = undefined;
   leaveRoom(reply);
   const stop = new AbortController();

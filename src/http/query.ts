@@ -8,6 +8,7 @@ import { ProblemError } from './problem.ts';
  */
 export function refuseQueries(scope: FastifyInstance): void {
   scope.addHook('onRequest', (request, _reply, done) => {
+    if (!request.url.includes('?')) return done();
     const { schema } = request.routeOptions;
     const [name] = schema?.querystring || schema?.hide ? [] : Object.keys(request.query as object);
     done(name === undefined ? undefined : unknownParameter(name));

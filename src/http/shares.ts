@@ -30,6 +30,8 @@ interface Share {
   queue: Set<Waiting>;
 }
 
+const doNothing = () => undefined;
+
 /** Each caller has a share of its own, and a queue of its own before it; no caller waits in another one's. */
 export function callerShares(limit: number): Shares {
   const shares = new Map<string, Share>();
@@ -44,17 +46,32 @@ export function callerShares(limit: number): Shares {
     if (share.used === 0 && share.queue.size === 0) shares.delete(callerId);
   }
 
+  /** In work at once, as nearly all are. */
+  function placeTaken(callerId: string, share: Share, weight: number): Place {
+    let held = weight;
+    share.used += weight;
+    return {
+      isQueued: () => false,
+      leave() {
+        if (held === 0) return;
+        share.used -= held;
+        held = 0;
+        advance(callerId, share);
+      },
+    };
+  }
+
   return {
-    take(callerId, { weight: asked, mostQueued, begin = () => undefined }) {
+    take(callerId, { weight: asked, mostQueued, begin = doNothing }) {
       const weight = Math.min(asked, limit);
       const share = shares.get(callerId) ?? { used: 0, queue: new Set<Waiting>() };
       shares.set(callerId, share);
       if (share.queue.size >= mostQueued && share.used + weight > limit) return undefined;
-      const waiting: Waiting = { weight, begin: () => undefined };
+      const isFree = share.queue.size === 0 && (share.used === 0 || share.used + weight <= limit);
+      if (isFree) return placeTaken(callerId, share, weight);
+      const waiting: Waiting = { weight, begin };
       let left = false;
       share.queue.add(waiting);
-      advance(callerId, share);
-      waiting.begin = begin;
       return {
         isQueued: () => share.queue.has(waiting),
         leave() {

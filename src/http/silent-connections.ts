@@ -24,7 +24,7 @@ export function endSilentConnections(app: FastifyInstance): void {
   server.on('request', ({ socket }, response) => {
     unused.delete(socket);
     owed.set(socket, (owed.get(socket) ?? 0) + 1);
-    response.once('close', () => {
+    response.on('close', () => {
       const left = (owed.get(socket) ?? 1) - 1;
       if (left > 0) owed.set(socket, left);
       else owed.delete(socket);

@@ -9,16 +9,29 @@ type Parts = Pick<Submission, 'from' | 'to' | 'cc' | 'bcc'> & Partial<Pick<Submi
  */
 export function envelopeOf(submission: Parts): Envelope {
   const { from, to, cc, bcc, envelope } = submission;
-  const recipients = (envelope?.to ?? [...to, ...cc, ...bcc]).map(({ address }) => address);
+  const recipients = new Set<string>();
+  for (const list of envelope?.to ? [envelope.to] : [to, cc, bcc])
+    for (const { address } of list) recipients.add(address);
   const reversePath = envelope?.from?.address ?? from.address;
-  const needs = needsOf(submission, [reversePath, ...recipients]);
-  return { reversePath, recipients: [...new Set(recipients)], ...(needs.length > 0 && { needs }) };
+  const paths = [...recipients];
+  const needs = needsOf(submission, reversePath, paths);
+  return needs.length > 0 ? { reversePath, recipients: paths, needs } : { reversePath, recipients: paths };
 }
 
 /** Addresses outside ASCII need SMTPUTF8 in the envelope and in the header alike (RFC 6531 §3.4, RFC 6532 §3.2). */
-function needsOf({ from, to, cc, replyTo = [], raw }: Parts, paths: string[]): NonNullable<Envelope['needs']> {
-  const isForeign = (address: string) => /[^\0-\x7f]/.test(address);
-  const shown = raw ? [] : [from, ...to, ...cc, ...replyTo].map(({ address }) => address);
-  const needsUtf8 = raw?.needsUtf8 || paths.some(isForeign) || shown.some(isForeign);
-  return [...(needsUtf8 ? (['SMTPUTF8'] as const) : []), ...(raw?.isEightBit ? (['8BITMIME'] as const) : [])];
+function needsOf(
+  { from, to, cc, replyTo = [], raw }: Parts,
+  reversePath: string,
+  recipients: readonly string[],
+): NonNullable<Envelope['needs']> {
+  const needs: NonNullable<Envelope['needs']> = [];
+  const shown = raw ? [] : [[from], to, cc, replyTo];
+  const foreignShown = () => shown.some((list) => list.some(({ address }) => isForeign(address)));
+  if (raw?.needsUtf8 || isForeign(reversePath) || recipients.some(isForeign) || foreignShown()) needs.push('SMTPUTF8');
+  if (raw?.isEightBit) needs.push('8BITMIME');
+  return needs;
+}
+
+function isForeign(address: string): boolean {
+  return /[^\0-\x7f]/.test(address);
 }

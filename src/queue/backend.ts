@@ -62,6 +62,9 @@ interface Ending {
   failed(error: unknown): void;
 }
 
+/** Jobs that end within so long do so by one script: nobody waits for it while a lane has others in hand. */
+const TOGETHER_MILLISECONDS = 1;
+
 /** The back end of a lane's worker, whose jobs all have the same options and are removed when they are over. */
 class LaneBackend extends SharedBackend {
   readonly #finish: ReturnType<typeof finisher>;
@@ -89,7 +92,7 @@ class LaneBackend extends SharedBackend {
 
   #end(over: Over): Promise<Next> {
     return new Promise((told, failed) => {
-      if (this.#ending.length === 0) setImmediate(() => void this.#flush());
+      if (this.#ending.length === 0) setTimeout(() => void this.#flush(), TOGETHER_MILLISECONDS);
       this.#ending.push({ over, told, failed });
     });
   }

@@ -1,4 +1,4 @@
-import { type Connecting, LaneClosed, type Promised } from '../gateway/deliver.ts';
+import { type Announced, type Connecting, LaneClosed, type Promised, type Upcoming } from '../gateway/deliver.ts';
 
 /** How the lane opens and closes connections; `smtp` provides it. */
 export interface Dialer<Connection> {
@@ -40,10 +40,15 @@ export interface Connections<Connection> {
   /** @param answeredIn after how many milliseconds the final dot was answered with 250; undefined where it was not */
   takeBack(connection: Connection, reusable: boolean, answeredIn?: number): void;
   /**
-   * The final dot leaves on this one. Where the last was answered at once, whoever waits longest may be promised it, and
-   * gets its message ready meanwhile. Microsoft takes its time over a dot, and its connections are not promised.
+   * The final dot is about to leave on this one. Where the last was answered at once, whoever waits longest may be
+   * promised it, and gets its message ready meanwhile. Microsoft takes its time over a dot, and its connections are not
+   * promised.
+   *
+   * @returns whether it may be promised
    */
-  promise(connection: Connection): void;
+  promise(connection: Connection): boolean;
+  /** What whoever was promised it wants to send, if it is known within this turn of the event loop. */
+  upcoming(connection: Connection): Promise<Upcoming | undefined>;
   /** Lends nothing any more. */
   stop(): void;
   /** Resolves when the server has let go of those that are not lent; those that are close when they come back. */
@@ -78,6 +83,15 @@ interface Kept {
   isQuick: boolean;
 }
 
+/** Of a connection that is about to be free. */
+interface AboutToBeFree {
+  /** Tells whoever was promised it. */
+  told?: (isFree: boolean) => void;
+  next?: Announced;
+  /** The server has been told of the next message, and can do nothing else. */
+  isAnnounced: boolean;
+}
+
 interface Waiting {
   since: number;
   wake(): void;
@@ -90,8 +104,7 @@ export function keepConnections<Connection>(
 ): Connections<Connection> {
   const idle: { connection: Connection; timer: NodeJS.Timeout }[] = [];
   const opened = new Map<Connection, Kept>();
-  /** Those that are about to be free, and what tells it to whoever was promised them. */
-  const promises = new Map<Connection, { told?: (isFree: boolean) => void }>();
+  const promises = new Map<Connection, AboutToBeFree>();
   /** What is being closed, by its place. */
   const closing = new Map<string, Promise<void>>();
   /** Whoever waits longest first. */
@@ -220,11 +233,12 @@ export function keepConnections<Connection>(
 
   function lendPromised(): Connecting<Connection> | undefined {
     for (const [connection, promise] of promises)
-      if (!promise.told) return { ok: true, connection, reused: true, promised: promised(connection, promise) };
+      if (!promise.told && !promise.isAnnounced)
+        return { ok: true, connection, reused: true, promised: promised(connection, promise) };
     return undefined;
   }
 
-  function promised(connection: Connection, promise: { told?: (isFree: boolean) => void }): Promised {
+  function promised(connection: Connection, promise: AboutToBeFree): Promised {
     let isFree: boolean | undefined;
     let tell = (_: boolean) => {};
     promise.told = (answer) => {
@@ -232,12 +246,13 @@ export function keepConnections<Connection>(
       tell(answer);
     };
     const forget = () => {
-      if (promises.get(connection) === promise) promises.delete(connection);
+      delete promise.told;
+      if (!promise.isAnnounced && promises.get(connection) === promise) promises.delete(connection);
     };
     return {
-      free() {
-        if (isFree !== undefined) return Promise.resolve(isFree);
-        return new Promise((resolve) => {
+      async free(next) {
+        promise.next = next;
+        isFree ??= await new Promise<boolean>((resolve) => {
           const timer = setTimeout(() => tell(false), PROMISE_MILLISECONDS);
           tell = (answer) => {
             clearTimeout(timer);
@@ -245,6 +260,7 @@ export function keepConnections<Connection>(
             resolve(answer);
           };
         });
+        return isFree ? { isAnnounced: promise.isAnnounced } : undefined;
       },
       decline() {
         if (isFree) giveBack(connection, true);
@@ -277,17 +293,31 @@ export function keepConnections<Connection>(
       const isWell = reusable && answeredIn !== undefined;
       const kept = opened.get(connection);
       if (kept) kept.isQuick = isWell && answeredIn < AT_ONCE_MILLISECONDS;
-      const told = promises.get(connection)?.told;
+      const promise = promises.get(connection);
       promises.delete(connection);
       // It stays lent, to whoever it was promised.
-      if (told && isWell && isUsable(connection)) return told(true);
-      told?.(false);
-      giveBack(connection, reusable);
+      if (promise?.told && isWell && isUsable(connection)) return promise.told(true);
+      promise?.told?.(false);
+      giveBack(connection, reusable && !promise?.isAnnounced);
     },
     promise(connection) {
-      if (closed || !opened.get(connection)?.isQuick) return;
-      promises.set(connection, {});
+      if (closed || !opened.get(connection)?.isQuick) return false;
+      promises.set(connection, { isAnnounced: false });
       waiting[0]?.wake();
+      return true;
+    },
+    async upcoming(connection) {
+      const promise = promises.get(connection);
+      if (!promise?.told) return undefined;
+      // Its leave to begin came with the same answer as the mark, and is being made known.
+      if (!promise.next) await new Promise((resolve) => setImmediate(resolve));
+      if (!promise.next || promises.get(connection) !== promise) return undefined;
+      return {
+        ...promise.next,
+        said: () => {
+          promise.isAnnounced = true;
+        },
+      };
     },
     stop() {
       closed = true;

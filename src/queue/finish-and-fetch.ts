@@ -32,7 +32,7 @@ export type FinishKeys = readonly [
 /**
  * Ends jobs of one queue and fetches the next ones, with the same effect as a `moveToFinished` of BullMQ 6.7 each for
  * jobs that are removed when they are completed, but for its `active` and `completed` events and the time noted at the
- * job, which nobody reads. All of one turn of the event loop in one step: one of BullMQ's for each was the dearest
+ * job, which nobody reads. All that end at about the same time in one step: one of BullMQ's for each was the dearest
  * thing that Redis did for a message.
  *
  * ARGV prefix of jobs' keys, now, milliseconds of a lock, and for each job its id, token and whether to fetch (1).
@@ -46,44 +46,62 @@ local delayedUntil = first[2] and math.floor(first[2] / 4096) or 0
 local meta = redis.call('HMGET', META, 'paused', 'concurrency', 'max')
 local isPlain = not (meta[1] or meta[2] or meta[3]) and (delayedUntil == 0 or delayedUntil > now)
 
-local function nextJob()
-  local id = redis.call('RPOPLPUSH', WAIT, ACTIVE)
-  if not id then
-    id = redis.call('ZPOPMIN', PRIORITIZED)[1]
-    if id then redis.call('LPUSH', ACTIVE, id) end
+-- Up to so many, those without a priority first; what has a priority becomes active in one go.
+local function nextJobs(count)
+  local ids = {}
+  while #ids < count do
+    local id = redis.call('RPOPLPUSH', WAIT, ACTIVE)
+    if not id then break end
+    ids[#ids + 1] = id
   end
-  return id
+  if #ids < count then
+    local popped = redis.call('ZPOPMIN', PRIORITIZED, count - #ids)
+    local ranked = {}
+    for i = 1, #popped, 2 do
+      ranked[#ranked + 1] = popped[i]
+      ids[#ids + 1] = popped[i]
+    end
+    if #ranked > 0 then redis.call('LPUSH', ACTIVE, unpack(ranked)) end
+  end
+  return ids
 end
 
-local function fetch(token)
-  for id in nextJob do
+local locks, over, gone, wanted, answers = {}, {}, {}, {}, {}
+for i = 4, #ARGV, 3 do locks[#locks + 1] = prefix .. ARGV[i] .. ':lock' end
+for i, token in ipairs(redis.call('MGET', unpack(locks))) do
+  local id = ARGV[1 + 3 * i]
+  if token ~= ARGV[2 + 3 * i] then answers[i] = { 'lost' }
+  else
+    over[#over + 1] = id
+    gone[#gone + 1] = prefix .. id
+    gone[#gone + 1] = locks[i]
+    redis.call('LREM', ACTIVE, -1, id)
+    if ARGV[3 + 3 * i] == '0' then answers[i] = { 'none', tostring(delayedUntil) }
+    elseif isPlain then wanted[#wanted + 1] = i
+    else answers[i] = { 'stock' } end
+  end
+end
+if #over > 0 then
+  redis.call('DEL', unpack(gone))
+  redis.call('SREM', STALLED, unpack(over))
+end
+
+local given = 0
+while given < #wanted do
+  local ids = nextJobs(#wanted - given)
+  if #ids == 0 then break end
+  for _, id in ipairs(ids) do
     local job = redis.call('HMGET', prefix .. id, 'data', 'atm')
     if job[1] then
-      redis.call('SET', prefix .. id .. ':lock', token, 'PX', lockMilliseconds)
-      return { 'job', id, job[1], job[2] or '0' }
-    end
-    redis.call('LREM', ACTIVE, 1, id)
+      given = given + 1
+      local i = wanted[given]
+      redis.call('SET', prefix .. id .. ':lock', ARGV[2 + 3 * i], 'PX', lockMilliseconds)
+      answers[i] = { 'job', id, job[1], job[2] or '0' }
+    else redis.call('LREM', ACTIVE, 1, id) end
   end
-  redis.call('DEL', COUNTER)
-  return { 'none', tostring(delayedUntil) }
 end
-
-local answers = {}
-for i = 4, #ARGV, 3 do
-  local id, token = ARGV[i], ARGV[i + 1]
-  local answer
-  if redis.call('GET', prefix .. id .. ':lock') ~= token then
-    answer = { 'lost' }
-  else
-    redis.call('DEL', prefix .. id, prefix .. id .. ':lock')
-    redis.call('LREM', ACTIVE, -1, id)
-    redis.call('SREM', STALLED, id)
-    if ARGV[i + 2] == '0' then answer = { 'none', tostring(delayedUntil) }
-    elseif isPlain then answer = fetch(token)
-    else answer = { 'stock' } end
-  end
-  answers[#answers + 1] = answer
-end
+if given < #wanted then redis.call('DEL', COUNTER) end
+for each = given + 1, #wanted do answers[wanted[each]] = { 'none', tostring(delayedUntil) } end
 return answers
 `;
 

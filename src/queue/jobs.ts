@@ -1,7 +1,7 @@
 import { type ConnectionOptions, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Ticket } from '../gateway/deliver.ts';
-import { type WaitingJob, waitingJobs } from './add-jobs.ts';
+import { ADD_JOBS, type WaitingJob, waitingJobs } from './add-jobs.ts';
 import type { Backends } from './backend.ts';
 
 /**
@@ -101,6 +101,31 @@ function waitingJobOf({ messageId, number, priority }: Ticket): WaitingJob {
     rank,
   };
 }
+
+const inLua = (text: string) => `'${text}'`;
+const byPriority = (told: (rank: number) => string) =>
+  `{ ${Object.entries(RANK).map(([priority, rank]) => `${priority} = ${inLua(told(rank))}`)} }`;
+
+/**
+ * Lua for the script that writes new messages: defines `firstJobs(queue, timestamp, messages)`, which adds the job of each
+ * message's first ticket as `add` does. Of each message come its id and its priority in turn.
+ */
+export const FIRST_JOBS = `${ADD_JOBS}
+local OPTIONS = ${byPriority((rank) => WAITING_OPTIONS.get(rank) as string)}
+local RANK = ${byPriority(String)}
+local function firstJobs(queue, timestamp, messages)
+  local jobs = {}
+  for i = 1, #messages, 2 do
+    local id, priority = messages[i], messages[i + 1]
+    local at = #jobs
+    jobs[at + 1] = id .. '-1'
+    jobs[at + 2] = '{"m":"' .. id .. '","n":1,"p":"' .. priority .. '"}'
+    jobs[at + 3] = OPTIONS[priority]
+    jobs[at + 4] = RANK[priority]
+  end
+  addJobs(queue, ${inLua(JOB_NAME)}, timestamp, jobs)
+end
+`;
 
 export function jobQueues(redis: Redis, prefix: string, backends: Backends): Jobs {
   const queues = new Map<string, Queue<JobData>>();

@@ -102,13 +102,21 @@ export async function openLane<Connection>(
   const lane: Lane<Connection> = {
     pass: gate.pass,
     connect: connections.lend,
-    promise: connections.promise,
+    promise(connection) {
+      // Two for a connection: one that is sent, and one that is made ready meanwhile.
+      if (connections.promise(connection)) worker.concurrency = 2 * settings.connections;
+    },
+    upcoming: connections.upcoming,
     giveBack: connections.takeBack,
     async begin(ticket, token, trial) {
       const { messageId, number } = ticket;
       // No message is sent whose result could not be written.
       const wait = unwritten > 0 ? RETRY_STORE_MILLISECONDS : window.wait();
-      if (wait > 0) return { kind: 'wait', milliseconds: wait };
+      if (wait > 0) {
+        // Who waits for the window should wait in the queue, where what is more urgent overtakes it.
+        worker.concurrency = settings.connections;
+        return { kind: 'wait', milliseconds: wait };
+      }
       let asked = 0;
       let answeredAt = 0;
       const permit = await persistently(

@@ -65,9 +65,12 @@ export async function openConnection(server: SmtpServer, login: Login, signal?: 
 
 const QUIT_MILLISECONDS = 2_000;
 
-/** Ends the session politely (RFC 5321 §4.1.1.10); resolves when the server has answered or two seconds have passed. */
+/**
+ * Ends the session politely (RFC 5321 §4.1.1.10); resolves when the server has answered or two seconds have passed. One
+ * that waits for a message's octets would take the words for them, and is just closed.
+ */
 export async function quitConnection(session: Session): Promise<void> {
-  if (session.isOpen()) {
+  if (session.isOpen() && session.ahead === 0) {
     const timer = setTimeout(() => session.close(), QUIT_MILLISECONDS);
     session.say('QUIT');
     await session.hear().catch(() => undefined);

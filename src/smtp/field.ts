@@ -43,10 +43,12 @@ export function verbatim(text: string): string[] {
 /** RFC 5322 §3.4 `address-list`. Always with angle brackets, which Exchange asks for (NDR 5.7.512). */
 export function addressList(addresses: readonly Address[]): string[] {
   const last = addresses.length - 1;
-  return addresses.flatMap(({ name, address }, index) => [
-    ...(name ? phrase(name) : []),
-    `<${address}>${index < last ? ',' : ''}`,
-  ]);
+  const tokens: string[] = [];
+  for (const [index, { name, address }] of addresses.entries()) {
+    if (name) tokens.push(...phrase(name));
+    tokens.push(index < last ? `<${address}>,` : `<${address}>`);
+  }
+  return tokens;
 }
 
 /** A parameter of Content-Type or Content-Disposition: quoted where that is understood by all, else by RFC 2231. */

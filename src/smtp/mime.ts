@@ -4,7 +4,7 @@ import { isFreeText } from '../mail/header.ts';
 import type { Attachment, Spooled, Submission } from '../mail/message.ts';
 import { addressField } from './address-field.ts';
 import { encodedWords, field, freeText, parameter, verbatim } from './field.ts';
-import { base64Length, encodeText, writeBase64 } from './transfer.ts';
+import { base64Length, encodeText, makeRoom, writeBase64 } from './transfer.ts';
 
 /** What is fixed at acceptance, so that every attempt sends the same bytes. */
 export interface Fixed {
@@ -37,28 +37,33 @@ export function composeMime(submission: Submission, fixed: Fixed, seed: string):
   return layMime(submission, fixed, seed).mime;
 }
 
+/** Of one message at a time: nothing of it is left in here when `layMime` returns. */
+const room = makeRoom();
+
 /** The same, with the places that files on disk are still to be copied to. */
 export function layMime(submission: Submission, fixed: Fixed, seed: string): { mime: Buffer; holes: Hole[] } {
+  room.used = 0;
   const { head, body } = entityOf(submission, (part) => `=_${seed}_${part}`);
-  const message = [header(submission, fixed), head, '\r\n', ...body];
-  return joined(endsLine(body) ? message : [...message, '\r\n']);
+  const message: Chunk[] = [`${header(submission, fixed)}${head}\r\n`];
+  for (const chunk of body) message.push(chunk);
+  if (!endsLine(body)) message.push('\r\n');
+  return joined(message);
 }
 
 function header(submission: Submission, fixed: Fixed): string {
   const { from, to, cc, replyTo, subject, headers } = submission;
-  return [
-    addressField('From', [from]),
-    to.length > 0 ? addressField('To', to) : '',
-    cc.length > 0 ? addressField('Cc', cc) : '',
-    replyTo.length > 0 ? addressField('Reply-To', replyTo) : '',
-    subject === '' ? '' : field('Subject', freeText(subject)),
-    field('Message-ID', [fixed.messageId]),
-    field('Date', [fixed.date.toUTCString().replace('GMT', '+0000')]),
-    ...Object.entries(headers).map(([name, value]) =>
-      field(name, isFreeText(name) ? freeText(value) : verbatim(value)),
-    ),
-    'MIME-Version: 1.0\r\n',
-  ].join('');
+  let fields = addressField('From', [from]);
+  if (to.length > 0) fields += addressField('To', to);
+  if (cc.length > 0) fields += addressField('Cc', cc);
+  if (replyTo.length > 0) fields += addressField('Reply-To', replyTo);
+  if (subject !== '') fields += field('Subject', freeText(subject));
+  fields += field('Message-ID', [fixed.messageId]);
+  fields += field('Date', [fixed.date.toUTCString().replace('GMT', '+0000')]);
+  for (const name of Object.keys(headers)) {
+    const value = headers[name] ?? '';
+    fields += field(name, isFreeText(name) ? freeText(value) : verbatim(value));
+  }
+  return `${fields}MIME-Version: 1.0\r\n`;
 }
 
 /**
@@ -75,6 +80,7 @@ function entityOf(submission: Submission, boundary: (part: string) => string): E
   const needsNone = rich.length > 0 || (attachments.length > 0 && !calendar);
   const plain = text === '' && needsNone ? [] : [textEntity('plain', text)];
   const body = grouped('alternative', [...plain, ...rich, ...invitation], boundary('alternative'));
+  if (attachments.length === 0 && body) return body;
   const files = attachments.filter((attachment) => html === '' || !belongsToHtml(attachment)).map(fileEntity);
   return files.length === 0 && body ? body : multipart('mixed', [...(body ? [body] : []), ...files], boundary('mixed'));
 }
@@ -96,19 +102,26 @@ function grouped(kind: string, entities: readonly Entity[], boundary: string): E
 
 function multipart(kind: string, entities: readonly Entity[], boundary: string, type?: string): Entity {
   const tokens = [`multipart/${kind};`, ...(type ? [`${type};`] : []), `boundary="${boundary}"`];
-  const parts = entities.flatMap(({ head, body }) => [`--${boundary}\r\n${head}\r\n`, ...body, '\r\n']);
-  return { head: field('Content-Type', tokens), body: [...parts, `--${boundary}--`] };
+  const parts: Chunk[] = [];
+  let before = `--${boundary}`;
+  for (const { head, body } of entities) {
+    parts.push(`${before}\r\n${head}\r\n`);
+    for (const chunk of body) parts.push(chunk);
+    before = `\r\n--${boundary}`;
+  }
+  parts.push(`${before}--`);
+  return { head: field('Content-Type', tokens), body: parts };
 }
 
 function textEntity(kind: 'plain' | 'html', text: string): Entity {
-  const { encoding, body } = encodeText(text);
+  const { encoding, body } = encodeText(text, room);
   const head = `Content-Type: text/${kind}; charset=utf-8\r\nContent-Transfer-Encoding: ${encoding}\r\n`;
   return { head, body: [body] };
 }
 
 /** RFC 6047 §2.4: the method must be that of the object, and the charset be named. */
 function calendarEntity({ method, content }: Calendar): Entity {
-  const { encoding, body } = encodeText(content);
+  const { encoding, body } = encodeText(content, room);
   const type = field('Content-Type', ['text/calendar;', `method=${method};`, 'charset=utf-8']);
   return { head: `${type}Content-Transfer-Encoding: ${encoding}\r\n`, body: [body] };
 }
@@ -146,9 +159,9 @@ const CRLF = Buffer.from('\r\n');
 
 /** One allocation for the whole message. */
 function joined(chunks: readonly Chunk[]): { mime: Buffer; holes: Hole[] } {
-  if (chunks.every((chunk) => typeof chunk === 'string'))
-    return { mime: Buffer.from(chunks.join(''), 'latin1'), holes: [] };
-  const mime = Buffer.allocUnsafe(chunks.reduce((sum, chunk) => sum + lengthOf(chunk), 0));
+  let length = 0;
+  for (const chunk of chunks) length += lengthOf(chunk);
+  const mime = Buffer.allocUnsafe(length);
   const holes: Hole[] = [];
   let at = 0;
   for (const chunk of chunks) {

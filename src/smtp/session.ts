@@ -13,6 +13,8 @@ export interface Session {
   readonly maxMessageBytes: number | undefined;
   /** May it carry a transaction? Not where it is broken, or where the server said something that nobody asked for. */
   isOpen(): boolean;
+  /** Replies that are due to commands of the next transaction, which left with the final dot of this one. */
+  ahead: number;
   /** Sends commands, each a line, in one write. */
   say(...commands: string[]): void;
   /** Sends octets as they are; resolves when there is room for more. @throws what became of the connection */
@@ -85,9 +87,12 @@ export function sessionOn(connection: SMTPConnection): Session {
     });
 
   return {
+    ahead: 0,
     offers: (extension) => insides._supportedExtensions.includes(extension),
     maxMessageBytes: insides._maxAllowedSize || undefined,
-    isOpen: () => !lost && socket.writable && replies.length === 0,
+    isOpen() {
+      return !lost && socket.writable && replies.length <= this.ahead;
+    },
     hasNews: () => lost !== undefined || replies.length > 0,
     say(...commands) {
       socket.write(`${commands.join('\r\n')}\r\n`);

@@ -12,9 +12,21 @@ export interface Transaction {
   mime: Buffer;
   /**
    * Called once the server has said 354 and, unless it goes in one write with the final dot, the message is written. If
-   * it rejects, the dot is not sent.
+   * it rejects, the dot is not sent. What it resolves to is announced along with the dot if it can be (RFC 2920 §3.1 lets
+   * a group of commands begin with the end of a message).
    */
-  beforeDot: () => Promise<void>;
+  beforeDot: () => Promise<Upcoming | undefined>;
+  /** Its commands up to DATA left with the final dot of the transaction before. */
+  isAnnounced?: boolean;
+}
+
+/** The next transaction of the same session. */
+export interface Upcoming {
+  envelope: Envelope;
+  /** Of its message. */
+  octets: number;
+  /** Called when its commands leave. */
+  said(): void;
 }
 
 /** What one SMTP transaction came to, recipient by recipient. A reply is data here, never an exception. */
@@ -59,19 +71,20 @@ const WITH_DOT_BYTES = 12_288;
 
 /**
  * Runs MAIL FROM, RCPT TO, DATA and the final dot (RFC 5321 §3.3) in an open session, within one overall deadline; in
- * one write up to DATA where the server offers PIPELINING (RFC 2920).
+ * one write up to DATA where the server offers PIPELINING (RFC 2920), or none where they left with the dot before.
  *
  * @returns what happened; never throws
  */
 export async function runTransaction(session: Session, transaction: Transaction): Promise<TransactionResult> {
   const { envelope, mime } = transaction;
-  const impossible = missingExtension(session, envelope.needs) ?? tooLarge(session, mime) ?? unsafePath(envelope);
+  const impossible = impossibility(session, envelope, mime.length);
+  session.ahead = 0;
   if (impossible) return { stage: 'mail', accepted: [], refused: [], trouble: impossible, reusable: true };
   const progress: Progress = { stage: 'mail', taken: [], refused: [] };
   const deadline = startDeadline(session, mime.length);
   try {
     const refusal =
-      (await announce(session, envelope, mime.length, progress)) ??
+      (await announce(session, transaction, progress)) ??
       (await sendBody(session, transaction, progress, deadline.dotLeaves));
     if (refusal) return await ended(session, progress, refusal);
     const reply = await hear(session, 'after-dot');
@@ -92,14 +105,12 @@ export async function runTransaction(session: Session, transaction: Transaction)
  */
 async function announce(
   session: Session,
-  envelope: Envelope,
-  octets: number,
+  { envelope, mime, isAnnounced }: Transaction,
   progress: Progress,
 ): Promise<Trouble | undefined> {
-  const mail = `MAIL FROM:<${envelope.reversePath}>${mailParameters(session, envelope, octets)}`;
-  const paths = envelope.recipients.map((address) => `RCPT TO:<${address}>`);
+  const [mail, ...paths] = commandsOf(session, envelope, mime.length);
   const isPipelined = session.offers('PIPELINING');
-  if (isPipelined) session.say(mail, ...paths, 'DATA');
+  if (isPipelined && !isAnnounced) session.say(mail, ...paths, 'DATA');
   const ask = (command: string, stage: Stage) => {
     if (!isPipelined) session.say(command);
     return hear(session, stage);
@@ -119,6 +130,12 @@ async function announce(
   progress.stage = 'data';
   const toData = await ask('DATA', 'data');
   return isGoAhead(toData) ? undefined : troubleIn(toData);
+}
+
+/** MAIL FROM, and RCPT TO for each recipient. */
+function commandsOf(session: Session, envelope: Envelope, octets: number): [mail: string, ...rcpt: string[]] {
+  const mail = `MAIL FROM:<${envelope.reversePath}>${mailParameters(session, envelope, octets)}`;
+  return [mail, ...envelope.recipients.map((address) => `RCPT TO:<${address}>`)];
 }
 
 /** Reads the replies to what was sent along with a MAIL FROM that was refused; none of them says anything new. */
@@ -161,7 +178,7 @@ async function sendBody(
       if (session.hasNews()) break;
       await session.write(octets);
     }
-  if (!session.hasNews()) await beforeDot().catch(abandon);
+  const upcoming = session.hasNews() ? undefined : await beforeDot().catch(abandon);
   if (session.hasNews()) {
     const early = await hear(session, 'data');
     session.close();
@@ -169,8 +186,20 @@ async function sendBody(
   }
   progress.stage = 'after-dot';
   dotLeaves();
-  await session.write(isSmall ? Buffer.concat([...dotStuffed(mime), endOfData(mime)]) : endOfData(mime));
+  const end = [...(isSmall ? dotStuffed(mime) : []), endOfData(mime), ...announcement(session, upcoming)];
+  await session.write(end.length > 1 ? Buffer.concat(end) : endOfData(mime));
   return undefined;
+}
+
+/** The next transaction's commands up to DATA, to leave now; none where it cannot or must not be announced like this. */
+function announcement(session: Session, upcoming: Upcoming | undefined): Buffer[] {
+  if (!upcoming || !session.offers('PIPELINING')) return [];
+  const { envelope, octets } = upcoming;
+  if (impossibility(session, envelope, octets)) return [];
+  const commands = [...commandsOf(session, envelope, octets), 'DATA'];
+  session.ahead = commands.length;
+  upcoming.said();
+  return [Buffer.from(`${commands.join('\r\n')}\r\n`)];
 }
 
 function abandon(cause: unknown): never {
@@ -206,7 +235,8 @@ function troubleIn(heard: Heard): Trouble {
 }
 
 async function ended(session: Session, progress: Progress, trouble: Trouble): Promise<TransactionResult> {
-  const isOver = trouble.via !== 'smtp' || trouble.reply.code === 421;
+  // After what was announced the server may wait for a message's octets, and would take a command for them.
+  const isOver = trouble.via !== 'smtp' || trouble.reply.code === 421 || session.ahead > 0;
   if (isOver) session.close();
   const stage = trouble.via === 'smtp' ? trouble.reply.stage : progress.stage;
   const reusable = session.isOpen() && (await reset(session));
@@ -248,8 +278,13 @@ function startDeadline(session: Session, octets: number) {
   };
 }
 
-function tooLarge({ maxMessageBytes }: Session, { length }: Buffer): Trouble | undefined {
-  if (maxMessageBytes === undefined || length <= maxMessageBytes) return undefined;
+/** Why the server need not even be asked. */
+function impossibility(session: Session, envelope: Envelope, octets: number): Trouble | undefined {
+  return missingExtension(session, envelope.needs) ?? tooLarge(session, octets) ?? unsafePath(envelope);
+}
+
+function tooLarge({ maxMessageBytes }: Session, octets: number): Trouble | undefined {
+  if (maxMessageBytes === undefined || octets <= maxMessageBytes) return undefined;
   const message = `Message size larger than allowed ${maxMessageBytes}`;
   return { via: 'client', code: 'EMESSAGE', command: 'MAIL FROM', message, stage: 'mail' };
 }

@@ -1,8 +1,29 @@
 /** How a body is written so that it passes any SMTP server unchanged (RFC 2045 §6). */
 export interface EncodedBody {
   encoding: '7bit' | 'quoted-printable' | 'base64';
-  /** ASCII, CRLF line ends only, no line over 78 octets, no line that begins with a dot. */
+  /** ASCII, CRLF line ends only, no line over 78 octets, no line that begins with a dot. May lie in the room. */
   body: string | Buffer;
+}
+
+/**
+ * Memory that the bodies of one message are encoded in, until they are copied into the whole: of its own for each, it
+ * would be the dearest part of a small one.
+ */
+export interface Room {
+  octets: Buffer;
+  used: number;
+}
+
+export function makeRoom(): Room {
+  return { octets: Buffer.allocUnsafeSlow(65_536), used: 0 };
+}
+
+/** So many octets of the room; of what is too large for it, memory of its own. */
+function take(room: Room, length: number): Buffer {
+  if (length > room.octets.length - room.used) return Buffer.allocUnsafe(length);
+  const from = room.used;
+  room.used += length;
+  return room.octets.subarray(from, room.used);
 }
 
 /** RFC 2045 §6.7 rule 5 and §6.8. */
@@ -23,13 +44,14 @@ const HEX = Buffer.from('0123456789ABCDEF');
  * Encodes a text in the cheapest way that is safe: as it is where every line is short ASCII, else quoted-printable, or
  * base64 where that is shorter for being mostly outside ASCII. Every kind of line end (CR, LF, CRLF) becomes CRLF.
  */
-export function encodeText(text: string): EncodedBody {
+export function encodeText(text: string, room: Room): EncodedBody {
   const lines = withCrlf(text);
   if (isPlain(lines)) return { encoding: '7bit', body: lines };
-  const bytes = Buffer.from(lines);
+  const bytes = take(room, Buffer.byteLength(lines));
+  bytes.write(lines);
   // Of ASCII next to nothing has to be encoded.
   if (bytes.length > lines.length && isMostlyForeign(bytes)) return { encoding: 'base64', body: encodeBase64(bytes) };
-  return { encoding: 'quoted-printable', body: encodeQuotedPrintable(bytes) };
+  return { encoding: 'quoted-printable', body: encodeQuotedPrintable(bytes, room) };
 }
 
 /** RFC 2045 §6.8, in lines of 76, without a line end after the last. */
@@ -82,9 +104,9 @@ function breakLines(out: Buffer, at: number, breaks: number): void {
  *
  * @param bytes with CRLF line ends
  */
-function encodeQuotedPrintable(bytes: Buffer): string | Buffer {
-  const longest = longestQuotedPrintable(bytes.length);
-  const out = longest <= scratch.length ? scratch : Buffer.allocUnsafe(longest);
+function encodeQuotedPrintable(bytes: Buffer, room: Room): Buffer {
+  const { used } = room;
+  const out = take(room, longestQuotedPrintable(bytes.length));
   let to = 0;
   let column = 0;
   for (let at = 0; at < bytes.length; at++) {
@@ -125,11 +147,10 @@ function encodeQuotedPrintable(bytes: Buffer): string | Buffer {
     out[to++] = HEX[byte >> 4] as number;
     out[to++] = HEX[byte & 15] as number;
   }
-  return out === scratch ? scratch.toString('latin1', 0, to) : out.subarray(0, to);
+  // Hardly any body is as long as it could have been.
+  if (room.used > used) room.used = used + to;
+  return out.subarray(0, to);
 }
-
-/** Memory of its own for each body would be the dearest part of a small one. */
-const scratch = Buffer.allocUnsafeSlow(65_536);
 
 /** 1 for the octets that stand for themselves: printable ASCII without `=`, space and tab. */
 const LITERAL = Uint8Array.from({ length: 256 }, (_, byte) =>

@@ -1,15 +1,23 @@
 import { ANNOUNCE } from './webhook-scripts.ts';
 
 /**
- * Writes records, contents, idempotency entries and indexes of the messages that came in one turn, or finds the answers
- * that were given before. On disk by one sync, and what belongs to the mailbox is counted once for all of them.
+ * Writes records, contents, idempotency entries, indexes and first jobs of the messages that came in one turn, or finds
+ * the answers that were given before. On disk by one sync, and what belongs to the mailbox is counted once for all of
+ * them.
  *
- * KEYS due, busy, counts, then four for each message: message, mime, mailbox, idempotency. ARGV what holds for all of
- * them, then three for each message: order, fixed part, MIME. What is not written reads as its beginning (see
- * `recordOf`); the first event of the timeline is implied by the record, and nobody can wait for it yet.
+ * KEYS due, busy, counts; those of the messages are made here, since each argument costs both sides more than putting a
+ * key together. ARGV what holds for all of them, the orders as one list, then fixed part and MIME of each message. What
+ * is not written reads as its beginning (see `recordOf`); the first event of the timeline is implied by the record, and
+ * nobody can wait for it yet.
+ *
+ * @param firstJobs Lua that defines `firstJobs(queue, timestamp, messages)`: adds the jobs of new messages, id and
+ *   priority in turn, to the queue whose keys begin so; undefined where whoever accepts adds them
  */
-export const ACCEPT = `
-${ANNOUNCE}
+export function acceptScript(firstJobs: string | undefined): string {
+  return `${ANNOUNCE}${firstJobs ?? 'local firstJobs'}${ACCEPT}`;
+}
+
+const ACCEPT = `
 local DUE, BUSY, COUNTS = KEYS[1], KEYS[2], KEYS[3]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -20,10 +28,11 @@ local acceptedAt, firstLook = digits(now), digits(now + all.firstLook)
 
 -- What is known of each mailbox, and how many new messages this script gives it.
 local lanes = {}
-local function laneOf(mailbox, key)
+local function laneOf(mailbox)
   if not lanes[mailbox] then
+    local key = all.mailbox .. mailbox
     local known = redis.call('HMGET', key, 'accepted', 'left')
-    lanes[mailbox] = { key = key, accepted = tonumber(known[1] or 0), left = tonumber(known[2] or 0), new = 0 }
+    lanes[mailbox] = { key = key, accepted = tonumber(known[1] or 0), left = tonumber(known[2] or 0), new = 0, jobs = {} }
   end
   return lanes[mailbox]
 end
@@ -31,15 +40,16 @@ end
 -- The new messages, as the set of those to look after takes them, those of each caller, as its list does, and how many
 -- of a caller are which mailbox's.
 local looked, listed, given = {}, {}, {}
-local function append(list, score, id)
-  list[#list + 1] = score
-  list[#list + 1] = id
+local function append(list, one, other)
+  list[#list + 1] = one
+  list[#list + 1] = other
 end
 
 -- Has this script written the record of the message that it is about?
 local written = false
-local function accept(order, fixed, mime, MESSAGE, MIME, MAILBOX, IDEMPOTENCY)
-  if order.fingerprint then
+local function accept(order, fixed, mime)
+  local MESSAGE, MIME, IDEMPOTENCY = all.message .. order.id, all.mime .. order.id, order.idempotency
+  if IDEMPOTENCY then
     local known = redis.call('HMGET', IDEMPOTENCY, 'fingerprint', 'id')
     if known[1] then
       return { known[1] == order.fingerprint and 'replayed' or 'conflict', known[2] }
@@ -53,7 +63,7 @@ local function accept(order, fixed, mime, MESSAGE, MIME, MAILBOX, IDEMPOTENCY)
   -- A large content was written before, for a while only.
   local staged = mime == ''
   if staged and redis.call('STRLEN', MIME) ~= order.bytes then return { 'gone' } end
-  local lane = laneOf(order.mailbox, MAILBOX)
+  local lane = laneOf(order.mailbox)
   local place = lane.accepted + lane.new + 1
   local ahead = place - 1 - lane.left
   local expiresAt = digits(order.expiresAt or (now + (order.lifetime or all.lifetime)))
@@ -66,11 +76,12 @@ local function accept(order, fixed, mime, MESSAGE, MIME, MAILBOX, IDEMPOTENCY)
     announce(order.hooks, order.id, MESSAGE)
   end
   if staged then redis.call('PERSIST', MIME) else redis.call('SET', MIME, mime) end
-  if order.fingerprint then
+  if IDEMPOTENCY then
     redis.call('HSET', IDEMPOTENCY, 'fingerprint', order.fingerprint, 'id', order.id)
     redis.call('PEXPIRE', IDEMPOTENCY, all.idempotencyLifetime)
   end
   lane.new = lane.new + 1
+  append(lane.jobs, order.id, order.priority)
   append(looked, firstLook, order.id)
   listed[order.callerId] = listed[order.callerId] or {}
   append(listed[order.callerId], acceptedAt, order.id)
@@ -81,15 +92,13 @@ local function accept(order, fixed, mime, MESSAGE, MIME, MAILBOX, IDEMPOTENCY)
 end
 
 local answers = {}
-for i = 1, (#ARGV - 1) / 3 do
-  local key, value = 3 + (i - 1) * 4, 1 + (i - 1) * 3
+for i, order in ipairs(cjson.decode(ARGV[2])) do
   written = false
-  local isDone, answer = pcall(accept, cjson.decode(ARGV[value + 1]), ARGV[value + 2], ARGV[value + 3],
-    KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], KEYS[key + 4])
+  local isDone, answer = pcall(accept, order, ARGV[2 * i + 1], ARGV[2 * i + 2])
   -- What is wrong with one key must cost the other messages nothing. Nobody would look after what is written of this one,
   -- which is not accepted. Only where something is: a write of ours would let the next message into a full memory.
   if not isDone then
-    if written then redis.call('DEL', KEYS[key + 1], KEYS[key + 2]) end
+    if written then redis.call('DEL', all.message .. order.id, all.mime .. order.id) end
     answer = { 'error', type(answer) == 'table' and answer.err or tostring(answer) }
   end
   answers[i] = answer
@@ -99,6 +108,10 @@ for mailbox, lane in pairs(lanes) do
     redis.call('HINCRBY', lane.key, 'accepted', lane.new)
     redis.call('HINCRBY', COUNTS, 'queued|' .. mailbox, lane.new)
     redis.call('ZINCRBY', BUSY, lane.new, mailbox)
+    if firstJobs then
+      firstJobs(all.queues .. mailbox .. ':', acceptedAt, lane.jobs)
+      redis.call('PUBLISH', all.wake, mailbox)
+    end
   end
 end
 if #looked > 0 then redis.call('ZADD', DUE, unpack(looked)) end

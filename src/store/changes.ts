@@ -18,7 +18,7 @@ export function watchChanges(subscriber: Redis, keys: Keys): Changes {
   subscriber.on('message', (channel: string, payload: string) => {
     if (channel !== keys.changed) return;
     // A hold changes how all messages of its mailboxes read; it is rare, and reading again is cheap.
-    wake(payload.startsWith('hold:') ? [...waiting.keys()] : [payload]);
+    wake(payload.startsWith('hold:') ? [...waiting.keys()] : payload.split(' '));
   });
   // What changed while the subscription was down went unheard.
   subscriber.on('ready', () => wake([...waiting.keys()]));

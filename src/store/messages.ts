@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Failure } from '../failure/failure.ts';
+import { WRITTEN_AT_ONCE } from '../gateway/accept.ts';
 import type {
   Accepted,
   Begin,
@@ -17,12 +18,13 @@ import type { NewScheduled } from '../gateway/schedule.ts';
 import type { Hold } from '../gateway/view.ts';
 import type { Attempt, MessageRecord, RecipientState } from '../mail/message.ts';
 import { isFinal, mayMoveTo, type Status } from '../mail/status.ts';
+import { acceptScript } from './accept-script.ts';
 import type { Keys } from './keys.ts';
 import { whenThereIsRoom } from './on-the-way.ts';
 import { inOneTurn } from './one-turn.ts';
 import type { Scripted } from './redis.ts';
 import { readContent, stageContent } from './staged-content.ts';
-import { type LaneOfSteps, stepsTogether } from './steps.ts';
+import { areSame, type LaneOfSteps, stepsTogether } from './steps.ts';
 
 export interface Retention {
   recordMilliseconds: number;
@@ -37,25 +39,44 @@ export interface Retention {
 const FIRST_LOOK = 15_000;
 /** How long after its time the sweeper looks after a message that should have moved on by itself. */
 const NEXT_LOOK = 30_000;
+/** For so many milliseconds new messages wait for those before them; a disk that is busy takes less. */
+const PATIENCE = 20;
 /** The rolling day is counted in slices, each freed when all of it is older than 24 hours: never too early. */
 export const DAY_SLICE = 600_000;
 export const DAY_SLICES = 144;
 
-/** Message records, their content and every move they make. Throws what ioredis throws when Redis cannot be asked. */
-export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Retention): MessageStore {
+/**
+ * Message records, their content and every move they make. Throws what ioredis throws when Redis cannot be asked.
+ *
+ * @param firstJobs how accepting adds the job of a message that is to go now (see `acceptScript`); if absent, it does not
+ */
+export function messageStore(
+  redis: Redis & Scripted,
+  keys: Keys,
+  retention: Retention,
+  firstJobs?: string,
+): MessageStore {
+  redis.defineCommand('acceptMessages', { numberOfKeys: 3, lua: acceptScript(firstJobs) });
   const lanes = new Map<string, LaneOfSteps>();
   const laneOf = (mailbox: string): LaneOfSteps => {
     const known = lanes.get(mailbox);
     if (known) return known;
-    const made = {
-      keys: laneKeys(keys, mailbox),
-      values: [mailbox, keys.changed, String(DAY_SLICE), String(DAY_SLICES)],
-    };
+    const made = { mailbox, keys: laneKeys(keys, mailbox) };
     lanes.set(mailbox, made);
     return made;
   };
   const keepRecord = String(retention.recordMilliseconds);
   const keepFailedContent = String(retention.failedContentMilliseconds);
+  const slices = [String(DAY_SLICE), String(DAY_SLICES)];
+  const step = stepsTogether(redis, [
+    keys.message(''),
+    keys.mime(''),
+    keys.changed,
+    ...slices,
+    String(NEXT_LOOK),
+    keepRecord,
+    keepFailedContent,
+  ]);
 
   const common = JSON.stringify({
     lifetime: retention.lifetimeMilliseconds,
@@ -64,31 +85,31 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
     lists: keys.list({ kind: 'all', callerId: '' }),
     callers: keys.callers,
     counts: keys.countsOf(''),
+    message: keys.message(''),
+    mime: keys.mime(''),
+    mailbox: keys.mailbox(''),
+    queues: `${keys.bull}:`,
+    wake: keys.wake,
   });
 
   /** All that came in one turn, by one script. */
   const write = inOneTurn(
     ({ mime }: NewMessage) => mime.length + 1_000,
     (messages) => {
-      const keysOfAll = [keys.due, keys.busy, keys.counts];
-      const values: (string | Buffer)[] = [common];
-      for (const message of messages) {
-        const { id, mailbox, callerId, idempotency } = message;
-        const messageKey = keys.message(id);
-        const idempotencyKey = idempotency ? idempotencyKeyOf(keys, callerId, idempotency.key) : messageKey;
-        keysOfAll.push(messageKey, keys.mime(id), keys.mailbox(mailbox), idempotencyKey);
-        values.push(orderOf(message, keys.webhooks.outbox), compactFixed(message.fixed), message.mime);
-      }
-      return redis.acceptMessages(keysOfAll.length, ...keysOfAll, ...values);
+      const contents: (string | Buffer)[] = [];
+      for (const { fixed, mime } of messages) contents.push(compactFixed(fixed), mime);
+      const orders = JSON.stringify(messages.map((message) => orderOf(message, keys)));
+      return redis.acceptMessages(keys.due, keys.busy, keys.counts, common, orders, ...contents);
     },
+    PATIENCE,
   );
 
-  const step = stepsTogether(redis);
-
   async function accept(message: NewMessage): Promise<Accepted> {
-    const mime = await stageContent(redis, keys, message.id, message.mime);
-    const [kind, first = '', second, third] = await whenThereIsRoom(mime.length, () => write({ ...message, mime }));
-    if (kind === 'error') throw new Error(`Redis did not take ${message.id}: ${first}`);
+    const { id, mime } = message;
+    const isLarge = mime.length >= WRITTEN_AT_ONCE;
+    const written = isLarge ? { ...message, mime: await stageContent(redis, keys, id, mime) } : message;
+    const [kind, first = '', second, third] = await whenThereIsRoom(written.mime.length, () => write(written));
+    if (kind === 'error') throw new Error(`Redis did not take ${id}: ${first}`);
     if (kind === 'gone') throw new Error(`The content of ${message.id} was not kept until it could be accepted`);
     if (kind === 'accepted')
       return { kind: 'accepted', record: freshRecord(message, Number(first), Number(second), Number(third)) };
@@ -140,21 +161,17 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
 
   async function begin(request: Begin): Promise<Begun | Jumped> {
     const { id, mailbox, pace } = request;
-    const values = [
-      id,
-      String(request.ticket),
-      request.token,
+    const terms = [
       request.lease,
-      request.trial ? '1' : '0',
       request.ignoreExpiry ? '1' : '0',
       String(pace.windowMilliseconds),
       String(pace.perWindow),
       String(pace.recipientsPerDay),
-      request.expectedNow === undefined ? '' : String(Math.round(request.expectedNow)),
       ...request.holdKeys,
     ];
-    const contentKeys = [keys.message(id), keys.mime(id)];
-    return permitOf(id, await step({ name: 'begin', lane: laneOf(mailbox), keys: contentKeys, values }));
+    const expected = request.expectedNow === undefined ? '' : String(Math.round(request.expectedNow));
+    const values = [id, String(request.ticket), request.token, request.trial ? '1' : '0', expected];
+    return permitOf(id, await step({ name: 'begin', lane: laneOf(mailbox), terms, values }));
   }
 
   async function move(request: Move): Promise<Moved> {
@@ -167,17 +184,13 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
       request.failure?.code ?? (request.resolved ? RESOLVED : ''),
       request.attempt ? JSON.stringify(request.attempt) : '',
       delay === undefined ? '' : String(Math.round(delay)),
-      String(NEXT_LOOK),
-      keepRecord,
-      to === 'failed' ? keepFailedContent : '0',
       flight?.counted ? String(flight.windowMilliseconds) : '',
       flight ? String(flight.unusedRecipients) : '',
       clearedBy(request),
       request.ticket === undefined ? '' : String(request.ticket),
       ...fieldsOf(request),
     ];
-    const contentKeys = [keys.message(id), keys.mime(id)];
-    const answer = await step({ name: 'move', lane: laneOf(mailbox), keys: contentKeys, values });
+    const answer = await step({ name: 'move', lane: laneOf(mailbox), values });
     return movedOf(answer.map(String));
   }
 
@@ -193,7 +206,7 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
     content: (id) => readContent(redis, keys, id),
     hasContent: async (id) => (await redis.exists(keys.mime(id))) === 1,
     async markDot(id: string, token: string) {
-      const [answer] = await step({ name: 'markDot', keys: [keys.message(id)], values: [token] });
+      const [answer] = await step({ name: 'markDot', values: [id, token] });
       return String(answer) === 'marked';
     },
     sending: (mailbox: string) => redis.sendingOf(keys.sending(mailbox), keys.message('')),
@@ -217,19 +230,21 @@ export function messageStore(redis: Redis & Scripted, keys: Keys, retention: Ret
 }
 
 /** What the script needs to know of a message. */
-function orderOf(message: NewMessage, outbox: string): string {
+function orderOf(message: NewMessage, keys: Keys): object {
   const { id, mailbox, callerId, fixed, expiresAt, lifetimeMilliseconds, idempotency, hooked } = message;
-  return JSON.stringify({
+  return {
     id,
     mailbox,
     callerId,
     recipients: String(fixed.envelope.recipients.length),
+    priority: fixed.priority,
     expiresAt,
     lifetime: lifetimeMilliseconds,
+    idempotency: idempotency && idempotencyKeyOf(keys, callerId, idempotency.key),
     fingerprint: idempotency?.fingerprint,
     bytes: fixed.bytes,
-    hooks: hooked ? outbox : undefined,
-  });
+    hooks: hooked ? keys.webhooks.outbox : undefined,
+  };
 }
 
 /**
@@ -272,10 +287,6 @@ function unlessEmpty(list: string[]): string[] | undefined {
 function hasEntries(metadata: Record<string, string>): boolean {
   for (const _ in metadata) return true;
   return false;
-}
-
-function areSame(some: readonly string[], others: readonly string[]): boolean {
-  return some.length === others.length && some.every((each, index) => each === others[index]);
 }
 
 function freshRecord(message: NewMessage, acceptedAt: number, expiresAt: number, aheadAtFirst: number): MessageRecord {

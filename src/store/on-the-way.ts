@@ -15,8 +15,11 @@ const line: Waiting[] = [];
 let onTheWay = 0;
 
 /** Sends a content when there is room for it; of large ones those that came first go first. */
-export async function whenThereIsRoom<T>(octets: number, send: () => Promise<T>): Promise<T> {
-  if (octets < SMALL_OCTETS) return send();
+export function whenThereIsRoom<T>(octets: number, send: () => Promise<T>): Promise<T> {
+  return octets < SMALL_OCTETS ? send() : inLine(octets, send);
+}
+
+async function inLine<T>(octets: number, send: () => Promise<T>): Promise<T> {
   await new Promise<void>((begin) => {
     line.push({ octets, begin });
     letIn();

@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { ACCEPT, STAGE } from './accept-script.ts';
+import { STAGE } from './accept-script.ts';
 import { KEEP_PERMIT, TAKE_PLACE, VISIT_PERMIT } from './admission-scripts.ts';
 import { LOADS } from './headroom.ts';
 import { COUNT_OWN, FORGET_CALLER, READ_RECORDS } from './list-scripts.ts';
@@ -41,8 +41,8 @@ export function connectRedis(url: string, patience: Patience, onError: (error: E
 
 /** Our scripts as commands. Their replies are Buffers, since one of them carries a message's bytes. */
 export interface Scripted {
-  /** With the number of keys first. */
-  acceptMessages(...args: (string | number | Buffer)[]): Promise<string[][]>;
+  /** Defined by `messageStore`. */
+  acceptMessages(due: string, busy: string, counts: string, ...args: (string | Buffer)[]): Promise<string[][]>;
   /** With the number of keys first. */
   takeStepsBuffer(...args: (string | number)[]): Promise<(Buffer | null)[][]>;
   stagePiece(content: string, message: string, at: number, piece: Buffer, milliseconds: number): Promise<number>;
@@ -77,8 +77,6 @@ export interface Scripted {
 }
 
 export function withScripts(redis: Redis): Redis & Scripted {
-  // The number of its keys, four for each message, is its first argument.
-  redis.defineCommand('acceptMessages', { lua: ACCEPT });
   redis.defineCommand('stagePiece', { numberOfKeys: 2, lua: STAGE });
   redis.defineCommand('takeSteps', { lua: scripts.STEPS });
   redis.defineCommand('readMessage', { numberOfKeys: 1, lua: scripts.READ });

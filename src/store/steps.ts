@@ -2,10 +2,10 @@ import type { Redis } from 'ioredis';
 import { inOneTurn } from './one-turn.ts';
 import type { Scripted } from './redis.ts';
 
-/** What steps of one mailbox have in common, told once for all that follow each other in a turn. */
+/** The mailbox that steps are about, told once for all that follow each other in a turn. */
 export interface LaneOfSteps {
+  mailbox: string;
   keys: string[];
-  values: string[];
 }
 
 /** One of the steps that the script `STEPS` knows. */
@@ -13,8 +13,9 @@ export interface Step {
   name: 'begin' | 'markDot' | 'move';
   /** Always the same object for a mailbox. */
   lane?: LaneOfSteps;
-  keys: string[];
-  values: string[];
+  /** What leave to begin depends on beside the message, told once while it stays the same. */
+  terms?: readonly string[];
+  values: readonly string[];
 }
 
 type Answer = (Buffer | null)[];
@@ -22,22 +23,30 @@ type Answer = (Buffer | null)[];
 /**
  * Takes the steps of one turn of the event loop by one script, in order.
  *
+ * @param common what all steps have in common, as the script `STEPS` wants it
  * @returns takes a step and gives its answer; throws what ioredis throws, or what Redis said of this step
  */
-export function stepsTogether(redis: Redis & Scripted): (step: Step) => Promise<Answer> {
+export function stepsTogether(redis: Redis & Scripted, common: readonly string[]): (step: Step) => Promise<Answer> {
   const take = inOneTurn(octetsOf, (steps: Step[]) => {
     const keys: string[] = [];
-    const values: (string | number)[] = [];
-    const add = (name: string, part: LaneOfSteps) => {
-      for (const key of part.keys) keys.push(key);
-      values.push(name, part.keys.length, part.values.length);
-      for (const value of part.values) values.push(value);
+    const values: (string | number)[] = [...common];
+    const add = (name: string, more: readonly string[]) => {
+      values.push(name, more.length);
+      for (const value of more) values.push(value);
     };
-    let named: LaneOfSteps | undefined;
+    let lane: LaneOfSteps | undefined;
+    let terms: readonly string[] = [];
     for (const step of steps) {
-      if (step.lane && step.lane !== named) add('lane', step.lane);
-      named = step.lane ?? named;
-      add(step.name, step);
+      if (step.lane && step.lane !== lane) {
+        lane = step.lane;
+        keys.push(...lane.keys);
+        add('lane', [lane.mailbox]);
+      }
+      if (step.terms && !areSame(step.terms, terms)) {
+        terms = step.terms;
+        add('terms', terms);
+      }
+      add(step.name, step.values);
     }
     return redis.takeStepsBuffer(keys.length, ...keys, ...values);
   });
@@ -46,6 +55,10 @@ export function stepsTogether(redis: Redis & Scripted): (step: Step) => Promise<
     if (String(answer[0]) === 'error') throw new Error(`Redis did not take the step ${step.name}: ${answer[1]}`);
     return answer;
   };
+}
+
+export function areSame(some: readonly string[], others: readonly string[]): boolean {
+  return some.length === others.length && some.every((each, index) => each === others[index]);
 }
 
 function octetsOf({ values }: Step): number {

@@ -32,6 +32,70 @@ function ownerAmong(workers: PostroomProcess[]): PostroomProcess {
   return owner;
 }
 
+/** A recipient's local part, how its message ends, and how many copies the server then has. */
+const FATES = [
+  ['ada', 'sent', 1],
+  ['rejected', 'failed', 0],
+  ['grace', 'sent', 1],
+  ['unknown', 'failed', 0],
+  ['carl', 'sent', 1],
+  ['kept-after-dot', 'unconfirmed', 1],
+  ['dora', 'sent', 1],
+  ['lost-after-dot', 'unconfirmed', 0],
+  ['emil', 'sent', 1],
+] as const;
+
+describe('a server that answers at once, and is told of the next message with the end of the one before', () => {
+  it('gets each message once, though those before it are refused and their connections break', {
+    timeout: 120_000,
+  }, async () => {
+    await using redis = await startTestRedis();
+    await using sandbox = await startSandbox({ limits: { messagesPerWindow: 100_000 } });
+    await using fleet = await startFleet(
+      { redisUrl: redis.url, sandbox, limits: { ...PACE, messagesPerMinute: 9_000 } },
+      1,
+    );
+    const [worker] = fleet.workers;
+    const fateOf = (index: number) => FATES[index % FATES.length] as (typeof FATES)[number];
+    worker?.signal('SIGSTOP');
+    const ids = await submit(fleet.api, 270, (index) => ({ to: `${fateOf(index)[0]}@fabrikam.com` }));
+    worker?.signal('SIGCONT');
+    for (const [index, id] of ids.entries()) {
+      const [, fate, copies] = fateOf(index);
+      const { internetMessageId, status, attempts } = await fleet.api.until(id, [fate], 60_000);
+      expect([status, copiesOf(sandbox, internetMessageId)]).toEqual([fate, copies]);
+      if (fate === 'sent') expect(attempts).toHaveLength(1);
+    }
+    const [stats] = Object.values(sandbox.stats().mailboxes);
+    expect(stats?.connectionsPeak).toBeLessThanOrEqual(3);
+  });
+
+  it('gets no message twice whose worker was killed, and the worker after it knows of each what became of it', {
+    timeout: 120_000,
+  }, async () => {
+    await using redis = await startTestRedis();
+    await using sandbox = await startSandbox({ limits: { messagesPerWindow: 100_000 } });
+    await using fleet = await startFleet(
+      { redisUrl: redis.url, sandbox, limits: { ...PACE, messagesPerMinute: 9_000 } },
+      1,
+    );
+    const ids = await submit(fleet.api, 300, () => ({}));
+    await eventually(() => sandbox.inbox.messages().length > 20);
+    await fleet.workers.pop()?.end('SIGKILL');
+    await fleet.addWorker();
+    let unknown = 0;
+    for (const id of ids) {
+      const { internetMessageId, status } = await fleet.api.until(id, ['sent', 'unconfirmed'], 60_000);
+      const copies = copiesOf(sandbox, internetMessageId);
+      if (status === 'sent') expect(copies).toBe(1);
+      else unknown += 1;
+      expect(copies).toBeLessThanOrEqual(1);
+    }
+    // What was only announced has had no dot: it is sent. One for each connection may have.
+    expect(unknown).toBeLessThanOrEqual(3);
+  });
+});
+
 describe('several workers on one saturated mailbox', () => {
   it('never exceed its window or its connections, though one is killed and one is asked to stop', {
     timeout: 120_000,

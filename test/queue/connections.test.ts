@@ -228,14 +228,17 @@ describe('another connection', () => {
   });
 });
 
+/** What is to be sent next. */
+const NEXT = { envelope: { reversePath: 'main@contoso.com', recipients: ['ada@fabrikam.com'] }, octets: 25 };
+
 /** One line, lent, whose last final dot was answered after that many milliseconds. */
 async function lineThatAnswers(answeredIn: number | undefined) {
-  const { dialer, seen } = lines();
+  const { dialer, seen, serverLetsGo } = lines();
   const connections = keepConnections(dialer, upTo(1), freePlaces());
   const line = await lend(connections);
   connections.takeBack(line, true, answeredIn);
   await lend(connections);
-  return { connections, line, seen };
+  return { connections, line, seen, serverLetsGo };
 }
 
 function promisedIn(answer: Awaited<ReturnType<Connections<Line>['lend']>>) {
@@ -250,12 +253,12 @@ describe('a connection whose final dot is being answered', () => {
     connections.promise(line);
     const promised = promisedIn(await first);
     connections.takeBack(line, true, 1);
-    expect(await promised.free()).toBe(true);
+    expect(await promised.free(NEXT)).toEqual({ isAnnounced: false });
     connections.promise(line);
     const next = promisedIn(await second);
-    const free = next.free();
+    const free = next.free(NEXT);
     connections.takeBack(line, true, 1);
-    expect(await free).toBe(true);
+    expect(await free).toEqual({ isAnnounced: false });
     expect(seen).toMatchObject({ dialled: 1, peak: 1 });
   });
 
@@ -275,7 +278,7 @@ describe('a connection whose final dot is being answered', () => {
     connections.promise(line);
     const promised = promisedIn(await first);
     connections.takeBack(line, true);
-    expect(await promised.free()).toBe(false);
+    expect(await promised.free(NEXT)).toBeUndefined();
     expect(await connections.lend()).toEqual({ ok: true, connection: line, reused: true });
   });
 
@@ -284,10 +287,10 @@ describe('a connection whose final dot is being answered', () => {
       const { connections, line } = await lineThatAnswers(1);
       const first = connections.lend();
       connections.promise(line);
-      const free = promisedIn(await first).free();
+      const free = promisedIn(await first).free(NEXT);
       if (how === 'closing') connections.stop();
       connections.takeBack(line, how === 'closing', 1);
-      expect(await free).toBe(false);
+      expect(await free).toBeUndefined();
       expect(line.open).toBe(false);
     }
   });
@@ -309,9 +312,49 @@ describe('a connection whose final dot is being answered', () => {
     const { connections, line } = await lineThatAnswers(1);
     const first = connections.lend();
     connections.promise(line);
-    expect(await promisedIn(await first).free()).toBe(false);
+    expect(await promisedIn(await first).free(NEXT)).toBeUndefined();
     const second = connections.lend();
     connections.takeBack(line, true, 1_000);
     expect(await second).toEqual({ ok: true, connection: line, reused: true });
+  });
+
+  it('may have the next message announced on it, which then goes on where that one is', async () => {
+    const { connections, line } = await lineThatAnswers(1);
+    const first = connections.lend();
+    connections.promise(line);
+    const free = promisedIn(await first).free(NEXT);
+    const upcoming = await connections.upcoming(line);
+    expect(upcoming).toMatchObject(NEXT);
+    upcoming?.said();
+    connections.takeBack(line, true, 1);
+    expect(await free).toEqual({ isAnnounced: true });
+  });
+
+  it('has nothing announced on it before it is known what', async () => {
+    const { connections, line } = await lineThatAnswers(1);
+    expect(await connections.upcoming(line)).toBeUndefined();
+    const first = connections.lend();
+    connections.promise(line);
+    const promised = promisedIn(await first);
+    expect(await connections.upcoming(line)).toBeUndefined();
+    connections.takeBack(line, true, 1);
+    expect(await promised.free(NEXT)).toEqual({ isAnnounced: false });
+  });
+
+  it.each(['refused', 'slow'])('is closed where the message that was announced cannot go: %s', async (how) => {
+    const { connections, line, seen, serverLetsGo } = await lineThatAnswers(1);
+    const first = connections.lend();
+    connections.promise(line);
+    const free = promisedIn(await first).free(NEXT);
+    (await connections.upcoming(line))?.said();
+    if (how === 'refused') connections.takeBack(line, true);
+    expect(await free).toBeUndefined();
+    // Whoever comes meanwhile is not promised it either.
+    const second = connections.lend();
+    if (how === 'slow') connections.takeBack(line, true, 1_000);
+    expect(line.open).toBe(false);
+    serverLetsGo();
+    expect(await second).toMatchObject({ ok: true, reused: false });
+    expect(seen).toMatchObject({ dialled: 2, peak: 1 });
   });
 });

@@ -2,11 +2,12 @@ import { type ConnectionOptions, Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 import { sharedBackends } from '../../src/queue/backend.ts';
-import { jobQueues } from '../../src/queue/jobs.ts';
+import { FIRST_JOBS, jobQueues } from '../../src/queue/jobs.ts';
 import { connectRedis } from '../../src/store/redis.ts';
 import { eventually } from '../support/postroom.ts';
 import { startTestRedis } from '../support/redis.ts';
 import { startRedisProxy } from '../support/redis-proxy.ts';
+import { aMessage, openStore } from '../support/store.ts';
 
 /** What there is of the job `msg_1-1`, and the order of all. */
 async function keptIn(client: Redis, queue: string): Promise<object> {
@@ -77,6 +78,38 @@ describe('a job', () => {
     await theirs.close();
     await jobs.close();
     client.disconnect();
+  });
+
+  it('of a new message is written with its record, as BullMQ itself would keep it, and wakes the lane', async () => {
+    await using redis = await startTestRedis();
+    const store = openStore(redis.url, 'patient', FIRST_JOBS);
+    const client = new Redis(redis.url, { maxRetriesPerRequest: null });
+    const heard: string[] = [];
+    const listener = client.duplicate();
+    listener.on('message', (_channel, mailbox) => heard.push(mailbox));
+    await listener.subscribe(store.keys.wake);
+    const opts = { attempts: 1_000_000, backoff: { type: 'again' } };
+    const theirs = new Queue('main', { connection: client as unknown as ConnectionOptions, prefix: '{theirs}' });
+    const ranks = { high: 2, normal: 4, low: 6 } as const;
+    for (const [priority, rank] of Object.entries(ranks) as [keyof typeof ranks, number][]) {
+      await client.flushall();
+      const { fixed } = aMessage();
+      const idempotency = { key: 'again', fingerprint: 'same' };
+      const messages = ['msg_1', 'msg_2'].map((id) => aMessage({ id, fixed: { ...fixed, priority } }));
+      await Promise.all(messages.map((message) => store.messages.accept({ ...message, idempotency })));
+      await Promise.all(messages.map((message) => store.messages.accept(message)));
+      for (const { id } of messages) {
+        const data = { m: id, n: 1, p: priority };
+        await theirs.add('deliver', data, { ...opts, priority: rank, jobId: `${id}-1` });
+      }
+      expect(await keptIn(client, `${store.keys.bull}:main`)).toEqual(await keptIn(client, '{theirs}:main'));
+    }
+    await eventually(() => heard.length >= 3);
+    expect(new Set(heard)).toEqual(new Set(['main']));
+    await theirs.close();
+    listener.disconnect();
+    client.disconnect();
+    store.close();
   });
 
   it('is given to a worker by its priority, and among equals in the order in which it came, even of one turn', async () => {

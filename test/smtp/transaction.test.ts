@@ -182,7 +182,7 @@ describe('the final dot', () => {
     };
     await using server = await startScriptedServer(script, ['PIPELINING']);
     const session = await open(server);
-    const beforeDot = () => eventually(async () => session.hasNews());
+    const beforeDot = () => eventually(async () => session.hasNews()).then(() => undefined);
     const mime = Buffer.from(`${'x'.repeat(76)}\r\n`.repeat(10_000));
     const result = await runTransaction(session, aTransaction([ADA], { mime, beforeDot }));
     expect(result).toMatchObject({ stage: 'data', accepted: [], trouble: smtp(552, 'data'), reusable: false });
@@ -213,6 +213,154 @@ describe('the final dot', () => {
     const result = await runTransaction(await open(server), aTransaction([ADA]));
     expect(result).toMatchObject({ stage: 'mail', trouble: smtp(550, 'mail'), reusable: false });
     expect(server.heard).not.toContain('.');
+  });
+});
+
+/** A transaction along with whose final dot another is announced; `said` tells whether it was. */
+function twoTransactions(changes: Partial<Transaction> = {}, to = [BEN]) {
+  const next = aTransaction(to, changes);
+  const announced = { said: false };
+  const said = () => {
+    announced.said = true;
+  };
+  const upcoming = { envelope: next.envelope, octets: next.mime.length, said };
+  const first = aTransaction([ADA], { beforeDot: async () => upcoming });
+  return { first, next: { ...next, isAnnounced: true }, announced };
+}
+
+const ENDED = ['Subject: Test', '', 'Hello.', '.'];
+const commandsTo = (...to: string[]) => [
+  `MAIL FROM:<main@contoso.com> SIZE=${MIME.length}`,
+  ...to.map((address) => `RCPT TO:<${address}>`),
+  'DATA',
+];
+
+describe('a transaction that is announced along with the final dot of the one before', () => {
+  it('goes on from the 354, and nothing of it is said twice', async () => {
+    await using server = await startScriptedServer(saying(), OFFERS);
+    const session = await open(server);
+    const { first, next, announced } = twoTransactions({}, [BEN, 'carl@fabrikam.com']);
+    expect(await runTransaction(session, first)).toMatchObject({ accepted: [ADA], reusable: true });
+    expect(announced.said).toBe(true);
+    await eventually(async () => server.heard.at(-1) === 'DATA');
+    expect(session.isOpen()).toBe(true);
+    const result = await runTransaction(session, next);
+    expect(result).toMatchObject({ stage: 'after-dot', accepted: [BEN, 'carl@fabrikam.com'], reusable: true });
+    expect(server.heard).toEqual([...commandsTo(ADA), ...ENDED, ...commandsTo(BEN, 'carl@fabrikam.com'), ...ENDED]);
+    await quitConnection(session);
+    expect(server.heard.at(-1)).toBe('QUIT');
+  });
+
+  it('leaves with the dot of a message that is too large for one write', async () => {
+    await using server = await startScriptedServer(saying(), OFFERS);
+    const session = await open(server);
+    const { first, next } = twoTransactions();
+    const mime = Buffer.from(`${'x'.repeat(76)}\r\n`.repeat(1_000));
+    expect(await runTransaction(session, { ...first, mime })).toMatchObject({ accepted: [ADA], reusable: true });
+    expect(await runTransaction(session, next)).toMatchObject({ accepted: [BEN], reusable: true });
+  });
+
+  it('is refused for itself: one of its recipients, or all of them', async () => {
+    const refusing = { 'RCPT TO:<ben': '550 5.1.10 Unknown', '.': '250 2.0.0 Kept' };
+    await using server = await startScriptedServer(saying(refusing), OFFERS);
+    const session = await open(server);
+    for (const [to, accepted] of [
+      [[BEN], []],
+      [[BEN, ADA], [ADA]],
+    ] as const) {
+      const { first, next } = twoTransactions({}, [...to]);
+      expect(await runTransaction(session, first)).toMatchObject({ accepted: [ADA], reusable: true });
+      const result = await runTransaction(session, next);
+      expect(result).toMatchObject({ accepted, refused: [{ address: BEN, trouble: smtp(550, 'rcpt') }] });
+      expect(result.reusable).toBe(true);
+    }
+  });
+
+  it('is refused for its sender, and the connection goes on', async () => {
+    let senders = 0;
+    const script: Script = (line) => {
+      if (line.startsWith('MAIL')) senders += 1;
+      if (senders === 2 && /^(MAIL|RCPT|DATA)/.test(line)) return '550 5.7.60 Not yours';
+      return line === 'DATA' ? '354 Go ahead' : /^(MAIL|RCPT|RSET|\.$)/.test(line) ? '250 2.1.0 Yes' : undefined;
+    };
+    await using server = await startScriptedServer(script, OFFERS);
+    const session = await open(server);
+    const { first, next } = twoTransactions();
+    expect(await runTransaction(session, first)).toMatchObject({ accepted: [ADA], reusable: true });
+    const result = await runTransaction(session, next);
+    expect(result).toMatchObject({ stage: 'mail', accepted: [], trouble: smtp(550, 'mail'), reusable: true });
+    expect(server.heard.at(-1)).toBe('RSET');
+  });
+
+  it('is over with the connection where the one before is refused: the server may wait for its octets', async () => {
+    await using server = await startScriptedServer(saying({ '.': '432 4.3.2 Too many' }), OFFERS);
+    const session = await open(server);
+    const { first, announced } = twoTransactions();
+    const result = await runTransaction(session, first);
+    expect(result).toMatchObject({
+      stage: 'after-dot',
+      accepted: [],
+      trouble: smtp(432, 'after-dot'),
+      reusable: false,
+    });
+    expect(announced.said).toBe(true);
+    expect(session.isOpen()).toBe(false);
+    await quitConnection(session);
+    expect(server.heard.filter((line) => /^(RSET|QUIT)/.test(line))).toEqual([]);
+  });
+
+  it('is told of a server that goes after the one before', async () => {
+    const script: Script = (line, heard, socket) => {
+      if (line === '.') socket.end('250 2.0.0 Kept\r\n421 4.3.2 Going\r\n');
+      return line === 'DATA'
+        ? '354 Go ahead'
+        : /^(MAIL|RCPT)/.test(line) && heard.length < 4
+          ? '250 2.1.0 Yes'
+          : undefined;
+    };
+    await using server = await startScriptedServer(script, OFFERS);
+    const session = await open(server);
+    const { first, next } = twoTransactions();
+    expect(await runTransaction(session, first)).toMatchObject({ accepted: [ADA] });
+    expect(await runTransaction(session, next)).toMatchObject({
+      stage: 'mail',
+      accepted: [],
+      trouble: smtp(421, 'mail'),
+      reusable: false,
+    });
+  });
+
+  it.each([
+    ['does not offer PIPELINING', OFFERS.slice(1), {}],
+    ['does not take what it needs', ['PIPELINING'], { needs: ['SMTPUTF8' as const] }],
+    ['takes less', ['PIPELINING', `SIZE ${MIME.length}`], { octets: MIME.length + 1 }],
+  ])(
+    'is not announced where the server %s',
+    async (_, offers, { needs, octets = MIME.length }: { needs?: 'SMTPUTF8'[]; octets?: number }) => {
+      await using server = await startScriptedServer(saying(), offers);
+      const session = await open(server);
+      let isSaid = false;
+      const upcoming = {
+        envelope: { reversePath: 'main@contoso.com', recipients: [BEN], ...(needs && { needs }) },
+        octets,
+        said: () => {
+          isSaid = true;
+        },
+      };
+      const result = await runTransaction(session, aTransaction([ADA], { beforeDot: async () => upcoming }));
+      expect(result).toMatchObject({ accepted: [ADA], reusable: true });
+      expect(isSaid).toBe(false);
+      expect(server.heard.at(-1)).toBe('.');
+    },
+  );
+
+  it('is not asked to quit while the server waits for its octets', async () => {
+    await using server = await startScriptedServer(saying(), OFFERS);
+    const session = await open(server);
+    await runTransaction(session, twoTransactions().first);
+    await quitConnection(session);
+    expect(session.isOpen()).toBe(false);
+    expect(server.heard).not.toContain('QUIT');
   });
 });
 

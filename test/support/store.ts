@@ -16,8 +16,8 @@ export interface TestStore {
   close(): void;
 }
 
-/** The store over a Redis of the test's. */
-export function openStore(url: string, patience: Patience = 'patient'): TestStore {
+/** The store over a Redis of the test's. @param firstJobs where accepting is to add the jobs, too */
+export function openStore(url: string, patience: Patience = 'patient', firstJobs?: string): TestStore {
   const redis = withScripts(connectRedis(url, patience, () => undefined));
   const keys = keysOf('{test}');
   const hour = 3_600_000;
@@ -30,7 +30,7 @@ export function openStore(url: string, patience: Patience = 'patient'): TestStor
   return {
     redis,
     keys,
-    messages: messageStore(redis, keys, retention),
+    messages: messageStore(redis, keys, retention, firstJobs),
     mailboxes: mailboxStore(redis, keys),
     close: () => redis.disconnect(),
   };
