@@ -24,12 +24,12 @@ export function authenticate(api: Pick<Api, 'authenticate'>) {
       sendProblem(reply, 'missing_credentials', { headers: { 'www-authenticate': CHALLENGE } });
       return;
     }
-    const judge = (caller: Caller | RefusedToken | undefined) => void (letIn(request, reply, caller) && done());
     const key = keyOf(request);
     const caller = key === undefined ? undefined : api.authenticate(key);
     // Whoever is known is let in within the same turn.
-    if (caller instanceof Promise) caller.then(judge, done);
-    else judge(caller);
+    if (caller instanceof Promise)
+      caller.then((known) => letIn(request, reply, known)).then((isIn) => void (isIn && done()), done);
+    else if (letIn(request, reply, caller)) done();
   };
 }
 
