@@ -206,12 +206,12 @@ export async function openLane<Connection>(
       await addJob(next, verdict.delayMilliseconds);
       if (verdict.delayMilliseconds) promoteInTime(next, verdict.delayMilliseconds);
     },
-    async putBack(record, token) {
+    async putBack(record, token, wasAnnounced) {
       const { id } = record;
-      places.get(token)?.free(false);
+      places.get(token)?.free(wasAnnounced);
       places.delete(token);
       const moved = await persistently(
-        () => putBackUnspent(record, token, settings, messages),
+        () => putBackUnspent(record, token, settings, messages, wasAnnounced),
         (error) => log.warn({ mailbox, messageId: id, error }, 'Could not put it back yet; trying again'),
       );
       if (moved.moved) await addJob({ messageId: id, number: moved.ticket, priority: ITS_TURN });
