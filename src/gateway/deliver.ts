@@ -37,8 +37,12 @@ export interface Lane<Connection> {
   markDot(messageId: string, token: string): Promise<boolean>;
   /** Writes the verdict, however long the store takes; changes nothing if the message has moved on meanwhile. */
   settle(record: Attempted, token: string, verdict: Verdict, outcome: Outcome): Promise<void>;
-  /** The attempt that has begun cannot be made now: back to the queue, to be the next again, with nothing spent. */
-  putBack(record: Attempted, token: string): Promise<void>;
+  /**
+   * The attempt that has begun cannot be made now: back to the queue, to be the next again, with nothing spent.
+   *
+   * @param wasAnnounced the server has been told of it: it takes a place of the window, like any other that was begun
+   */
+  putBack(record: Attempted, token: string, wasAnnounced: boolean): Promise<void>;
   /** Gives the message up; false if its time only seems to be over, because the clock jumped. */
   expire(ticket: Ticket): Promise<boolean>;
   /** Gives up a message whose content is not there any more. */
@@ -54,10 +58,10 @@ export type Connecting<Connection> =
 /** A connection that another message still has, whose final dot is about to leave or to be answered. */
 export interface Promised {
   /**
-   * Resolves when it is free, for this message; undefined where it is not to be had, because the other message's end was
-   * not a good one.
+   * Resolves when it is free, for this message, or is not to be had, because the other message's end was not a good one;
+   * and says whether the server was told of this one.
    */
-  free(next: Announced): Promise<{ isAnnounced: boolean } | undefined>;
+  free(next: Announced): Promise<{ isFree: boolean; isAnnounced: boolean }>;
   /** It is not wanted any more. */
   decline(): void;
 }
@@ -145,11 +149,12 @@ async function tryOnce<Connection>(
   const token = chance.token();
   const permit = await permitOrReturn(ticket, lane, connected, token, passage.trial);
   if (permit.kind === 'go') {
-    const free = connected.promised
-      ? await connected.promised.free({ envelope: pendingEnvelope(permit.record), octets: permit.mime.length })
-      : { isAnnounced: false };
-    if (free) await attempt(lane, { ...connected, ...free }, token, permit, passage, chance);
-    else await lane.putBack(permit.record, token);
+    const { record, mime } = permit;
+    const { isFree, isAnnounced } = connected.promised
+      ? await connected.promised.free({ envelope: pendingEnvelope(record), octets: mime.length })
+      : { isFree: true, isAnnounced: false };
+    if (isFree) await attempt(lane, { ...connected, isAnnounced }, token, permit, passage, chance);
+    else await lane.putBack(record, token, isAnnounced);
     return true;
   }
   giveBackUnused(lane, connected);

@@ -260,7 +260,7 @@ export function keepConnections<Connection>(
             resolve(answer);
           };
         });
-        return isFree ? { isAnnounced: promise.isAnnounced } : undefined;
+        return { isFree, isAnnounced: promise.isAnnounced };
       },
       decline() {
         if (isFree) giveBack(connection, true);

@@ -138,7 +138,10 @@ export async function openLane<Connection>(
           });
           answeredAt = performance.now();
           if (begun.kind !== 'go') return begun;
-          return { ...begun, mime: begun.mime ?? (await messages.content(messageId)) };
+          const mime = begun.mime ?? (await contentOf(messageId));
+          if (mime) return { ...begun, mime };
+          await putBackUnspent(begun.record, token, settings, messages);
+          return { kind: 'gone' } as const;
         },
         (error) => log.warn({ mailbox, messageId, error }, 'Could not begin yet; trying again'),
         closing.signal,
@@ -206,12 +209,12 @@ export async function openLane<Connection>(
       await addJob(next, verdict.delayMilliseconds);
       if (verdict.delayMilliseconds) promoteInTime(next, verdict.delayMilliseconds);
     },
-    async putBack(record, token) {
+    async putBack(record, token, wasAnnounced) {
       const { id } = record;
-      places.get(token)?.free(false);
+      places.get(token)?.free(wasAnnounced);
       places.delete(token);
       const moved = await persistently(
-        () => putBackUnspent(record, token, settings, messages),
+        () => putBackUnspent(record, token, settings, messages, wasAnnounced),
         (error) => log.warn({ mailbox, messageId: id, error }, 'Could not put it back yet; trying again'),
       );
       if (moved.moved) await addJob({ messageId: id, number: moved.ticket, priority: ITS_TURN });
@@ -224,6 +227,16 @@ export async function openLane<Connection>(
       return true;
     },
   };
+
+  /** Undefined where Redis has lost it since the message began. */
+  async function contentOf(id: string): Promise<Buffer | undefined> {
+    try {
+      return await messages.content(id);
+    } catch (error) {
+      if (await messages.hasContent(id)) throw error;
+      return undefined;
+    }
+  }
 
   async function addJob(ticket: Ticket, delayMilliseconds?: number): Promise<void> {
     await jobs.add(mailbox, ticket, delayMilliseconds).catch((error) => log.warn({ error }, 'Job not added yet'));

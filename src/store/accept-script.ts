@@ -103,18 +103,24 @@ for i, order in ipairs(cjson.decode(ARGV[2])) do
   end
   answers[i] = answer
 end
+-- First of all: what fails after this is put right by whoever looks after them.
+if #looked > 0 then redis.call('ZADD', DUE, unpack(looked)) end
 for mailbox, lane in pairs(lanes) do
   if lane.new > 0 then
     redis.call('HINCRBY', lane.key, 'accepted', lane.new)
     redis.call('HINCRBY', COUNTS, 'queued|' .. mailbox, lane.new)
     redis.call('ZINCRBY', BUSY, lane.new, mailbox)
     if firstJobs then
-      firstJobs(all.queues .. mailbox .. ':', acceptedAt, lane.jobs)
+      -- What is wrong with the queue of one mailbox must not cost others their messages: the sweeper adds what is missing.
+      local isAdded, why = pcall(firstJobs, all.queues .. mailbox .. ':', acceptedAt, lane.jobs)
+      if not isAdded then
+        local told = type(why) == 'table' and why.err or tostring(why)
+        redis.log(redis.LOG_WARNING, 'postroom could not add the jobs of ' .. mailbox .. ': ' .. told)
+      end
       redis.call('PUBLISH', all.wake, mailbox)
     end
   end
 end
-if #looked > 0 then redis.call('ZADD', DUE, unpack(looked)) end
 for callerId, list in pairs(listed) do
   redis.call('ZADD', all.lists .. callerId, unpack(list))
   redis.call('SADD', all.callers, callerId)

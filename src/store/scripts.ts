@@ -20,7 +20,7 @@ local COMMON = 8
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- A number that is given to a command is written out each time, and slowly.
-local nowText = string.format('%d', now)
+local nowText = string.format('%.0f', now)
 -- The timeline is kept in the record itself, as \`e<revision>\` = \`<time> <status> [<code>]\`; of a very long one, its end.
 local function told(fields, revision, event)
   fields[#fields + 1] = 'e' .. revision

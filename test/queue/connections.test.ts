@@ -253,12 +253,12 @@ describe('a connection whose final dot is being answered', () => {
     connections.promise(line);
     const promised = promisedIn(await first);
     connections.takeBack(line, true, 1);
-    expect(await promised.free(NEXT)).toEqual({ isAnnounced: false });
+    expect(await promised.free(NEXT)).toEqual({ isFree: true, isAnnounced: false });
     connections.promise(line);
     const next = promisedIn(await second);
     const free = next.free(NEXT);
     connections.takeBack(line, true, 1);
-    expect(await free).toEqual({ isAnnounced: false });
+    expect(await free).toEqual({ isFree: true, isAnnounced: false });
     expect(seen).toMatchObject({ dialled: 1, peak: 1 });
   });
 
@@ -278,7 +278,7 @@ describe('a connection whose final dot is being answered', () => {
     connections.promise(line);
     const promised = promisedIn(await first);
     connections.takeBack(line, true);
-    expect(await promised.free(NEXT)).toBeUndefined();
+    expect(await promised.free(NEXT)).toEqual({ isFree: false, isAnnounced: false });
     expect(await connections.lend()).toEqual({ ok: true, connection: line, reused: true });
   });
 
@@ -290,7 +290,7 @@ describe('a connection whose final dot is being answered', () => {
       const free = promisedIn(await first).free(NEXT);
       if (how === 'closing') connections.stop();
       connections.takeBack(line, how === 'closing', 1);
-      expect(await free).toBeUndefined();
+      expect(await free).toEqual({ isFree: false, isAnnounced: false });
       expect(line.open).toBe(false);
     }
   });
@@ -312,7 +312,7 @@ describe('a connection whose final dot is being answered', () => {
     const { connections, line } = await lineThatAnswers(1);
     const first = connections.lend();
     connections.promise(line);
-    expect(await promisedIn(await first).free(NEXT)).toBeUndefined();
+    expect(await promisedIn(await first).free(NEXT)).toEqual({ isFree: false, isAnnounced: false });
     const second = connections.lend();
     connections.takeBack(line, true, 1_000);
     expect(await second).toEqual({ ok: true, connection: line, reused: true });
@@ -327,7 +327,7 @@ describe('a connection whose final dot is being answered', () => {
     expect(upcoming).toMatchObject(NEXT);
     upcoming?.said();
     connections.takeBack(line, true, 1);
-    expect(await free).toEqual({ isAnnounced: true });
+    expect(await free).toEqual({ isFree: true, isAnnounced: true });
   });
 
   it('has nothing announced on it before it is known what', async () => {
@@ -338,7 +338,7 @@ describe('a connection whose final dot is being answered', () => {
     const promised = promisedIn(await first);
     expect(await connections.upcoming(line)).toBeUndefined();
     connections.takeBack(line, true, 1);
-    expect(await promised.free(NEXT)).toEqual({ isAnnounced: false });
+    expect(await promised.free(NEXT)).toEqual({ isFree: true, isAnnounced: false });
   });
 
   it.each(['refused', 'slow'])('is closed where the message that was announced cannot go: %s', async (how) => {
@@ -348,7 +348,7 @@ describe('a connection whose final dot is being answered', () => {
     const free = promisedIn(await first).free(NEXT);
     (await connections.upcoming(line))?.said();
     if (how === 'refused') connections.takeBack(line, true);
-    expect(await free).toBeUndefined();
+    expect(await free).toEqual({ isFree: false, isAnnounced: true });
     // Whoever comes meanwhile is not promised it either.
     const second = connections.lend();
     if (how === 'slow') connections.takeBack(line, true, 1_000);

@@ -112,6 +112,20 @@ describe('a job', () => {
     store.close();
   });
 
+  it('that cannot be written, since its queue is damaged, costs no other mailbox a message, and its own is looked after', async () => {
+    await using redis = await startTestRedis();
+    const store = openStore(redis.url, 'patient', FIRST_JOBS);
+    const { keys, messages } = store;
+    await store.redis.set(`${keys.bull}:main:prioritized`, 'damaged');
+    const [mine, others] = [aMessage({ id: 'msg_1' }), aMessage({ id: 'msg_2', mailbox: 'other' })];
+    const idempotency = { key: 'again', fingerprint: 'same' };
+    const accepted = await Promise.all([messages.accept({ ...mine, idempotency }), messages.accept(others)]);
+    expect(accepted.map(({ kind }) => kind)).toEqual(['accepted', 'accepted']);
+    expect(await store.redis.zrange(`${keys.bull}:other:prioritized`, '0', '-1')).toEqual(['msg_2-1']);
+    expect((await store.redis.zrange(keys.due, '0', '-1')).sort()).toEqual(['msg_1', 'msg_2']);
+    store.close();
+  });
+
   it('is given to a worker by its priority, and among equals in the order in which it came, even of one turn', async () => {
     await using redis = await startTestRedis();
     const client = new Redis(redis.url, { maxRetriesPerRequest: null });

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import type { MessageStore, NewMessage } from '../../src/gateway/ports.ts';
 import { sharedBackends } from '../../src/queue/backend.ts';
 import { holdTeller } from '../../src/queue/hold-teller.ts';
 import { jobQueues } from '../../src/queue/jobs.ts';
@@ -38,6 +39,7 @@ type Answer = typeof TAKEN | typeof REFUSED | typeof THROTTLED;
  * @param answer what the server says to the final dot of each of its transactions, counted from 1
  * @param perWindow transactions that the pace lets it make in a window
  * @param breaksKept to whom a message breaks a connection that has carried another
+ * @param losesContents Redis loses those that are asked for apart, once their messages have begun
  */
 async function openLaneThatNotes(
   windowMilliseconds: number,
@@ -46,8 +48,16 @@ async function openLaneThatNotes(
   answer: (number: number) => Answer | Promise<Answer> = () => TAKEN,
   perWindow = 9,
   breaksKept = '',
+  losesContents = false,
 ) {
-  const { redis, keys, messages, mailboxes } = store;
+  const { redis, keys, mailboxes } = store;
+  const messages: MessageStore = {
+    ...store.messages,
+    async content(id) {
+      if (losesContents) await redis.del(keys.mime(id));
+      return store.messages.content(id);
+    },
+  };
   const backends = sharedBackends(redis);
   const jobs = jobQueues(redis, keys.bull, backends);
   const sentAt: number[] = [];
@@ -90,8 +100,8 @@ async function openLaneThatNotes(
   };
   const openedAt = performance.now();
   const lane = await openLane(settings, LEASE, tools, holdTeller(LOG));
-  const submit = async (...to: string[]) => {
-    const message = aMessage(to.length > 0 ? { to } : {});
+  const submit = async (...to: string[]) => submitThis(aMessage(to.length > 0 ? { to } : {}));
+  const submitThis = async (message: NewMessage) => {
     await messages.accept(message);
     await jobs.add('main', { messageId: message.id, number: 1, priority: 'normal' });
     lane.wake();
@@ -101,7 +111,7 @@ async function openLaneThatNotes(
     await lane.close(5_000);
     await jobs.close();
   };
-  return { sentAt, sentTo, openedAt, submit, close };
+  return { sentAt, sentTo, openedAt, submit, submitThis, close };
 }
 
 const isSent = async (id: string) => (await store.messages.find(id))?.status === 'sent';
@@ -280,4 +290,25 @@ it('a large content that takes long to be read is read once, and sent', async ()
   expect(asked).toBe(1);
   await close();
   await jobs.close();
+});
+
+it('a message whose content is lost once it has begun fails for that, and keeps no connection from others', async () => {
+  const lane = await openLaneThatNotes(
+    60_000,
+    () => false,
+    0,
+    () => TAKEN,
+    9,
+    '',
+    true,
+  );
+  const mime = Buffer.alloc(2_000_000, 'x');
+  const large = () => aMessage({ mime, fixed: { ...aMessage().fixed, bytes: mime.length } });
+  const lost = [await lane.submitThis(large()), await lane.submitThis(large())];
+  const other = await lane.submit();
+  await eventually(() => isSent(other));
+  for (const id of lost)
+    await eventually(async () => (await store.messages.find(id))?.failure?.code === 'content_gone');
+  expect(await store.mailboxes.usage('main')).toMatchObject({ inWindow: 1, recipientsToday: 1 });
+  await lane.close();
 });
