@@ -47,6 +47,8 @@ export interface OpenLane {
 const LOCK_MILLISECONDS = 15_000;
 const STALLED_LOOK_MILLISECONDS = 15_000;
 const RETRY_STORE_MILLISECONDS = 500;
+/** Half a minute's. */
+const JOB_TRIES = 60;
 /** After Redis was away, for what was under way to have settled. */
 const SETTLED_MILLISECONDS = 1_000;
 /** Time enough for BullMQ to run a retry by itself. */
@@ -238,19 +240,33 @@ export async function openLane<Connection>(
     }
   }
 
-  async function addJob(ticket: Ticket, delayMilliseconds?: number): Promise<void> {
-    await jobs.add(mailbox, ticket, delayMilliseconds).catch((error) => log.warn({ error }, 'Job not added yet'));
+  /** Tried again for a while; only then, or after a crash, is the message one for the sweeper, which comes later. */
+  async function addJob(ticket: Ticket, delayMilliseconds = 0, tries = JOB_TRIES): Promise<void> {
+    try {
+      await jobs.add(mailbox, ticket, delayMilliseconds);
+    } catch (error) {
+      log.warn({ mailbox, messageId: ticket.messageId, error }, 'Job not added yet');
+      const then = Math.max(0, delayMilliseconds - RETRY_STORE_MILLISECONDS);
+      if (tries > 1) later(RETRY_STORE_MILLISECONDS, () => addJob(ticket, then, tries - 1));
+    }
     // The worker may have found the queue empty meanwhile, or not know of the delay.
     tools.backends.wake(mailbox);
   }
 
   /** BullMQ goes by the wall clock: set back an hour, a retry would come an hour late. */
   function promoteInTime(ticket: Ticket, delayMilliseconds: number): void {
-    if (timers.size >= MAX_TIMERS) return;
+    const promote = () => jobs.promote(mailbox, ticket);
+    later(delayMilliseconds + PROMOTE_AFTER_MILLISECONDS, () =>
+      promote().catch((error) => log.warn({ mailbox, error }, 'Job not promoted')),
+    );
+  }
+
+  function later(milliseconds: number, run: () => Promise<void>): void {
+    if (closing.signal.aborted || timers.size >= MAX_TIMERS) return;
     const timer = setTimeout(() => {
       timers.delete(timer);
-      jobs.promote(mailbox, ticket).catch((error) => log.warn({ mailbox, error }, 'Job not promoted'));
-    }, delayMilliseconds + PROMOTE_AFTER_MILLISECONDS);
+      void run();
+    }, milliseconds);
     timers.add(timer);
   }
 

@@ -111,7 +111,7 @@ async function openLaneThatNotes(
     await lane.close(5_000);
     await jobs.close();
   };
-  return { sentAt, sentTo, openedAt, submit, submitThis, close };
+  return { sentAt, sentTo, openedAt, submit, submitThis, close, jobs };
 }
 
 const isSent = async (id: string) => (await store.messages.find(id))?.status === 'sent';
@@ -186,6 +186,21 @@ it('a message that had begun goes back unspent when the one before it is refused
   expect(sentAt).toHaveLength(3);
   // What did not go counts for nothing: three transactions, and the recipients of two that were taken.
   expect(await store.mailboxes.usage('main')).toMatchObject({ inWindow: 3, recipientsToday: 2 });
+  await close();
+});
+
+it('a job that Redis does not take is added as soon as it does: nothing waits for the sweeper', async () => {
+  const { third, end, jobs, close } = await openLaneInADot();
+  const { add } = jobs;
+  let refusals = 2;
+  jobs.add = async (...job) => {
+    refusals -= 1;
+    if (refusals >= 0) throw new Error('MISCONF Redis is configured to save RDB snapshots');
+    return add(...job);
+  };
+  end(REFUSED);
+  await eventually(() => isSent(third));
+  expect(refusals).toBeLessThan(0);
   await close();
 });
 
