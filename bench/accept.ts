@@ -1,18 +1,23 @@
 /**
  * Messages accepted a second (validated, composed, on disk with `appendfsync always`, idempotency entry and indexes
  * written), beside a bare Fastify route with a JSON schema that takes the same body, answers such a record and does
- * nothing else. Both have the same request ids and log a line for each message. The figure of Redis is its CPU.
+ * nothing else; and beside a gateway as one writes it in an afternoon, with the same libraries and their defaults, which
+ * keeps no more than BullMQ's job. All have the same request ids and log a line for each message.
  *
  *     npx tsx bench/accept.ts [rounds]
  */
 import { fileURLToPath } from 'node:url';
+import { type ConnectionOptions, Queue } from 'bullmq';
 import fastify, { LogController } from 'fastify';
+import { Redis } from 'ioredis';
 import { destination, pino, stdTimeFunctions } from 'pino';
+import { z } from 'zod';
 import { requestIdOf } from '../src/http/request-id.ts';
 import { startTestRedis } from '../test/support/redis.ts';
 import {
   BODY,
   build,
+  KEY,
   type Listening,
   median,
   type Part,
@@ -106,14 +111,18 @@ const RECORD_SCHEMA = {
   },
 };
 
-/** Reads the same body by a schema of the same fields, and answers such a record: all that HTTP asks, and no more. */
-async function bare(): Promise<void> {
-  const app = fastify({
+function application() {
+  return fastify({
     loggerInstance: logger(),
     logController: new LogController({ disableRequestLogging: true }),
     childLoggerFactory: (parent) => parent,
     genReqId: requestIdOf,
   });
+}
+
+/** Reads the same body by a schema of the same fields, and answers such a record: all that HTTP asks, and no more. */
+async function bare(): Promise<void> {
+  const app = application();
   const schema = { body: SEND_BODY, response: { 202: RECORD_SCHEMA } };
   app.post<{ Body: Sent }>('/v1/messages', { schema }, async (request, reply) => {
     const record = recordOf(request.body);
@@ -122,6 +131,39 @@ async function bare(): Promise<void> {
       .code(202)
       .headers({ location: `/v1/messages/${record.id}`, 'x-request-id': request.id })
       .send(record);
+  });
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  serveQuestions({ port: Number(new URL(url).port) }, () => process.cpuUsage());
+}
+
+const NAIVE_BODY = z.object({
+  from: z.email(),
+  to: z.array(z.email()),
+  subject: z.string().max(255),
+  text: z.string().optional(),
+  html: z.string().optional(),
+  tags: z.array(z.string()).optional(),
+  metadata: z.record(z.string(), z.string()).optional(),
+});
+
+/** Checks the body and the key, and leaves everything else to whoever takes the job. */
+async function naive(redisUrl: string): Promise<void> {
+  const connection = new Redis(redisUrl, { maxRetriesPerRequest: null }) as unknown as ConnectionOptions;
+  const queue = new Queue('mail', { connection });
+  const app = application();
+  app.post('/v1/messages', async (request, reply) => {
+    if (request.headers.authorization !== `Bearer ${KEY}`) return reply.code(401).send({ error: 'Unauthorized' });
+    const body = NAIVE_BODY.safeParse(request.body);
+    if (!body.success) return reply.code(422).send({ errors: body.error.issues });
+    const key = request.headers['idempotency-key'];
+    const job = await queue.add('send', body.data, {
+      ...(typeof key === 'string' && { jobId: key }),
+      attempts: 5,
+      backoff: { type: 'exponential', delay: 1_000 },
+      removeOnComplete: true,
+    });
+    request.log.info({ id: job.id }, 'Message accepted');
+    return reply.code(202).send({ id: job.id, status: 'queued' });
   });
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   serveQuestions({ port: Number(new URL(url).port) }, () => process.cpuUsage());
@@ -144,14 +186,18 @@ async function round(part: Part<Listening>, keyed: boolean, number: number): Pro
 async function compare(rounds: number): Promise<void> {
   build();
   await using redis = await startTestRedis();
+  // One of its own: rewriting its log must not slow down ours.
+  await using itsRedis = await startTestRedis();
   const parts = [
     await startPart<Listening>(FILE, ['bare']),
     await startPart<Listening>(FILE, ['ours', redis.url]),
+    await startPart<Listening>(FILE, ['naive', itsRedis.url]),
   ] as const;
   const cases = [
     { label: 'Fastify + JSON schema', part: parts[0], keyed: false },
     { label: 'Postroom', part: parts[1], keyed: false },
     { label: 'Postroom, Idempotency-Key', part: parts[1], keyed: true },
+    { label: 'Written in an afternoon', part: parts[2], keyed: false },
   ].map((each) => ({ ...each, rates: [] as number[], cpus: [] as number[] }));
   for (const { part, keyed } of cases) await round(part, keyed, -1);
   for (let number = 0; number < rounds; number += 1) {
@@ -174,4 +220,5 @@ async function compare(rounds: number): Promise<void> {
 const [role, argument] = process.argv.slice(2);
 if (role === 'ours') await ours(argument ?? '');
 else if (role === 'bare') await bare();
+else if (role === 'naive') await naive(argument ?? '');
 else await compare(Number(role ?? 5));
