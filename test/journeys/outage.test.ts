@@ -159,6 +159,9 @@ it.each(OUTAGES)(
       quiet = server.seen.length > before ? 0 : quiet + 1;
     }
 
+    // What was on its way when the time was over.
+    while ((await counts()).sending) await clock.pass(1);
+
     const { mailboxes: told, throttleReplies } = sandbox.stats();
     expect(throttleReplies).toBe(0);
     for (const each of Object.values(told)) {
