@@ -47,6 +47,8 @@ export interface OpenLane {
 const LOCK_MILLISECONDS = 15_000;
 const STALLED_LOOK_MILLISECONDS = 15_000;
 const RETRY_STORE_MILLISECONDS = 500;
+/** So many messages that follow each other at once, and a lane takes more of them in hand. */
+const PROMISED_BEFORE_MORE = 10;
 /** Half a minute's. */
 const JOB_TRIES = 60;
 /** After Redis was away, for what was under way to have settled. */
@@ -98,6 +100,8 @@ export async function openLane<Connection>(
   /** What to call when the attempt of a job that BullMQ gave us has begun. */
   const jobsInHand = new Map<Ticket, () => void>();
   const deliveries = new Set<Promise<void>>();
+  /** Connections that were promised since somebody had to wait for the window last. */
+  let promised = 0;
   /** Results that Redis did not take at once. */
   let unwritten = 0;
 
@@ -105,8 +109,11 @@ export async function openLane<Connection>(
     pass: gate.pass,
     connect: connections.lend,
     promise(connection) {
-      // Two for a connection: one that is sent, and one that is made ready meanwhile.
-      if (connections.promise(connection)) worker.concurrency = 2 * settings.connections;
+      if (!connections.promise(connection)) return;
+      promised += 1;
+      // Two for a connection: one that is sent, and one that is made ready meanwhile. To look for them in a lane that is
+      // soon empty would cost more than it saves.
+      if (promised >= PROMISED_BEFORE_MORE) worker.concurrency = 2 * settings.connections;
     },
     upcoming: connections.upcoming,
     giveBack: connections.takeBack,
@@ -117,6 +124,7 @@ export async function openLane<Connection>(
       if (wait > 0) {
         // Who waits for the window should wait in the queue, where what is more urgent overtakes it.
         worker.concurrency = settings.connections;
+        promised = 0;
         return { kind: 'wait', milliseconds: wait };
       }
       let asked = 0;
