@@ -73,7 +73,7 @@ const PROMISE_MILLISECONDS = 1_000;
  * Another connection is opened where those that are open carried so many messages since the last was, or none came free
  * for so long. A login costs both sides more than a few messages do.
  */
-const MESSAGES_BEFORE_ANOTHER = 8;
+const MESSAGES_BEFORE_ANOTHER = 16;
 const WAIT_BEFORE_ANOTHER_MILLISECONDS = 200;
 
 interface Kept {
