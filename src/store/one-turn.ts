@@ -10,7 +10,7 @@ interface Waiting<Item, Answer> {
 
 /**
  * Sends what is given to it within one turn of the event loop together, when the turn ends: one command, one write and
- * one sync instead of many. What comes alone waits for nothing.
+ * one sync instead of many. Without patience what comes alone waits for nothing.
  *
  * @param octetsOf about what an item adds to a command
  * @param send answers all items, in order

@@ -5,6 +5,7 @@ import { LOADS } from './headroom.ts';
 import { COUNT_OWN, FORGET_CALLER, READ_RECORDS } from './list-scripts.ts';
 import * as scheduleScripts from './schedule-scripts.ts';
 import * as scripts from './scripts.ts';
+import { STEPS } from './steps-script.ts';
 import { FORGET_HOLDS, LEAVE, POSTPONE, SENDING } from './sweep-scripts.ts';
 import { CHANGE_SECRETS, CHANGE_WEBHOOK, CREATE_WEBHOOK, DROP_EVENTS, NOTE_DELIVERY } from './webhook-scripts.ts';
 
@@ -78,7 +79,7 @@ export interface Scripted {
 
 export function withScripts(redis: Redis): Redis & Scripted {
   redis.defineCommand('stagePiece', { numberOfKeys: 2, lua: STAGE });
-  redis.defineCommand('takeSteps', { lua: scripts.STEPS });
+  redis.defineCommand('takeSteps', { lua: STEPS });
   redis.defineCommand('readMessage', { numberOfKeys: 1, lua: scripts.READ });
   redis.defineCommand('scheduleMessage', { numberOfKeys: 3, lua: scheduleScripts.SCHEDULE });
   redis.defineCommand('rescheduleMessage', { numberOfKeys: 1, lua: scheduleScripts.RESCHEDULE });

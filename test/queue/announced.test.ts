@@ -1,15 +1,13 @@
 import type { Socket } from 'node:net';
 import { expect, it } from 'vitest';
 import type { Pace } from '../../src/gateway/ports.ts';
-import { sharedBackends } from '../../src/queue/backend.ts';
 import { holdTeller } from '../../src/queue/hold-teller.ts';
-import { jobQueues } from '../../src/queue/jobs.ts';
 import { type LaneSettings, openLane } from '../../src/queue/lane.ts';
 import { openConnection, quitConnection } from '../../src/smtp/connection.ts';
 import type { Session } from '../../src/smtp/session.ts';
 import { runTransaction } from '../../src/smtp/transaction.ts';
-import { admissionStore } from '../../src/store/admission.ts';
 import { pause, pick, randomFrom } from '../support/disasters.ts';
+import { laneTools, SILENT_LOG } from '../support/lane.ts';
 import { eventually } from '../support/postroom.ts';
 import { type ScriptedServer, startScriptedServer } from '../support/scripted-smtp.ts';
 import { aMessage, LEASE, leasedStore } from '../support/store.ts';
@@ -23,7 +21,6 @@ const MESSAGES = Number(process.env.POSTROOM_ANNOUNCED_MESSAGES ?? 100);
 const PACE: Pace = { perWindow: 40, windowMilliseconds: 1_000, recipientsPerDay: 1_000_000 };
 
 const store = leasedStore();
-const LOG = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 /** What a server does at one command, or at a final dot. */
 interface Deed {
@@ -140,9 +137,7 @@ function misbehaving(decide: Decide) {
 }
 
 async function openLaneTo(server: ScriptedServer, pace: Pace) {
-  const { redis, keys, messages, mailboxes } = store;
-  const backends = sharedBackends(redis);
-  const jobs = jobQueues(redis, keys.bull, backends);
+  const { messages, mailboxes } = store;
   const { port, caPem: ca } = server;
   const settings: LaneSettings<Session> = {
     mailbox: 'main',
@@ -164,18 +159,8 @@ async function openLaneTo(server: ScriptedServer, pace: Pace) {
     holdKeys: { mailbox: 'mailbox:main', network: 'host:example:587' },
     longestHoldMilliseconds: 50,
   };
-  const tools = {
-    redis,
-    prefix: keys.bull,
-    backends,
-    jobs,
-    messages,
-    mailboxes,
-    admission: admissionStore(redis, keys),
-    chance: { now: () => new Date(), random: Math.random, token: () => `${Math.random()}` },
-    clock: { now: mailboxes.now, jumped: () => false },
-    log: LOG,
-  };
+  const tools = laneTools(store);
+  const { jobs } = tools;
   const ids: string[] = [];
   for (let index = 0; index < MESSAGES; index += 1) {
     const mime = Buffer.from(`Subject: ${index}\r\n\r\nIt works.\r\n${'.\r\n'.repeat(index % 3)}`);
@@ -185,7 +170,7 @@ async function openLaneTo(server: ScriptedServer, pace: Pace) {
     await jobs.add('main', { messageId: message.id, number: 1, priority: 'normal' });
     ids.push(message.id);
   }
-  let lane = await openLane(settings, LEASE, tools, holdTeller(LOG));
+  let lane = await openLane(settings, LEASE, tools, holdTeller(SILENT_LOG));
   let owners = 1;
   return {
     ids,
@@ -195,7 +180,7 @@ async function openLaneTo(server: ScriptedServer, pace: Pace) {
       await mailboxes.releaseLease('main', owners === 1 ? LEASE : `owner-${owners}`);
       owners += 1;
       await mailboxes.takeLease('main', `owner-${owners}`, 60_000);
-      lane = await openLane(settings, `owner-${owners}`, tools, holdTeller(LOG));
+      lane = await openLane(settings, `owner-${owners}`, tools, holdTeller(SILENT_LOG));
     },
     async close() {
       await lane.close(5_000);

@@ -4,13 +4,12 @@ import { sharedBackends } from '../../src/queue/backend.ts';
 import { holdTeller } from '../../src/queue/hold-teller.ts';
 import { jobQueues } from '../../src/queue/jobs.ts';
 import { type LaneSettings, openLane } from '../../src/queue/lane.ts';
-import { admissionStore } from '../../src/store/admission.ts';
+import { laneTools, SILENT_LOG } from '../support/lane.ts';
 import { eventually } from '../support/postroom.ts';
 import { acceptAndBegin, aMessage, LEASE, leasedStore } from '../support/store.ts';
 
 const store = leasedStore();
 const HOUR = 3_600_000;
-const LOG = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 const TAKEN = { code: 250, response: '250 2.0.0 OK', stage: 'after-dot' } as const;
 const REFUSED = { code: 554, response: '554 5.6.0 Not this one', stage: 'after-dot' } as const;
@@ -58,8 +57,6 @@ async function openLaneThatNotes(
       return store.messages.content(id);
     },
   };
-  const backends = sharedBackends(redis);
-  const jobs = jobQueues(redis, keys.bull, backends);
   const sentAt: number[] = [];
   const sentTo: string[] = [];
   const kept = new WeakSet<object>();
@@ -86,20 +83,10 @@ async function openLaneThatNotes(
     loginDigests: { mailbox: '', tenant: '' },
     holdKeys: { mailbox: 'mailbox:main', network: 'host:example:587' },
   };
-  const tools = {
-    redis,
-    prefix: keys.bull,
-    backends,
-    jobs,
-    messages,
-    mailboxes,
-    admission: admissionStore(redis, keys),
-    chance: { now: () => new Date(), random: Math.random, token: () => `${Math.random()}` },
-    clock: { now: async () => (await mailboxes.now()) - jumpsBy, jumped },
-    log: LOG,
-  };
+  const tools = laneTools({ ...store, messages }, { now: async () => (await mailboxes.now()) - jumpsBy, jumped });
+  const { jobs } = tools;
   const openedAt = performance.now();
-  const lane = await openLane(settings, LEASE, tools, holdTeller(LOG));
+  const lane = await openLane(settings, LEASE, tools, holdTeller(SILENT_LOG));
   const submit = async (...to: string[]) => submitThis(aMessage(to.length > 0 ? { to } : {}));
   const submitThis = async (message: NewMessage) => {
     await messages.accept(message);
