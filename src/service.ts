@@ -225,6 +225,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
   const mailboxes = mailboxStore(redis, keys);
   const jobs = jobQueues(redis, keys.bull, sharedBackends(redis));
   const webhooks = wireWebhookApi(redis, keys, messages, config.webhooks);
+  const webhookCallers = watchWebhookCallers(redis, subscriber, keys);
   const tools: AcceptTools & ChangeTools & ScheduleTools & OperateTools & SearchTools = {
     senders: config.mailboxes.map(senderOf),
     allowTo: config.allowTo,
@@ -239,7 +240,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     lifetimeMilliseconds: retentionOf(config).lifetimeMilliseconds,
     newId: newMessageId,
     now: () => new Date(),
-    mayBeHooked: watchWebhookCallers(redis, subscriber, keys),
+    mayBeHooked: webhookCallers.has,
     webhookIdsOf: webhooks.idsOf,
     log: markTests(log),
   };
@@ -281,7 +282,14 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
         const [ofMessages, ofWebhooks] = await Promise.all([mailboxes.metrics(), webhooks.metrics()]);
         return { ...ofMessages, webhooks: ofWebhooks };
       }),
-    webhooks: eachAsked(webhooks.api),
+    webhooks: eachAsked({
+      ...webhooks.api,
+      async create(...webhook) {
+        const created = await webhooks.api.create(...webhook);
+        webhookCallers.changed();
+        return created;
+      },
+    }),
     verify: verifier(config.mailboxes, () => redisFacts(redis), admissionStore(redis, keys)),
     async readiness() {
       if (closing)

@@ -3,13 +3,19 @@ import type { Keys } from './keys.ts';
 
 const TRY_AGAIN_MILLISECONDS = 1_000;
 
+export interface WebhookCallers {
+  has(callerId: string): boolean;
+  /** This process has just registered one: its caller may send a message before the channel tells of it. */
+  changed(): void;
+}
+
 /**
  * Which callers have webhooks, known without asking: accepting a message must not cost a look. What is not known is
  * taken for yes, which costs an entry in the outbox that nobody wants.
  *
  * @param subscriber a connection that only listens, here and elsewhere
  */
-export function watchWebhookCallers(redis: Redis, subscriber: Redis, keys: Keys): (callerId: string) => boolean {
+export function watchWebhookCallers(redis: Redis, subscriber: Redis, keys: Keys): WebhookCallers {
   const { all, channel } = keys.webhooks;
   let callers: Set<string> | undefined;
   /** A look that began before the last change says nothing. */
@@ -38,5 +44,5 @@ export function watchWebhookCallers(redis: Redis, subscriber: Redis, keys: Keys)
   });
   subscriber.on('ready', listen);
   if (subscriber.status === 'ready') listen();
-  return (callerId) => callers?.has(callerId) ?? true;
+  return { has: (callerId) => callers?.has(callerId) ?? true, changed: () => void read() };
 }

@@ -355,7 +355,7 @@ describe('an endpoint that fails', () => {
 describe('who has webhooks', () => {
   it('is known in every process without asking, and taken for everybody where it is not known', async () => {
     const subscriber = openStore(redis.url).redis;
-    const has = watchWebhookCallers(store.redis, subscriber, store.keys);
+    const { has } = watchWebhookCallers(store.redis, subscriber, store.keys);
     expect(has('nobody')).toBe(true);
     await eventually(() => !has('nobody'));
     const carl: Caller = { id: 'carl', permissions: ['read'] };
