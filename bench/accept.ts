@@ -7,18 +7,14 @@
  *     npx tsx bench/accept.ts [rounds]
  */
 import { fileURLToPath } from 'node:url';
-import { type ConnectionOptions, Queue } from 'bullmq';
-import fastify, { LogController } from 'fastify';
-import { Redis } from 'ioredis';
-import { destination, pino, stdTimeFunctions } from 'pino';
-import { z } from 'zod';
-import { requestIdOf } from '../src/http/request-id.ts';
 import { startTestRedis } from '../test/support/redis.ts';
+import { acceptNaively } from './naive.ts';
 import {
+  application,
   BODY,
   build,
-  KEY,
   type Listening,
+  logger,
   median,
   type Part,
   postMany,
@@ -34,11 +30,6 @@ const FILE = fileURLToPath(import.meta.url);
 const REQUESTS = 5_000;
 const CONNECTIONS = 50;
 const WARMING_UP = 3;
-
-/** As both sides run it: level info, on its way to nobody. */
-function logger() {
-  return pino({ level: 'info', timestamp: stdTimeFunctions.isoTime }, destination({ dest: '/dev/null', sync: true }));
-}
 
 async function ours(redisUrl: string): Promise<void> {
   const mailbox = sinkMailbox('main', { port: 1, caPem: '' }, 3);
@@ -112,15 +103,6 @@ const RECORD_SCHEMA = {
   },
 };
 
-function application() {
-  return fastify({
-    loggerInstance: logger(),
-    logController: new LogController({ disableRequestLogging: true }),
-    childLoggerFactory: (parent) => parent,
-    genReqId: requestIdOf,
-  });
-}
-
 /** Reads the same body by a schema of the same fields, and answers such a record: all that HTTP asks, and no more. */
 async function bare(): Promise<void> {
   const app = application();
@@ -137,35 +119,9 @@ async function bare(): Promise<void> {
   serveQuestions({ port: Number(new URL(url).port) }, () => process.cpuUsage());
 }
 
-const NAIVE_BODY = z.object({
-  from: z.email(),
-  to: z.array(z.email()),
-  subject: z.string().max(255),
-  text: z.string().optional(),
-  html: z.string().optional(),
-  tags: z.array(z.string()).optional(),
-  metadata: z.record(z.string(), z.string()).optional(),
-});
-
-/** Checks the body and the key, and leaves everything else to whoever takes the job. */
 async function naive(redisUrl: string): Promise<void> {
-  const connection = new Redis(redisUrl, { maxRetriesPerRequest: null }) as unknown as ConnectionOptions;
-  const queue = new Queue('mail', { connection });
   const app = application();
-  app.post('/v1/messages', async (request, reply) => {
-    if (request.headers.authorization !== `Bearer ${KEY}`) return reply.code(401).send({ error: 'Unauthorized' });
-    const body = NAIVE_BODY.safeParse(request.body);
-    if (!body.success) return reply.code(422).send({ errors: body.error.issues });
-    const key = request.headers['idempotency-key'];
-    const job = await queue.add('send', body.data, {
-      ...(typeof key === 'string' && { jobId: key }),
-      attempts: 5,
-      backoff: { type: 'exponential', delay: 1_000 },
-      removeOnComplete: true,
-    });
-    request.log.info({ id: job.id }, 'Message accepted');
-    return reply.code(202).send({ id: job.id, status: 'queued' });
-  });
+  acceptNaively(app, redisUrl);
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   serveQuestions({ port: Number(new URL(url).port) }, () => process.cpuUsage());
 }

@@ -2,7 +2,9 @@
 import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { Agent, request } from 'node:http';
-import { pino } from 'pino';
+import fastify, { type FastifyInstance, LogController } from 'fastify';
+import { destination, pino, stdTimeFunctions } from 'pino';
+import { requestIdOf } from '../src/http/request-id.ts';
 import type { MailboxConfig } from '../src/mailbox-config.ts';
 import { makeCertificate } from '../src/sandbox/certificate.ts';
 import { startSmtpServer } from '../src/sandbox/smtp-server.ts';
@@ -10,6 +12,26 @@ import type { Settled } from '../src/service.ts';
 
 export const KEY = 'pr_bench_0123456789abcdef0123456789abcdef';
 export const SILENT = pino({ level: 'silent' });
+
+/** As all sides run it: level info, on its way to nobody. */
+export function logger() {
+  return pino({ level: 'info', timestamp: stdTimeFunctions.isoTime }, destination({ dest: '/dev/null', sync: true }));
+}
+
+/** What Postroom is compared with has the same request ids, and logs a line of its own for each message. */
+export function application(): FastifyInstance {
+  return fastify({
+    loggerInstance: logger() as FastifyInstance['log'],
+    logController: new LogController({ disableRequestLogging: true }),
+    childLoggerFactory: (parent) => parent,
+    genReqId: requestIdOf,
+  });
+}
+
+/** Milliseconds, monotonic within a process and the same in all processes of this machine to some microseconds. */
+export function sharedNow(): number {
+  return performance.timeOrigin + performance.now();
+}
 
 export function median(figures: number[]): number {
   const sorted = [...figures].sort((a, b) => a - b);
@@ -119,7 +141,7 @@ export async function serveSink(): Promise<void> {
       data: () => ({ say: '354 Go ahead' }),
       duringBody: () => undefined,
       async message() {
-        times.push(performance.now());
+        times.push(sharedNow());
         return yes;
       },
       reset: () => yes,
@@ -136,7 +158,7 @@ export async function serveSink(): Promise<void> {
   });
 }
 
-/** Resolves when the sink has this many. @returns when each came, in milliseconds by the sink's monotonic clock */
+/** Resolves when the sink has this many. @returns when each came, as `sharedNow` tells it */
 export async function untilTaken(sink: Part<Sink>, count: number): Promise<number[]> {
   for (;;) {
     if ((await sink.ask<number>('count')) >= count) return sink.ask<number[]>('times');
