@@ -1,8 +1,14 @@
-import { rootCertificates as BUILT_IN_ROOTS, createSecureContext, type SecureContext } from 'node:tls';
+import {
+  rootCertificates as BUILT_IN_ROOTS,
+  type ConnectionOptions,
+  createSecureContext,
+  type SecureContext,
+} from 'node:tls';
 import SMTPConnection, { type SMTPConnectionCustomAuthContext } from 'nodemailer/lib/smtp-connection';
 import type { Trouble } from '../failure/failure.ts';
 import { MAX_RESPONSE_LENGTH, parseReply, type Stage } from '../mail/reply.ts';
 import { type Session, sessionOn } from './session.ts';
+import { resumeOn, type TlsSessions, tlsSessions } from './tls-sessions.ts';
 import type { TokenSource } from './token.ts';
 
 /** Where a mailbox submits its mail: RFC 6409 with mandatory STARTTLS (RFC 3207). */
@@ -37,7 +43,43 @@ const SOCKET_TIMEOUT = 600_000;
  * @returns a connection ready for MAIL FROM, or what went wrong; never throws
  */
 export async function openConnection(server: SmtpServer, login: Login, signal?: AbortSignal): Promise<Opening> {
-  const connection = new SMTPConnection({
+  const deadline = performance.now() + OPENING_DEADLINE;
+  const { mayBeItsSession, ...opening } = await dial(server, login, deadline, signal);
+  // What an earlier connection left must not make this one fail: once more at once, with nothing of it.
+  if (!mayBeItsSession || signal?.aborted || performance.now() >= deadline) return opening;
+  const { mayBeItsSession: _, ...second } = await dial(server, login, deadline, signal);
+  return second;
+}
+
+/** With a session that was taken up, and failed before a credential was sent or the server had refused anything. */
+type Dialled = Opening & { mayBeItsSession?: boolean };
+
+async function dial(server: SmtpServer, login: Login, deadline: number, signal?: AbortSignal): Promise<Dialled> {
+  const { context, sessions } = trusting(server.ca);
+  const tls: ConnectionOptions = { rejectUnauthorized: true, secureContext: context };
+  const connection = clientFor(server, login, tls);
+  // Errors of an idle connection have nobody else to hear them; `end` follows and retires the connection.
+  connection.on('error', () => undefined);
+  const peer = peerName(server);
+  const resumption = resumeOn(connection, tls, peer, sessions);
+  let isLoggingIn = false;
+  const failed = await withDeadline(connection, deadline, signal, async () => {
+    await step(connection, (done) => connection.connect(done));
+    if (!connection.secure) throw new Error('The connection is not encrypted');
+    isLoggingIn = true;
+    await step(connection, (done) => connection.login(credentials(login), done));
+  });
+  if (!failed) return { ok: true, connection: sessionOn(connection) };
+  connection.close();
+  const isUnanswered = failed.trouble.via === 'client';
+  if (resumption.begun && (!isLoggingIn || isUnanswered)) sessions.forget(peer);
+  const mayBeItsSession = resumption.offered && !isLoggingIn && isUnanswered;
+  if (mayBeItsSession) resumption.cut();
+  return { ok: false, ...failed, mayBeItsSession };
+}
+
+function clientFor(server: SmtpServer, login: Login, tls: ConnectionOptions): SMTPConnection {
+  return new SMTPConnection({
     host: server.host,
     port: server.port,
     secure: false,
@@ -48,19 +90,9 @@ export async function openConnection(server: SmtpServer, login: Login, signal?: 
     dnsTimeout: DNS_TIMEOUT,
     socketTimeout: SOCKET_TIMEOUT,
     maxResponseSize: 64 * 1024,
-    tls: { rejectUnauthorized: true, secureContext: trusting(server.ca) },
+    tls,
     customAuth: login.type === 'xoauth2' ? { XOAUTH2: (context) => xoauth2(context, login.tokens) } : {},
   });
-  // Errors of an idle connection have nobody else to hear them; `end` follows and retires the connection.
-  connection.on('error', () => undefined);
-  const failed = await withDeadline(connection, signal, async () => {
-    await step(connection, (done) => connection.connect(done));
-    if (!connection.secure) throw new Error('The connection is not encrypted');
-    await step(connection, (done) => connection.login(credentials(login), done));
-  });
-  if (!failed) return { ok: true, connection: sessionOn(connection) };
-  connection.close();
-  return { ok: false, ...failed };
 }
 
 const QUIT_MILLISECONDS = 2_000;
@@ -80,18 +112,34 @@ export async function quitConnection(session: Session): Promise<void> {
   await session.gone;
 }
 
-const contexts = new Map<string | undefined, SecureContext>();
+interface Trust {
+  context: SecureContext;
+  /** Of connections that trust the same, by `peerName`. */
+  sessions: TlsSessions;
+}
+
+const trusts = new Map<string | undefined, Trust>();
 
 /**
  * TLS 1.2 or newer, trusting the built-in roots and `ca`. Kept, since to read all the roots takes tens of milliseconds
  * in which nothing else runs. Node uses `ca` instead of its built-in roots, so both are named.
  */
-function trusting(ca: string | undefined): SecureContext {
-  const known = contexts.get(ca);
+function trusting(ca: string | undefined): Trust {
+  const known = trusts.get(ca);
   if (known) return known;
   const context = createSecureContext({ minVersion: 'TLSv1.2', ...(ca && { ca: [ca, ...BUILT_IN_ROOTS] }) });
-  contexts.set(ca, context);
-  return context;
+  const trust = { context, sessions: tlsSessions() };
+  trusts.set(ca, trust);
+  return trust;
+}
+
+/**
+ * Whose certificate was checked. Node does not compare the host's name with the certificate again when a session is taken
+ * up (`checkServerIdentity` is left out), so one may only be taken up by a connection to the same name. The mailbox is
+ * not part of it: a session says who the server is and nothing of who logs in, and every connection sends AUTH anew.
+ */
+function peerName({ host, port }: SmtpServer): string {
+  return `${host}:${port}`;
 }
 
 /** Runs one step of nodemailer's callback interface; a connection that fails meanwhile emits `error` only. */
@@ -114,10 +162,11 @@ type OpeningFailure = { trouble: Trouble; retryAfterMilliseconds?: number };
 
 async function withDeadline(
   connection: SMTPConnection,
+  deadline: number,
   signal: AbortSignal | undefined,
   run: () => Promise<void>,
 ): Promise<OpeningFailure | undefined> {
-  const timer = setTimeout(() => connection.close(), OPENING_DEADLINE);
+  const timer = setTimeout(() => connection.close(), deadline - performance.now());
   const abort = () => connection.close();
   signal?.addEventListener('abort', abort, { once: true });
   try {

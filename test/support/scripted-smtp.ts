@@ -1,14 +1,31 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { createSecureContext, TLSSocket } from 'node:tls';
-import { makeCertificate } from '../../src/sandbox/certificate.ts';
+import { createSecureContext, type SecureVersion, TLSSocket } from 'node:tls';
+import { type Certificate, makeCertificate } from '../../src/sandbox/certificate.ts';
 
 /** What a server says to a line; undefined says nothing. `hear` is the whole connection since the login, for a check. */
 export type Script = (line: string, heard: readonly string[], socket: Socket) => string | undefined;
 
+/** How its TLS is other than usual. Each is read anew for every connection. */
+export interface ScriptedTls {
+  certificate?: Certificate;
+  maxVersion?: SecureVersion;
+  /** Anything else than before makes all tickets of before void, as a restart does. */
+  ticketKeys?: Buffer;
+  /** Has the connection to itself once STARTTLS was answered; true says that it has dealt with it. */
+  insteadOfHandshake?: (plain: Socket) => boolean;
+  /** Once the handshake is over. */
+  secured?: (secure: TLSSocket, isResumed: boolean) => void;
+  /** What AUTH gets in the end; undefined never answers. */
+  welcome?: () => string | undefined;
+}
+
 export interface ScriptedServer {
   readonly port: number;
   readonly caPem: string;
+  /** Of each connection that asked for TLS: did it take up the session of an earlier one? Undefined where none came about. */
+  readonly resumed: (boolean | undefined)[];
   /** What was said after the login, line by line; a body is lines like any other. */
   readonly heard: string[];
   /** Says something unasked, on the newest connection. */
@@ -17,9 +34,14 @@ export interface ScriptedServer {
 }
 
 /** A server that lets everybody in by STARTTLS and AUTH LOGIN and then says what a test wants, however wrong. */
-export async function startScriptedServer(script: Script, offers: string[]): Promise<ScriptedServer> {
-  const certificate = await makeCertificate();
-  const context = createSecureContext({ key: certificate.key, cert: certificate.cert });
+export async function startScriptedServer(
+  script: Script,
+  offers: string[],
+  tls: ScriptedTls = {},
+): Promise<ScriptedServer> {
+  const usual = tls.certificate ?? (await makeCertificate());
+  const usualTicketKeys = randomBytes(48);
+  const resumed: (boolean | undefined)[] = [];
   const sockets = new Set<Socket>();
   const heard: string[] = [];
   let newest: Socket | undefined;
@@ -33,12 +55,25 @@ export async function startScriptedServer(script: Script, offers: string[]): Pro
       if (line !== 'STARTTLS') return;
       stop();
       plain.write('220 Go ahead\r\n');
-      const secure = new TLSSocket(plain, { isServer: true, secureContext: context });
-      secure.on('error', () => undefined);
+      const connection = resumed.push(undefined) - 1;
+      if (tls.insteadOfHandshake?.(plain)) return;
+      const secure = new TLSSocket(plain, { isServer: true, secureContext: contextNow() });
+      secure
+        .on('error', () => undefined)
+        .once('secure', () => {
+          resumed[connection] = secure.isSessionReused();
+          tls.secured?.(secure, secure.isSessionReused());
+        });
       newest = secure;
       converse(secure);
     });
   });
+
+  function contextNow() {
+    const { key, cert } = tls.certificate ?? usual;
+    const { maxVersion, ticketKeys = usualTicketKeys } = tls;
+    return createSecureContext({ key, cert, ticketKeys, ...(maxVersion && { maxVersion }) });
+  }
 
   function converse(secure: TLSSocket): void {
     let isIn = false;
@@ -55,8 +90,10 @@ export async function startScriptedServer(script: Script, offers: string[]): Pro
         return;
       }
       asked += 1;
-      isIn = asked === 3;
-      secure.write(isIn ? '235 2.7.0 In\r\n' : '334 VXNlcm5hbWU6\r\n');
+      if (asked < 3) return void secure.write('334 VXNlcm5hbWU6\r\n');
+      const welcome = tls.welcome ? tls.welcome() : '235 2.7.0 In';
+      isIn = welcome?.startsWith('235') ?? false;
+      if (welcome !== undefined) secure.write(`${welcome}\r\n`);
     });
   }
 
@@ -64,7 +101,8 @@ export async function startScriptedServer(script: Script, offers: string[]): Pro
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
-    caPem: certificate.caPem,
+    caPem: usual.caPem,
+    resumed,
     heard,
     blurt: (text) => void newest?.write(text),
     async [Symbol.asyncDispose]() {
