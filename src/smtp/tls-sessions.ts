@@ -1,5 +1,6 @@
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import type SMTPConnection from 'nodemailer/lib/smtp-connection';
+import { withoutCertificate } from './lean-session.ts';
 import { presentedChain } from './presented-certificate.ts';
 
 /**
@@ -14,7 +15,7 @@ export interface TlsSessions {
 }
 
 export interface KeptSession {
-  /** As Node serialises it: the keys and the server's certificate, some kilobytes. */
+  /** As Node serialises it: the keys and, in TLS 1.2, the server's certificate; up to some kilobytes. */
   session: Buffer;
   /** When the certificate was verified, and until when that is believed. Milliseconds since the epoch. */
   verifiedAt: number;
@@ -97,7 +98,8 @@ export function resumeOn(
       if (!socket.authorized) return;
       // A session that was taken up is as old as its certificate's check, however new its tickets are.
       verified ??= socket.isSessionReused() ? offered : verifiedNow(socket);
-      if (verified) sessions.keep(server, { ...verified, session });
+      const lean = socket.getProtocol() === 'TLSv1.3' ? withoutCertificate(session) : session;
+      if (verified) sessions.keep(server, { ...verified, session: lean });
     });
   };
   return resumption;

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
@@ -5,6 +6,7 @@ import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { makeCertificate } from '../../src/sandbox/certificate.ts';
 import { openConnection, quitConnection } from '../../src/smtp/connection.ts';
+import { withoutCertificate } from '../../src/smtp/lean-session.ts';
 import { openProbe } from '../../src/smtp/probe.ts';
 import { resumeOn, type TlsSessions, tlsSessions } from '../../src/smtp/tls-sessions.ts';
 import { type ScriptedServer, type ScriptedTls, startScriptedServer } from '../support/scripted-smtp.ts';
@@ -227,6 +229,16 @@ describe('what is kept', () => {
     until: Date.now() + MINUTE,
   });
 
+  it('has the certificate in it only over TLS 1.2, where Node does not do without', async () => {
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+      await using tried = await server({ maxVersion });
+      const sessions = tlsSessions();
+      await connectOnce(tried, sessions, { ca: tried.caPem });
+      const certificate = new X509Certificate(tried.caPem).raw;
+      expect(sessions.find('it')?.session.includes(certificate)).toBe(maxVersion === 'TLSv1.2');
+    }
+  });
+
   it('is the newest session of each server, and of so many servers those that were used last', () => {
     const sessions = tlsSessions(2);
     sessions.keep('a', kept(1));
@@ -238,4 +250,37 @@ describe('what is kept', () => {
     sessions.keep('c', kept(5));
     expect(sessions.find('c')?.session[0]).toBe(5);
   });
+});
+
+describe('a session that is not as OpenSSL writes it', () => {
+  const field = [0xa3, 2, 5, 0];
+  it.each([
+    ['is empty', []],
+    ['is no sequence', [0x04, 4, ...field]],
+    ['ends too soon', [0x30, 5, ...field]],
+    ['goes on behind its end', [0x30, 4, ...field, 0]],
+    ['has a field that is longer than it', [0x30, 4, 0xa3, 3, 5, 0]],
+    ['has a length without an end', [0x30, 4, 0xa3, 0x80, 5, 0]],
+    ['has a length that ends too soon', [0x30, 0x83, 1]],
+    ['has no certificate', [0x30, 3, 2, 1, 1]],
+  ])('stays as it is: one that %s', (_what, octets) => {
+    const session = Buffer.from(octets);
+    expect(withoutCertificate(session)).toBe(session);
+  });
+
+  it.each([2, 0x79, 0x80, 0xfe, 0x100, 0xfffe, 0x10000])(
+    'loses only its certificate, with %d octets beside',
+    (length) => {
+      const other = Buffer.concat([Buffer.of(0x04, 0x83, length >> 16, length >> 8, length), Buffer.alloc(length)]);
+      const whole = (content: Buffer) => {
+        const octets = Buffer.of(0x30, 0x83, content.length >> 16, content.length >> 8, content.length);
+        return Buffer.concat([octets, content]);
+      };
+      const lean = withoutCertificate(whole(Buffer.concat([other, Buffer.from(field)])));
+      const header = lean.length - other.length;
+      expect(lean.subarray(header).equals(other)).toBe(true);
+      expect(lean[0]).toBe(0x30);
+      expect(header === 2 ? lean[1] : lean.readUIntBE(2, header - 2)).toBe(other.length);
+    },
+  );
 });

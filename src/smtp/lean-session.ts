@@ -1,0 +1,54 @@
+const SEQUENCE = 0x30;
+/** `peer [3] EXPLICIT X509 OPTIONAL`, in OpenSSL's serialisation of a session (`ssl/ssl_asn1.c`, i2d_SSL_SESSION(3)). */
+const PEER_CERTIFICATE = 0xa3;
+
+/**
+ * A serialised TLS 1.3 session without the server's certificate, which nobody asks a resumed one for: to decode it and
+ * its key took OpenSSL 3.0 longer than the rest of the handshake. One that is not as expected stays as it is.
+ *
+ * Node holds a resumed session without a certificate to be verified if it is of TLS 1.3 (`verifyError`, read in Node 20
+ * and 24), and never one of TLS 1.2. So only what was verified may be given to this.
+ */
+export function withoutCertificate(session: Buffer): Buffer {
+  const whole = elementAt(session, 0);
+  if (whole?.tag !== SEQUENCE || whole.end !== session.length) return session;
+  for (let at = whole.start; at < whole.end; ) {
+    const part = elementAt(session, at);
+    if (!part || part.end > whole.end) return session;
+    if (part.tag === PEER_CERTIFICATE)
+      return sequenceOf(session.subarray(whole.start, at), session.subarray(part.end, whole.end));
+    at = part.end;
+  }
+  return session;
+}
+
+interface Element {
+  tag: number;
+  /** Of its contents. */
+  start: number;
+  end: number;
+}
+
+/** DER (ITU-T X.690 §8.1, §10.1), of tags and lengths as small as they are here; else undefined. */
+function elementAt(octets: Buffer, at: number): Element | undefined {
+  const [tag, first] = [octets[at], octets[at + 1]];
+  if (tag === undefined || first === undefined || (tag & 0x1f) === 0x1f) return undefined;
+  if (first < 0x80) return { tag, start: at + 2, end: at + 2 + first };
+  const digits = first & 0x7f;
+  const start = at + 2 + digits;
+  if (digits < 1 || digits > 3 || start > octets.length) return undefined;
+  return { tag, start, end: start + octets.readUIntBE(at + 2, digits) };
+}
+
+function sequenceOf(...parts: Buffer[]): Buffer {
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  return Buffer.concat([header(length), ...parts]);
+}
+
+function header(length: number): Buffer {
+  if (length < 0x80) return Buffer.of(SEQUENCE, length);
+  const digits = length < 0x100 ? 1 : length < 0x10000 ? 2 : 3;
+  const octets = Buffer.of(SEQUENCE, 0x80 | digits, ...Buffer.alloc(digits));
+  octets.writeUIntBE(length, 2, digits);
+  return octets;
+}
