@@ -1,15 +1,11 @@
-import {
-  rootCertificates as BUILT_IN_ROOTS,
-  type ConnectionOptions,
-  createSecureContext,
-  type SecureContext,
-} from 'node:tls';
+import type { ConnectionOptions } from 'node:tls';
 import SMTPConnection, { type SMTPConnectionCustomAuthContext } from 'nodemailer/lib/smtp-connection';
 import type { Trouble } from '../failure/failure.ts';
 import { MAX_RESPONSE_LENGTH, parseReply, type Stage } from '../mail/reply.ts';
 import { type Session, sessionOn } from './session.ts';
-import { resumeOn, type TlsSessions, tlsSessions } from './tls-sessions.ts';
+import { resumeOn } from './tls-sessions.ts';
 import type { TokenSource } from './token.ts';
+import { trusting } from './trust.ts';
 
 /** Where a mailbox submits its mail: RFC 6409 with mandatory STARTTLS (RFC 3207). */
 export interface SmtpServer {
@@ -110,27 +106,6 @@ export async function quitConnection(session: Session): Promise<void> {
   }
   session.close();
   await session.gone;
-}
-
-interface Trust {
-  context: SecureContext;
-  /** Of connections that trust the same, by `peerName`. */
-  sessions: TlsSessions;
-}
-
-const trusts = new Map<string | undefined, Trust>();
-
-/**
- * TLS 1.2 or newer, trusting the built-in roots and `ca`. Kept, since to read all the roots takes tens of milliseconds
- * in which nothing else runs. Node uses `ca` instead of its built-in roots, so both are named.
- */
-function trusting(ca: string | undefined): Trust {
-  const known = trusts.get(ca);
-  if (known) return known;
-  const context = createSecureContext({ minVersion: 'TLSv1.2', ...(ca && { ca: [ca, ...BUILT_IN_ROOTS] }) });
-  const trust = { context, sessions: tlsSessions() };
-  trusts.set(ca, trust);
-  return trust;
 }
 
 /**

@@ -6,8 +6,9 @@ const PEER_CERTIFICATE = 0xa3;
  * A serialised TLS 1.3 session without the server's certificate, which nobody asks a resumed one for: to decode it and
  * its key took OpenSSL 3.0 longer than the rest of the handshake. One that is not as expected stays as it is.
  *
- * Node holds a resumed session without a certificate to be verified if it is of TLS 1.3 (`verifyError`, read in Node 20
- * and 24), and never one of TLS 1.2. So only what was verified may be given to this.
+ * Node holds a resumed session without a certificate to be verified if it is of TLS 1.3, and never one of TLS 1.2
+ * (`VerifyPeerCertificate` in its `crypto_common.cc`, later in `ncrypto.cc`, read 2026-11). So only a session that was
+ * verified may be given to this.
  */
 export function withoutCertificate(session: Buffer): Buffer {
   const whole = elementAt(session, 0);

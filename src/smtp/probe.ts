@@ -1,9 +1,10 @@
 import { connect, isIP, type Socket } from 'node:net';
-import { rootCertificates as BUILT_IN_ROOTS, connect as connectTls, type TLSSocket } from 'node:tls';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Trouble } from '../failure/failure.ts';
 import { parseReply, type Reply, type Stage } from '../mail/reply.ts';
 import { type PresentedCertificate, presentedChain, whyUntrusted } from './presented-certificate.ts';
 import { type ReplyReader, readReplies } from './reply-reader.ts';
+import { trusting } from './trust.ts';
 
 /** What was heard: a reply of any kind, or why there was none. */
 export type Heard = { ok: true; reply: Reply } | { ok: false; trouble: Trouble };
@@ -96,11 +97,10 @@ function talkTo(tcp: Socket, server: ProbedServer, login: ProbedLogin, waits: Pr
     const secured = connectTls({
       socket: tcp,
       ...names,
-      minVersion: 'TLSv1.2',
+      // As connections that deliver trust it, but with no session of theirs: a resumed one shows no certificate.
+      secureContext: trusting(server.ca).context,
       // Completed with any certificate, in order to show it; logIn refuses to go on with an untrusted one.
       rejectUnauthorized: false,
-      // Node uses `ca` instead of its own roots, so both are named.
-      ...(server.ca && { ca: [server.ca, ...BUILT_IN_ROOTS] }),
     });
     const trouble = await settled(secured, 'secureConnect', waits.handshake, 'tls', 'The TLS handshake timed out');
     if (trouble) return { ok: false, trouble };
