@@ -5,7 +5,7 @@ import { MAX_RESPONSE_LENGTH, parseReply, type Stage } from '../mail/reply.ts';
 import { type Session, sessionOn } from './session.ts';
 import { resumeOn } from './tls-sessions.ts';
 import type { TokenSource } from './token.ts';
-import { trusting } from './trust.ts';
+import { type Trust, trusting } from './trust.ts';
 
 /** Where a mailbox submits its mail: RFC 6409 with mandatory STARTTLS (RFC 3207). */
 export interface SmtpServer {
@@ -40,18 +40,25 @@ const SOCKET_TIMEOUT = 600_000;
  */
 export async function openConnection(server: SmtpServer, login: Login, signal?: AbortSignal): Promise<Opening> {
   const deadline = performance.now() + OPENING_DEADLINE;
-  const { mayBeItsSession, ...opening } = await dial(server, login, deadline, signal);
-  // What an earlier connection left must not make this one fail: once more at once, with nothing of it.
+  const trust = trusting(server.ca);
+  const { mayBeItsSession, ...opening } = await dial(server, login, trust, deadline, signal);
   if (!mayBeItsSession || signal?.aborted || performance.now() >= deadline) return opening;
-  const { mayBeItsSession: _, ...second } = await dial(server, login, deadline, signal);
+  // What earlier connections left must not make this one fail: once more at once, with nothing of any of them.
+  const afresh = { ...trust, sessions: { ...trust.sessions, find: () => undefined } };
+  const { mayBeItsSession: _, ...second } = await dial(server, login, afresh, deadline, signal);
   return second;
 }
 
 /** With a session that was taken up, and failed before a credential was sent or the server had refused anything. */
 type Dialled = Opening & { mayBeItsSession?: boolean };
 
-async function dial(server: SmtpServer, login: Login, deadline: number, signal?: AbortSignal): Promise<Dialled> {
-  const { context, sessions } = trusting(server.ca);
+async function dial(
+  server: SmtpServer,
+  login: Login,
+  { context, sessions }: Trust,
+  deadline: number,
+  signal?: AbortSignal,
+): Promise<Dialled> {
   const tls: ConnectionOptions = { rejectUnauthorized: true, secureContext: context };
   const connection = clientFor(server, login, tls);
   // Errors of an idle connection have nobody else to hear them; `end` follows and retires the connection.

@@ -184,6 +184,15 @@ describe('a session that the server does not want any more', () => {
     expect(tried.resumed).toEqual([false, true, false, true, false]);
   });
 
+  it('is given up although other connections are handed new ones meanwhile', async () => {
+    await using tried = await server({ secured: (secure, isResumed) => void (isResumed && secure.destroy()) });
+    for (let round = 0; round < 4; round++) {
+      const visits = await Promise.all(Array.from({ length: 12 }, () => visit(tried)));
+      expect(visits).toEqual(visits.map(() => undefined));
+    }
+    expect(tried.resumed).toContain(true);
+  });
+
   it('is not blamed for a whole handshake that fails: that is not tried twice', async () => {
     const tls: ScriptedTls = { insteadOfHandshake: (plain) => !!plain.end() };
     await using tried = await server(tls);
