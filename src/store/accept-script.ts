@@ -37,6 +37,14 @@ local function laneOf(mailbox)
   return lanes[mailbox]
 end
 
+-- Has this caller webhooks? Asked here, since whoever got a 201 for one is told of what it sends next, by any process; once
+-- for all of its messages.
+local hooked = {}
+local function isHooked(callerId)
+  if hooked[callerId] == nil then hooked[callerId] = redis.call('EXISTS', all.webhooksOf .. callerId) == 1 end
+  return hooked[callerId]
+end
+
 -- The new messages, as the set of those to look after takes them, those of each caller, as its list does, and how many
 -- of a caller are which mailbox's.
 local looked, listed, given = {}, {}, {}
@@ -71,9 +79,9 @@ local function accept(order, fixed, mime)
     'status', 'queued', 'revision', '1', 'ticket', '1', 'pending', order.recipients,
     'acceptedAt', acceptedAt, 'expiresAt', expiresAt, 'place', digits(place), 'aheadAtFirst', digits(ahead))
   written = true
-  if order.hooks then
-    redis.call('HSET', MESSAGE, 'hooks', order.hooks)
-    announce(order.hooks, order.id, MESSAGE)
+  if not order.untold and isHooked(order.callerId) then
+    redis.call('HSET', MESSAGE, 'hooks', all.outbox)
+    announce(all.outbox, order.id, MESSAGE)
   end
   if staged then redis.call('PERSIST', MIME) else redis.call('SET', MIME, mime) end
   if IDEMPOTENCY then

@@ -90,6 +90,8 @@ export function messageStore(
     mailbox: keys.mailbox(''),
     queues: `${keys.bull}:`,
     wake: keys.wake,
+    webhooksOf: keys.webhooks.ofCaller(''),
+    outbox: keys.webhooks.outbox,
   });
 
   /** All that came in one turn, by one script. */
@@ -231,7 +233,7 @@ export function messageStore(
 
 /** What the script needs to know of a message. */
 function orderOf(message: NewMessage, keys: Keys): object {
-  const { id, mailbox, callerId, fixed, expiresAt, lifetimeMilliseconds, idempotency, hooked } = message;
+  const { id, mailbox, callerId, fixed, expiresAt, lifetimeMilliseconds, idempotency } = message;
   return {
     id,
     mailbox,
@@ -243,8 +245,13 @@ function orderOf(message: NewMessage, keys: Keys): object {
     idempotency: idempotency && idempotencyKeyOf(keys, callerId, idempotency.key),
     fingerprint: idempotency?.fingerprint,
     bytes: fixed.bytes,
-    hooks: hooked ? keys.webhooks.outbox : undefined,
+    untold: isUntold(message),
   };
+}
+
+/** Its caller wants no webhook told of it, whichever it has: true, or absent, which costs nothing to write. */
+export function isUntold({ fixed }: Pick<NewMessage, 'fixed'>): true | undefined {
+  return fixed.webhooks?.length === 0 || undefined;
 }
 
 /**

@@ -3,7 +3,7 @@ import type { MessageStore } from '../gateway/ports.ts';
 import type { NewScheduled, Released, ScheduleStore } from '../gateway/schedule.ts';
 import type { Priority } from '../mail/message.ts';
 import type { Keys } from './keys.ts';
-import { idempotencyKeyOf, movedOf, type Retention, scheduledRecord } from './messages.ts';
+import { idempotencyKeyOf, isUntold, movedOf, type Retention, scheduledRecord } from './messages.ts';
 import { whenThereIsRoom } from './on-the-way.ts';
 import type { Scripted } from './redis.ts';
 import { stageContent } from './staged-content.ts';
@@ -36,7 +36,7 @@ export function scheduleStore(
       expiresAt,
       lifetime,
       dateAt: placeOfDate(message),
-      ...(message.hooked && { hooks: keys.webhooks.outbox }),
+      untold: isUntold(message),
       ...(idempotency && {
         fingerprint: idempotency.fingerprint,
         idempotencyLifetime: retention.idempotencyMilliseconds,
