@@ -175,7 +175,7 @@ function acceptanceOf(accepted: Accepted, senders: Sender[]): Acceptance {
   const record = accepted.kind === 'accepted' ? accepted.record : asAccepted(accepted.record);
   const pace = senders.find(({ id }) => id === mailboxOf(record.mailbox))?.pace;
   const estimatedSendAt = pace && estimateSendAt(record.aheadAtFirst, pace, record.acceptedAt);
-  return { kind: accepted.kind, message: viewOf(record, { attempts: [], estimatedSendAt }) };
+  return { kind: accepted.kind, message: viewOf(record, { attempts: [], hold: accepted.hold, estimatedSendAt }) };
 }
 
 async function unknownWebhook(tools: AcceptTools, caller: Caller, named: string[]) {

@@ -35,9 +35,10 @@ export interface NewMessage {
   idempotency?: { key: string; fingerprint: string };
 }
 
+/** With the hold that the message read as when it was accepted, if there was one. */
 export type Accepted =
-  | { kind: 'accepted'; record: MessageRecord }
-  | { kind: 'replayed'; record: MessageRecord }
+  | { kind: 'accepted'; record: MessageRecord; hold?: Hold | undefined }
+  | { kind: 'replayed'; record: MessageRecord; hold?: Hold | undefined }
   | { kind: 'conflict'; id: string };
 
 /** The pace of one mailbox. */

@@ -95,8 +95,8 @@ end
 export const SCHEDULE = `${PRELUDE}
 local order = cjson.decode(ARGV[2])
 if order.fingerprint then
-  local known = redis.call('HMGET', KEYS[3], 'fingerprint', 'id')
-  if known[1] then return { known[1] == order.fingerprint and 'replayed' or 'conflict', known[2] } end
+  local known = redis.call('HMGET', KEYS[3], 'fingerprint', 'id', 'hold')
+  if known[1] then return { known[1] == order.fingerprint and 'replayed' or 'conflict', known[2], known[3] } end
 end
 -- An id is made for one request alone: it is there already only where the answer to this very step was lost.
 local written = redis.call('HGET', KEYS[1], 'acceptedAt')
