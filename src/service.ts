@@ -52,7 +52,6 @@ import { rates } from './store/rates.ts';
 import { connectRedis, type Patience, withScripts } from './store/redis.ts';
 import { redisFacts } from './store/redis-facts.ts';
 import { scheduleStore } from './store/schedule.ts';
-import { watchWebhookCallers } from './store/webhook-callers.ts';
 import { testLanes } from './test-lanes.ts';
 import { type TestServer, testSandbox } from './test-sandbox.ts';
 import { verifier } from './verify.ts';
@@ -225,7 +224,6 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
   const mailboxes = mailboxStore(redis, keys);
   const jobs = jobQueues(redis, keys.bull, sharedBackends(redis));
   const webhooks = wireWebhookApi(redis, keys, messages, config.webhooks);
-  const webhookCallers = watchWebhookCallers(redis, subscriber, keys);
   const tools: AcceptTools & ChangeTools & ScheduleTools & OperateTools & SearchTools = {
     senders: config.mailboxes.map(senderOf),
     allowTo: config.allowTo,
@@ -240,7 +238,6 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     lifetimeMilliseconds: retentionOf(config).lifetimeMilliseconds,
     newId: newMessageId,
     now: () => new Date(),
-    mayBeHooked: webhookCallers.has,
     webhookIdsOf: webhooks.idsOf,
     log: markTests(log),
   };
@@ -282,14 +279,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
         const [ofMessages, ofWebhooks] = await Promise.all([mailboxes.metrics(), webhooks.metrics()]);
         return { ...ofMessages, webhooks: ofWebhooks };
       }),
-    webhooks: eachAsked({
-      ...webhooks.api,
-      async create(...webhook) {
-        const created = await webhooks.api.create(...webhook);
-        webhookCallers.changed();
-        return created;
-      },
-    }),
+    webhooks: eachAsked(webhooks.api),
     verify: verifier(config.mailboxes, () => redisFacts(redis), admissionStore(redis, keys)),
     async readiness() {
       if (closing)

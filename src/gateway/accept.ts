@@ -37,8 +37,6 @@ export interface AcceptTools {
   compose(submission: Submission, fixed: { messageId: string; date: Date }): Promise<Buffer> | Buffer;
   newId(now: Date): string;
   now(): Date;
-  /** May this caller have webhooks? Yes where it is not known. */
-  mayBeHooked(callerId: string): boolean;
   webhookIdsOf(callerId: string): Promise<string[]>;
   log: { info(fields: object, sentence: string): void };
 }
@@ -130,7 +128,7 @@ async function writeDown(
   const fixed = fixedPart(submission, envelope, messageId, mime.length);
   if (caller.test) fixed.test = true;
   const mailbox = caller.test ? testLaneOf(sender.id) : sender.id;
-  const { expiresAt, webhooks: named } = submission;
+  const { expiresAt } = submission;
   const lifetimeMilliseconds = submission.lifetimeMilliseconds ?? usualLifetime(caller, expiresAt);
   const message: NewMessage = {
     id,
@@ -140,7 +138,6 @@ async function writeDown(
     mime,
     ...(expiresAt !== undefined && { expiresAt }),
     ...(lifetimeMilliseconds !== undefined && { lifetimeMilliseconds }),
-    hooked: named ? named.length > 0 : tools.mayBeHooked(caller.id),
     ...(idempotency && { idempotency }),
   };
   const accepted = await (sendAt === undefined
@@ -178,7 +175,7 @@ function acceptanceOf(accepted: Accepted, senders: Sender[]): Acceptance {
   const record = accepted.kind === 'accepted' ? accepted.record : asAccepted(accepted.record);
   const pace = senders.find(({ id }) => id === mailboxOf(record.mailbox))?.pace;
   const estimatedSendAt = pace && estimateSendAt(record.aheadAtFirst, pace, record.acceptedAt);
-  return { kind: accepted.kind, message: viewOf(record, { attempts: [], estimatedSendAt }) };
+  return { kind: accepted.kind, message: viewOf(record, { attempts: [], hold: accepted.hold, estimatedSendAt }) };
 }
 
 async function unknownWebhook(tools: AcceptTools, caller: Caller, named: string[]) {

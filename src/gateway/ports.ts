@@ -32,14 +32,13 @@ export interface NewMessage {
   expiresAt?: number;
   /** How long it is tried, from when it may go; instead of `expiresAt`. */
   lifetimeMilliseconds?: number;
-  /** Somebody may want to be told of its moves: write them down in the webhooks' outbox as they are made. */
-  hooked?: boolean;
   idempotency?: { key: string; fingerprint: string };
 }
 
+/** With the hold that the message read as when it was accepted, if there was one. */
 export type Accepted =
-  | { kind: 'accepted'; record: MessageRecord }
-  | { kind: 'replayed'; record: MessageRecord }
+  | { kind: 'accepted'; record: MessageRecord; hold?: Hold | undefined }
+  | { kind: 'replayed'; record: MessageRecord; hold?: Hold | undefined }
   | { kind: 'conflict'; id: string };
 
 /** The pace of one mailbox. */
@@ -149,7 +148,8 @@ export interface MoveTold {
 export interface MessageStore {
   /**
    * Writes record, content, idempotency entry and the job of its first ticket in one atomic step, and wakes the lane; or
-   * finds what was answered before.
+   * finds what was answered before. Where its caller has webhooks by then, its moves are written down in their outbox as
+   * they are made, unless `fixed.webhooks` says that none is to be told.
    */
   accept(message: NewMessage): Promise<Accepted>;
   /** What was answered to this idempotency key before; undefined for a new key. */

@@ -75,9 +75,12 @@ export function sendExamples({ from, to }: ExampleAddresses) {
   };
 }
 
-/** The answer to the first of them. */
+/** The answer to the first of them, also where its mailbox is held. */
 export function acceptedExample(addresses: ExampleAddresses) {
-  return { accepted: { summary: 'Accepted and on disk', value: queued(addresses) } };
+  return {
+    accepted: { summary: 'Accepted and on disk', value: queued(addresses) },
+    held: { summary: 'Accepted; its mailbox cannot log in at present', value: held(addresses) },
+  };
 }
 
 /** What `GET /v1/messages/{id}` may answer: a success, and each kind of trouble. */
@@ -160,8 +163,8 @@ function deferred(): MessageView {
   return { ...attempted('deferred', 'deferred', busyRecipient()), nextAttemptAt: TRY_AGAIN_AT };
 }
 
-function held(): MessageView {
-  const { estimatedSendAt: _, ...base } = queued();
+function held(addresses?: ExampleAddresses): MessageView {
+  const { estimatedSendAt: _, ...base } = queued(addresses);
   const { failure } = wrongCredentials();
   const recipients = base.recipients.map(({ address }) => ({ address, status: 'held' as const }));
   return { ...base, status: 'held', ...(failure && { failure }), nextAttemptAt: TRY_AGAIN_AT, recipients };

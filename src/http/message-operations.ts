@@ -53,7 +53,7 @@ export function sendMessageSchema(addresses: ExampleAddresses) {
     operationId: 'sendMessage',
     summary: 'Send a message',
     description:
-      'Accepts a message. The answer comes when it is safely on disk, not when it has been sent: poll the message, or wait for it.\n\nWith `?wait=30` the answer comes when there is an outcome to tell, at the latest after 30 seconds: what Microsoft said, or why it waits. It is 202 also then, since the message was accepted whatever became of it: look at its `status`. `scheduled` messages are not waited for.\n\nWith an `Idempotency-Key` a request may be repeated as often as needed: the message is accepted once, and every repetition gets the same answer.\n\nLarge files are better sent as `multipart/form-data`: without base64, and in little memory at both ends.',
+      'Accepts a message. The answer comes when it is safely on disk, not when it has been sent: poll the message, or wait for it. Where its mailbox cannot send at present, the answer says `held`, and why.\n\nWith `?wait=30` the answer comes when there is an outcome to tell, at the latest after 30 seconds: what Microsoft said, or why it waits. It is 202 also then, since the message was accepted whatever became of it: look at its `status`. `scheduled` messages are not waited for.\n\nWith an `Idempotency-Key` a request may be repeated as often as needed: the message is accepted once, and every repetition gets the same answer.\n\nLarge files are better sent as `multipart/form-data`: without base64, and in little memory at both ends.',
     querystring: waiting('an outcome'),
     headers: z.object({
       'Idempotency-Key': z.string().optional().meta({

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify';
 import type { Api } from '../gateway/api.ts';
 import type { MessageView } from '../gateway/view.ts';
+import type { Status } from '../mail/status.ts';
 import { callerOf } from './auth.ts';
 import { leaveRoom } from './body-memory.ts';
 import { isOnItsWay, readOutcome } from './long-poll.ts';
@@ -47,8 +48,13 @@ export function outcomeOf(
   message: MessageView,
 ): MessageView | Promise<MessageView> {
   const { request } = reply;
-  if (request.waitMilliseconds === 0 || !isOnItsWay(message.status) || !request.stepAside(reply)) return message;
+  if (request.waitMilliseconds === 0 || !mayHaveChanged(message.status) || !request.stepAside(reply)) return message;
   return outcomeAwaited(tools, reply, message);
+}
+
+/** An earlier answer that is repeated says `held` also where the hold has ended since. */
+function mayHaveChanged(status: Status): boolean {
+  return status === 'held' || isOnItsWay(status);
 }
 
 async function outcomeAwaited(

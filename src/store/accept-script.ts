@@ -5,10 +5,10 @@ import { ANNOUNCE } from './webhook-scripts.ts';
  * the answers that were given before. On disk by one sync, and what belongs to the mailbox is counted once for all of
  * them.
  *
- * KEYS due, busy, counts; those of the messages are made here, since each argument costs both sides more than putting a
- * key together. ARGV what holds for all of them, the orders as one list, then fixed part and MIME of each message. What
- * is not written reads as its beginning (see `recordOf`); the first event of the timeline is implied by the record, and
- * nobody can wait for it yet.
+ * KEYS due, busy, counts, holds; those of the messages are made here, since each argument costs both sides more than
+ * putting a key together. ARGV what is the same for all of them, the orders as one list, then fixed part and MIME of each
+ * message. What is not written reads as its beginning (see `recordOf`); the first event of the timeline is implied by the
+ * record, and nobody can wait for it yet.
  *
  * @param firstJobs Lua that defines `firstJobs(queue, timestamp, messages)`: adds the jobs of new messages, id and
  *   priority in turn, to the queue whose keys begin so; undefined where whoever accepts adds them
@@ -18,7 +18,7 @@ export function acceptScript(firstJobs: string | undefined): string {
 }
 
 const ACCEPT = `
-local DUE, BUSY, COUNTS = KEYS[1], KEYS[2], KEYS[3]
+local DUE, BUSY, COUNTS, HOLDS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- Redis takes several times as long over a number that it is given than over its digits.
@@ -26,15 +26,37 @@ local function digits(number) return string.format('%.0f', number) end
 local all = cjson.decode(ARGV[1])
 local acceptedAt, firstLook = digits(now), digits(now + all.firstLook)
 
+-- Why a message of this mailbox reads as held, as READ finds it. Mostly there are no holds at all; were their key damaged,
+-- it would be no reason to refuse mail.
+local areHolds = redis.call('EXISTS', HOLDS) == 1
+local function holdOf(mailbox, key)
+  if not areHolds then return false end
+  local holdKeys = redis.call('HGET', key, 'holdKeys')
+  local concerned = holdKeys and cjson.decode(holdKeys) or { 'mailbox:' .. mailbox }
+  for _, hold in ipairs(redis.pcall('HMGET', HOLDS, unpack(concerned))) do
+    if hold then return hold end
+  end
+  return false
+end
+
 -- What is known of each mailbox, and how many new messages this script gives it.
 local lanes = {}
 local function laneOf(mailbox)
   if not lanes[mailbox] then
     local key = all.mailbox .. mailbox
     local known = redis.call('HMGET', key, 'accepted', 'left')
-    lanes[mailbox] = { key = key, accepted = tonumber(known[1] or 0), left = tonumber(known[2] or 0), new = 0, jobs = {} }
+    lanes[mailbox] = { key = key, accepted = tonumber(known[1] or 0), left = tonumber(known[2] or 0), new = 0, jobs = {},
+      hold = holdOf(mailbox, key) }
   end
   return lanes[mailbox]
+end
+
+-- Has this caller webhooks? Asked here, since whoever got a 201 for one is told of what it sends next, by any process; once
+-- for all of its messages.
+local hooked = {}
+local function isHooked(callerId)
+  if hooked[callerId] == nil then hooked[callerId] = redis.call('EXISTS', all.webhooksOf .. callerId) == 1 end
+  return hooked[callerId]
 end
 
 -- The new messages, as the set of those to look after takes them, those of each caller, as its list does, and how many
@@ -50,15 +72,15 @@ local written = false
 local function accept(order, fixed, mime)
   local MESSAGE, MIME, IDEMPOTENCY = all.message .. order.id, all.mime .. order.id, order.idempotency
   if IDEMPOTENCY then
-    local known = redis.call('HMGET', IDEMPOTENCY, 'fingerprint', 'id')
+    local known = redis.call('HMGET', IDEMPOTENCY, 'fingerprint', 'id', 'hold')
     if known[1] then
-      return { known[1] == order.fingerprint and 'replayed' or 'conflict', known[2] }
+      return { known[1] == order.fingerprint and 'replayed' or 'conflict', known[2], known[3] }
     end
   end
   -- An id is made for one request alone: it is there already only where the answer to this very step was lost.
   if redis.call('EXISTS', MESSAGE) == 1 then
     local before = redis.call('HMGET', MESSAGE, 'acceptedAt', 'expiresAt', 'aheadAtFirst')
-    return { 'accepted', before[1], before[2], before[3] }
+    return { 'accepted', before[1], before[2], before[3], laneOf(order.mailbox).hold }
   end
   -- A large content was written before, for a while only.
   local staged = mime == ''
@@ -71,13 +93,15 @@ local function accept(order, fixed, mime)
     'status', 'queued', 'revision', '1', 'ticket', '1', 'pending', order.recipients,
     'acceptedAt', acceptedAt, 'expiresAt', expiresAt, 'place', digits(place), 'aheadAtFirst', digits(ahead))
   written = true
-  if order.hooks then
-    redis.call('HSET', MESSAGE, 'hooks', order.hooks)
-    announce(order.hooks, order.id, MESSAGE)
+  if not order.untold and isHooked(order.callerId) then
+    redis.call('HSET', MESSAGE, 'hooks', all.outbox)
+    announce(all.outbox, order.id, MESSAGE)
   end
   if staged then redis.call('PERSIST', MIME) else redis.call('SET', MIME, mime) end
   if IDEMPOTENCY then
     redis.call('HSET', IDEMPOTENCY, 'fingerprint', order.fingerprint, 'id', order.id)
+    -- Part of the answer, which is repeated though the hold has ended: the record does not tell it.
+    if lane.hold then redis.call('HSET', IDEMPOTENCY, 'hold', lane.hold) end
     redis.call('PEXPIRE', IDEMPOTENCY, all.idempotencyLifetime)
   end
   lane.new = lane.new + 1
@@ -88,7 +112,7 @@ local function accept(order, fixed, mime)
   local own = given[order.callerId] or {}
   given[order.callerId] = own
   own[order.mailbox] = (own[order.mailbox] or 0) + 1
-  return { 'accepted', acceptedAt, expiresAt, digits(ahead) }
+  return { 'accepted', acceptedAt, expiresAt, digits(ahead), lane.hold }
 end
 
 local answers = {}

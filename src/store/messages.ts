@@ -56,7 +56,7 @@ export function messageStore(
   retention: Retention,
   firstJobs?: string,
 ): MessageStore {
-  redis.defineCommand('acceptMessages', { numberOfKeys: 3, lua: acceptScript(firstJobs) });
+  redis.defineCommand('acceptMessages', { numberOfKeys: 4, lua: acceptScript(firstJobs) });
   const lanes = new Map<string, LaneOfSteps>();
   const laneOf = (mailbox: string): LaneOfSteps => {
     const known = lanes.get(mailbox);
@@ -90,6 +90,8 @@ export function messageStore(
     mailbox: keys.mailbox(''),
     queues: `${keys.bull}:`,
     wake: keys.wake,
+    webhooksOf: keys.webhooks.ofCaller(''),
+    outbox: keys.webhooks.outbox,
   });
 
   /** All that came in one turn, by one script. */
@@ -99,7 +101,7 @@ export function messageStore(
       const contents: (string | Buffer)[] = [];
       for (const { fixed, mime } of messages) contents.push(compactFixed(fixed), mime);
       const orders = JSON.stringify(messages.map((message) => orderOf(message, keys)));
-      return redis.acceptMessages(keys.due, keys.busy, keys.counts, common, orders, ...contents);
+      return redis.acceptMessages(keys.due, keys.busy, keys.counts, keys.holds, common, orders, ...contents);
     },
     PATIENCE,
   );
@@ -108,26 +110,25 @@ export function messageStore(
     const { id, mime } = message;
     const isLarge = mime.length >= WRITTEN_AT_ONCE;
     const written = isLarge ? { ...message, mime: await stageContent(redis, keys, id, mime) } : message;
-    const [kind, first = '', second, third] = await whenThereIsRoom(written.mime.length, () => write(written));
+    const [kind, detail, second, third, hold] = await whenThereIsRoom(written.mime.length, () => write(written));
+    const first = detail ?? '';
     if (kind === 'error') throw new Error(`Redis did not take ${id}: ${first}`);
     if (kind === 'gone') throw new Error(`The content of ${message.id} was not kept until it could be accepted`);
-    if (kind === 'accepted')
-      return { kind: 'accepted', record: freshRecord(message, Number(first), Number(second), Number(third)) };
+    if (kind === 'accepted') {
+      const record = freshRecord(message, Number(first), Number(second), Number(third));
+      return hold ? { kind: 'accepted', record, hold: JSON.parse(hold) as Hold } : { kind: 'accepted', record };
+    }
     if (kind === 'conflict') return { kind: 'conflict', id: first };
-    return replayed(first);
+    return replayed(first, second);
   }
 
-  async function replayed(id: string): Promise<Accepted> {
-    const record = await find(id);
-    // The entry outlives the message only if retention is set shorter than the idempotency window.
-    return record ? { kind: 'replayed', record } : { kind: 'conflict', id };
-  }
+  const replayed = async (id: string, hold: string | null | undefined) => replayedAs(id, await find(id), hold);
 
   /** What was answered to this key before; undefined for a new key. */
   async function replay(callerId: string, key: string, fingerprint: string): Promise<Accepted | undefined> {
-    const [known, id] = await redis.hmget(idempotencyKeyOf(keys, callerId, key), 'fingerprint', 'id');
+    const [known, id, hold] = await redis.hmget(idempotencyKeyOf(keys, callerId, key), 'fingerprint', 'id', 'hold');
     if (!known || !id) return undefined;
-    return known === fingerprint ? replayed(id) : { kind: 'conflict', id };
+    return known === fingerprint ? replayed(id, hold) : { kind: 'conflict', id };
   }
 
   async function find(id: string): Promise<MessageRecord | undefined> {
@@ -231,7 +232,7 @@ export function messageStore(
 
 /** What the script needs to know of a message. */
 function orderOf(message: NewMessage, keys: Keys): object {
-  const { id, mailbox, callerId, fixed, expiresAt, lifetimeMilliseconds, idempotency, hooked } = message;
+  const { id, mailbox, callerId, fixed, expiresAt, lifetimeMilliseconds, idempotency } = message;
   return {
     id,
     mailbox,
@@ -243,8 +244,13 @@ function orderOf(message: NewMessage, keys: Keys): object {
     idempotency: idempotency && idempotencyKeyOf(keys, callerId, idempotency.key),
     fingerprint: idempotency?.fingerprint,
     bytes: fixed.bytes,
-    hooks: hooked ? keys.webhooks.outbox : undefined,
+    untold: isUntold(message),
   };
+}
+
+/** Its caller wants no webhook told of it, whichever it has: true, or absent, which costs nothing to write. */
+export function isUntold({ fixed }: Pick<NewMessage, 'fixed'>): true | undefined {
+  return fixed.webhooks?.length === 0 || undefined;
 }
 
 /**
@@ -320,6 +326,13 @@ export function scheduledRecord(message: NewScheduled, acceptedAt: number, expir
     ...(fixedExpiry === undefined && { lifetime: expiresAt - sendAt }),
     recipients: allWaiting(fixed, 'scheduled'),
   };
+}
+
+/** @param hold that of the first answer, as JSON */
+export function replayedAs(id: string, record: MessageRecord | undefined, hold: string | null | undefined): Accepted {
+  // The entry outlives the message only if retention is set shorter than the idempotency window.
+  if (!record) return { kind: 'conflict', id };
+  return { kind: 'replayed', record, ...(hold && { hold: JSON.parse(hold) as Hold }) };
 }
 
 export function idempotencyKeyOf(keys: Keys, callerId: string, key: string): string {

@@ -43,12 +43,12 @@ export function connectRedis(url: string, patience: Patience, onError: (error: E
 /** Our scripts as commands. Their replies are Buffers, since one of them carries a message's bytes. */
 export interface Scripted {
   /** Defined by `messageStore`. */
-  acceptMessages(due: string, busy: string, counts: string, ...args: (string | Buffer)[]): Promise<string[][]>;
+  acceptMessages(...args: (string | Buffer)[]): Promise<(string | null)[][]>;
   /** With the number of keys first. */
   takeStepsBuffer(...args: (string | number)[]): Promise<(Buffer | null)[][]>;
   stagePiece(content: string, message: string, at: number, piece: Buffer, milliseconds: number): Promise<number>;
   readMessage(key: string, prefix: string): Promise<[string[], string | null, string] | null>;
-  scheduleMessage(...args: (string | number | Buffer)[]): Promise<[string, string]>;
+  scheduleMessage(...args: (string | number | Buffer)[]): Promise<[string, string, (string | null)?]>;
   rescheduleMessage(...args: (string | number)[]): Promise<string[]>;
   expediteMessage(...args: (string | number)[]): Promise<string[]>;
   releaseDue(...args: (string | number)[]): Promise<[string, string, string[][]]>;

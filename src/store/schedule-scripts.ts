@@ -95,8 +95,8 @@ end
 export const SCHEDULE = `${PRELUDE}
 local order = cjson.decode(ARGV[2])
 if order.fingerprint then
-  local known = redis.call('HMGET', KEYS[3], 'fingerprint', 'id')
-  if known[1] then return { known[1] == order.fingerprint and 'replayed' or 'conflict', known[2] } end
+  local known = redis.call('HMGET', KEYS[3], 'fingerprint', 'id', 'hold')
+  if known[1] then return { known[1] == order.fingerprint and 'replayed' or 'conflict', known[2], known[3] } end
 end
 -- An id is made for one request alone: it is there already only where the answer to this very step was lost.
 local written = redis.call('HGET', KEYS[1], 'acceptedAt')
@@ -108,7 +108,9 @@ redis.call('HSET', KEYS[1], 'fixed', ARGV[3], 'callerId', order.callerId, 'mailb
   'revision', 0, 'ticket', 1, 'attempts', 0, 'pending', order.recipients, 'acceptedAt', now, 'updatedAt', now,
   'expiresAt', order.expiresAt, 'place', 0, 'aheadAtFirst', 0,
   'sendAt', order.sendAt, 'firstSendAt', order.sendAt, 'priority', order.priority)
-if order.hooks then redis.call('HSET', KEYS[1], 'hooks', order.hooks) end
+if not order.untold and redis.call('EXISTS', key('webhooks-of', order.callerId)) == 1 then
+  redis.call('HSET', KEYS[1], 'hooks', PREFIX .. ':webhook-outbox')
+end
 if order.lifetime then redis.call('HSET', KEYS[1], 'lifetime', order.lifetime) end
 if order.dateAt then redis.call('HSET', KEYS[1], 'dateAt', order.dateAt) end
 if staged then redis.call('PERSIST', KEYS[2]) else redis.call('SET', KEYS[2], ARGV[4]) end

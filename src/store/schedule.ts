@@ -3,7 +3,7 @@ import type { MessageStore } from '../gateway/ports.ts';
 import type { NewScheduled, Released, ScheduleStore } from '../gateway/schedule.ts';
 import type { Priority } from '../mail/message.ts';
 import type { Keys } from './keys.ts';
-import { idempotencyKeyOf, movedOf, type Retention, scheduledRecord } from './messages.ts';
+import { idempotencyKeyOf, isUntold, movedOf, type Retention, replayedAs, scheduledRecord } from './messages.ts';
 import { whenThereIsRoom } from './on-the-way.ts';
 import type { Scripted } from './redis.ts';
 import { stageContent } from './staged-content.ts';
@@ -36,7 +36,7 @@ export function scheduleStore(
       expiresAt,
       lifetime,
       dateAt: placeOfDate(message),
-      ...(message.hooked && { hooks: keys.webhooks.outbox }),
+      untold: isUntold(message),
       ...(idempotency && {
         fingerprint: idempotency.fingerprint,
         idempotencyLifetime: retention.idempotencyMilliseconds,
@@ -44,7 +44,7 @@ export function scheduleStore(
     };
     const idempotencyKey = idempotency ? idempotencyKeyOf(keys, callerId, idempotency.key) : keys.message(id);
     const mime = await stageContent(redis, keys, id, message.mime);
-    const [kind, detail] = await whenThereIsRoom(mime.length, () =>
+    const [kind, detail, hold] = await whenThereIsRoom(mime.length, () =>
       redis.scheduleMessage(
         keys.message(id),
         keys.mime(id),
@@ -60,8 +60,8 @@ export function scheduleStore(
       const record = scheduledRecord(message, Number(detail), expiresAt);
       return { kind: 'accepted' as const, record };
     }
-    const record = kind === 'replayed' ? await messages.find(detail) : undefined;
-    return record ? { kind: 'replayed' as const, record } : { kind: 'conflict' as const, id: detail };
+    if (kind === 'conflict') return { kind: 'conflict' as const, id: detail };
+    return replayedAs(detail, await messages.find(detail), hold);
   }
 
   return {

@@ -14,7 +14,8 @@ local prefix = ARGV[1]
 local mailbox = redis.call('HGET', KEYS[1], 'mailbox')
 local about = redis.call('HMGET', prefix .. ':mailbox:' .. mailbox, 'holdKeys', 'left')
 local hold = false
-for _, key in ipairs(about[1] and cjson.decode(about[1]) or {}) do
+-- No worker may have described the mailbox yet when an operator holds it.
+for _, key in ipairs(about[1] and cjson.decode(about[1]) or { 'mailbox:' .. mailbox }) do
   hold = hold or redis.call('HGET', prefix .. ':holds', key)
 end
 return { m, hold, about[2] or '0' }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { MessageView } from '../../src/gateway/view.ts';
 import { makeCertificate } from '../../src/sandbox/certificate.ts';
 import { eventually, mailboxOf, startPostroom } from '../support/postroom.ts';
 
@@ -20,6 +21,13 @@ describe('a fault of the mailbox costs no message anything', () => {
       expect(message.attempts).toHaveLength(0);
       expect(message.nextAttemptAt).toBeDefined();
     }
+    // What is submitted now is told so at once.
+    const late = await postroom.send({ to: 'ada@fabrikam.com' });
+    const told = (await late.json()) as MessageView;
+    const found = await postroom.read(told.id);
+    expect(told).toMatchObject({ status: 'held', failure: { code: 'auth_smtp_disabled' }, attempts: [] });
+    expect(told).toEqual(found);
+    expect(Number(late.headers.get('retry-after'))).toBeGreaterThan(1);
     // Three connections may try at the same time, and each replaces its token once: never twenty logins.
     expect(postroom.sandbox.stats().authAttempts).toBeLessThanOrEqual(6);
   });

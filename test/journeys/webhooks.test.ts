@@ -1,7 +1,11 @@
+import { Redis } from 'ioredis';
+import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { USUAL_EVENTS } from '../../src/gateway/webhook.ts';
+import { startService } from '../../src/service.ts';
 import { forTryingOut, USUAL_WEBHOOKS } from '../../src/webhook-settings.ts';
-import { eventually, startPostroom, type TestPostroom } from '../support/postroom.ts';
+import { client, eventually, mailboxOf, settled, startPostroom, type TestPostroom } from '../support/postroom.ts';
+import { startRedisProxy } from '../support/redis-proxy.ts';
 import { webhookClient } from '../support/webhook-client.ts';
 import { startReceiver, verified } from '../support/webhook-receiver.ts';
 
@@ -83,6 +87,38 @@ describe('a webhook', () => {
     const refused = await postroom.send({ to: 'ada@fabrikam.com', webhooks: [id, 'wh_of_somebody_else'] });
     expect(refused.status).toBe(422);
     expect(await refused.json()).toMatchObject({ code: 'invalid_fields', errors: [{ pointer: '/webhooks/1' }] });
+  });
+
+  it('is told of what another process accepts right after the 201, though nothing has told that process', async () => {
+    await using receiver = await startReceiver();
+    await using proxy = await startRedisProxy(postroom.redis.url);
+    const mailbox = mailboxOf(postroom.sandbox);
+    const config = settled(proxy.url, [mailbox], { role: 'api', webhooks: SOON });
+    const another = await startService(config, pino({ level: 'silent' }));
+    const redis = new Redis(postroom.redis.url);
+    try {
+      const { sendTo } = client(() => another.url ?? '', mailbox.address);
+      await eventually(async () => (await fetch(`${another.url}/health/ready`)).ok);
+      // Accepted before, and so not told of.
+      const isWatched = async (id: string) => (await redis.hexists(`{postroom}:message:${id}`, 'hooks')) === 1;
+      await eventually(async () => !(await isWatched(await sendTo('ada@fabrikam.com'))));
+      proxy.holdBackPubSub();
+      const { secret } = await hooks.create(receiver.url);
+      const now = await sendTo('ada@fabrikam.com');
+      const later = await sendTo('ada@fabrikam.com', { sendAt: new Date(Date.now() + 3_600_000).toISOString() });
+      await eventually(() => receiver.received.length === 3);
+      const told = receiver.events(secret).map(({ type, data }) => [data.id, type]);
+      expect(told.toSorted()).toEqual(
+        [
+          [now, 'message.queued'],
+          [now, 'message.sent'],
+          [later, 'message.scheduled'],
+        ].toSorted(),
+      );
+    } finally {
+      redis.disconnect();
+      await another.close();
+    }
   });
 
   it('is called again until it answers, with the same id and the same body', async () => {

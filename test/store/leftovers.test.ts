@@ -71,17 +71,17 @@ describe('a large content that is not accepted in the end', () => {
 });
 
 describe('a message that is not accepted because a key is damaged', () => {
-  const ofCallers = (...callers: string[]) =>
-    callers.map((callerId) => aMessage({ callerId, hooked: callerId === 'bad' }));
+  const ofCallers = (...callers: string[]) => callers.map((callerId) => aMessage({ callerId }));
 
   it('leaves nothing, and those that came with it are accepted as if nothing were', async () => {
     const { messages, mailboxes, redis, keys } = store;
     await redis.set(keys.webhooks.outbox, 'not a stream');
+    await redis.zadd(keys.webhooks.ofCaller('bad'), 1, 'wh_1');
     const [one, bad, other] = ofCallers('one', 'bad', 'other') as [NewMessage, NewMessage, NewMessage];
     const answers = await Promise.allSettled([one, bad, other].map((each) => messages.accept(each)));
     expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
     expect(await redis.exists(keys.message(bad.id), keys.mime(bad.id))).toBe(0);
-    await expect(messages.accept(aMessage({ callerId: 'bad', hooked: true, mailbox: 'quiet' }))).rejects.toThrow();
+    await expect(messages.accept(aMessage({ callerId: 'bad', mailbox: 'quiet' }))).rejects.toThrow();
     expect(await mailboxes.isBusy('quiet')).toBe(false);
     expect(await mailboxes.counts('main')).toEqual({ queued: 2 });
     expect((await redis.zrange(keys.due, '0', '-1')).toSorted()).toEqual([one.id, other.id].toSorted());

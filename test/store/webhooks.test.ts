@@ -6,17 +6,22 @@ import { MOST_WAITING, type RelayTools, relay } from '../../src/gateway/relay.ts
 import { type CallResult, type DeliveryJob, USUAL_EVENTS } from '../../src/gateway/webhook.ts';
 import type { WebhookApi } from '../../src/gateway/webhook-api.ts';
 import { type WebhookTools, webhookApi } from '../../src/gateway/webhook-operations.ts';
-import { watchWebhookCallers } from '../../src/store/webhook-callers.ts';
+import { scheduleStore } from '../../src/store/schedule.ts';
 import { webhookOutbox } from '../../src/store/webhook-outbox.ts';
 import { MOST_IN_OUTBOX } from '../../src/store/webhook-scripts.ts';
 import { webhookStore } from '../../src/store/webhooks.ts';
 import { USUAL_WEBHOOKS } from '../../src/webhook-settings.ts';
 import { newWebhookSecret } from '../../src/webhooks/signature.ts';
-import { eventually } from '../support/postroom.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
 import { acceptAndBegin, aMessage, LEASE, openStore, type TestStore } from '../support/store.ts';
 
 const DAY = 86_400_000;
+const RETENTION = {
+  recordMilliseconds: DAY,
+  failedContentMilliseconds: DAY,
+  idempotencyMilliseconds: DAY,
+  lifetimeMilliseconds: DAY,
+};
 const ADA: Caller = { id: 'ada', permissions: ['read'] };
 const BOB: Caller = { id: 'bob', permissions: ['read', 'send'] };
 const OPS: Caller = { id: 'ops', permissions: ['read', 'operate'] };
@@ -141,7 +146,8 @@ describe('a move', () => {
     await store.messages.move({ id: unhooked.id, mailbox: 'main', to: 'sent', token: unhooked.token });
     expect(await store.redis.xlen(store.keys.webhooks.outbox)).toBe(0);
 
-    const message = aMessage({ callerId: 'ada', hooked: true });
+    const hook = await aWebhook();
+    const message = aMessage({ callerId: 'ada' });
     await store.messages.accept(message);
     await store.messages.accept(message);
     await store.messages.move({ id: message.id, mailbox: 'main', to: 'canceled' });
@@ -151,7 +157,6 @@ describe('a move', () => {
       [message.id, 'queued', 1],
       [message.id, 'canceled', 2],
     ]);
-    const hook = await aWebhook();
     const jobs: [string, DeliveryJob][] = [];
     const tools = relaying(jobs);
     await relay(tools, moves);
@@ -160,6 +165,41 @@ describe('a move', () => {
     expect(mine).toHaveLength(4);
     expect(new Set(mine).size).toBe(2);
     expect(await outbox().oldest(10, 10)).toEqual([]);
+  });
+});
+
+describe('what a caller sends', () => {
+  const GIL: Caller = { id: 'gil', permissions: ['read', 'send'] };
+  const watched = async ({ id }: { id: string }) => (await store.redis.hexists(store.keys.message(id), 'hooks')) === 1;
+  /** Together, as messages come that one process accepts in the same moment; and one that is to go later. */
+  async function acceptAll(): Promise<Record<string, boolean>> {
+    const { fixed } = aMessage();
+    const now = {
+      plain: aMessage({ callerId: GIL.id }),
+      another: aMessage({ callerId: GIL.id }),
+      untold: aMessage({ callerId: GIL.id, fixed: { ...fixed, webhooks: [] } }),
+      others: aMessage({ callerId: 'has-none' }),
+    };
+    const later = {
+      scheduled: { ...aMessage({ callerId: GIL.id }), sendAt: Date.now() + DAY },
+      untoldLater: { ...aMessage({ callerId: GIL.id, fixed: { ...fixed, webhooks: [] } }), sendAt: Date.now() + DAY },
+    };
+    const schedule = scheduleStore(store.redis, store.keys, RETENTION, store.messages);
+    await Promise.all([
+      ...Object.values(now).map((each) => store.messages.accept(each)),
+      ...Object.values(later).map((each) => schedule.accept(each)),
+    ]);
+    const all = Object.entries({ ...now, ...later });
+    return Object.fromEntries(await Promise.all(all.map(async ([name, each]) => [name, await watched(each)])));
+  }
+  const NOBODY = { plain: false, another: false, untold: false, others: false, scheduled: false, untoldLater: false };
+
+  it('is told of from its first webhook on until its last is deleted, whichever process accepts it', async () => {
+    expect(await acceptAll()).toEqual(NOBODY);
+    const id = await aWebhook(GIL);
+    expect(await acceptAll()).toEqual({ ...NOBODY, plain: true, another: true, scheduled: true });
+    await apiOf().remove(GIL, id);
+    expect(await acceptAll()).toEqual(NOBODY);
   });
 });
 
@@ -177,7 +217,7 @@ const relaying = (jobs: [string, DeliveryJob][], more: Partial<RelayTools> = {})
 describe('events that nobody comes for', () => {
   const caller = (id: string): Caller => ({ id, permissions: ['read'] });
   const accepted = async (callerId: string, more: Parameters<typeof aMessage>[0] = {}) => {
-    const message = aMessage({ callerId, hooked: true, ...more });
+    const message = aMessage({ callerId, ...more });
     await store.messages.accept(message);
     return message;
   };
@@ -193,10 +233,8 @@ describe('events that nobody comes for', () => {
     await accepted('carla');
     expect(await droppedOf(wants)).toBe(0);
     const { id } = await accepted('carla');
-    const plain = aMessage({ callerId: 'carla' });
-    await store.messages.accept(plain);
     const { fixed } = aMessage();
-    await accepted('carla', { fixed: { ...fixed, webhooks: [other] } });
+    for (const named of [[], [other]]) await accepted('carla', { fixed: { ...fixed, webhooks: named } });
     expect((await store.messages.find(id))?.status).toBe('queued');
     expect(await store.redis.xlen(store.keys.webhooks.outbox)).toBe(MOST_IN_OUTBOX);
     expect([await droppedOf(wants), await droppedOf(other)]).toEqual([1, 0]);
@@ -244,7 +282,7 @@ describe('an endpoint whose caller’s key has ended', () => {
     const hook = await aWebhook(carl);
     const endOf = async () => ({ because, at });
     await store.redis.del(store.keys.webhooks.outbox, store.keys.webhooks.events(carl.id));
-    await store.messages.accept(aMessage({ callerId: carl.id, hooked: true }));
+    await store.messages.accept(aMessage({ callerId: carl.id }));
     const jobs: [string, DeliveryJob][] = [];
     await relay(relaying(jobs, { endOf }), await outbox().oldest(10, 10));
     expect(jobs).toEqual([]);
@@ -349,24 +387,5 @@ describe('an endpoint that fails', () => {
     };
     await notify({ ...tools, call }, hook, { eventId, attempt: 1, run: '' });
     expect(await store.redis.exists(store.keys.webhooks.webhook(hook), store.keys.webhooks.deliveries(hook))).toBe(0);
-  });
-});
-
-describe('who has webhooks', () => {
-  it('is known in every process without asking, and taken for everybody where it is not known', async () => {
-    const subscriber = openStore(redis.url).redis;
-    const { has } = watchWebhookCallers(store.redis, subscriber, store.keys);
-    expect(has('nobody')).toBe(true);
-    await eventually(() => !has('nobody'));
-    const carl: Caller = { id: 'carl', permissions: ['read'] };
-    const id = await aWebhook(carl);
-    await eventually(() => has('carl'));
-    await apiOf().remove(carl, id);
-    await eventually(() => !has('carl'));
-    subscriber.disconnect(true);
-    await eventually(() => has('carl'));
-    await eventually(() => !has('carl'));
-    subscriber.disconnect();
-    await eventually(() => has('carl'));
   });
 });

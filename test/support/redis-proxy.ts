@@ -10,6 +10,8 @@ export interface RedisProxy {
   blackHole(): void;
   /** Commands arrive, their answers do not. */
   loseAnswers(): void;
+  /** What is told over Pub/Sub does not arrive; all other connections work. */
+  holdBackPubSub(): void;
   /** Every answer comes so much later. */
   slow(milliseconds: number): void;
   /** No more than so many octets of commands pass each second. */
@@ -19,10 +21,17 @@ export interface RedisProxy {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-type Weather = { passCommands: boolean; passAnswers: boolean; delayMilliseconds: number; octetsPerSecond: number };
+interface Weather {
+  passCommands: boolean;
+  passAnswers: boolean;
+  passPubSub: boolean;
+  delayMilliseconds: number;
+  octetsPerSecond: number;
+}
 const FINE: Weather = {
   passCommands: true,
   passAnswers: true,
+  passPubSub: true,
   delayMilliseconds: 0,
   octetsPerSecond: Number.POSITIVE_INFINITY,
 };
@@ -36,6 +45,7 @@ export async function startRedisProxy(target: string): Promise<RedisProxy> {
     if (refusing) return void client.destroy();
     const redis = dial(target);
     const lost = { commands: false, answers: false };
+    let subscribes = false;
     let answeredAt = 0;
     for (const socket of [client, redis]) {
       open.add(socket);
@@ -49,13 +59,14 @@ export async function startRedisProxy(target: string): Promise<RedisProxy> {
     client.on('data', (bytes) => {
       lost.commands ||= !weather.passCommands;
       if (lost.commands) return;
+      subscribes ||= /\r\np?subscribe\r\n/i.test(bytes.toString('latin1'));
       redis.write(bytes);
       if (weather.octetsPerSecond === Number.POSITIVE_INFINITY) return;
       client.pause();
       setTimeout(() => client.resume(), (bytes.length / weather.octetsPerSecond) * 1_000);
     });
     redis.on('data', (bytes) => {
-      lost.answers ||= !weather.passAnswers;
+      lost.answers ||= !weather.passAnswers || (subscribes && !weather.passPubSub);
       if (lost.answers) return;
       // A slow network delivers late, but never in another order.
       answeredAt = Math.max(answeredAt, performance.now() + weather.delayMilliseconds);
@@ -80,6 +91,9 @@ export async function startRedisProxy(target: string): Promise<RedisProxy> {
     },
     loseAnswers() {
       weather = { ...FINE, passAnswers: false };
+    },
+    holdBackPubSub() {
+      weather = { ...FINE, passPubSub: false };
     },
     slow(milliseconds) {
       weather = { ...FINE, delayMilliseconds: milliseconds };

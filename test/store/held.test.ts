@@ -1,0 +1,84 @@
+import { describe, expect, it } from 'vitest';
+import type { Failure } from '../../src/failure/failure.ts';
+import type { Accepted, NewMessage, StoredHold } from '../../src/gateway/ports.ts';
+import { scheduleStore } from '../../src/store/schedule.ts';
+import { aMessage, leasedStore } from '../support/store.ts';
+
+const store = leasedStore();
+
+const [NETWORK, TENANT, MAILBOX] = ['host:smtp.office365.com:587', 'tenant:contoso', 'mailbox:main'] as const;
+
+function holdBecause(code: string): StoredHold {
+  return { failure: { code } as Failure, since: 1, nextProbeAt: Date.now() + 60_000, probes: 0, settings: 'a' };
+}
+
+const keyed = (key: string, more: Partial<NewMessage> = {}) =>
+  aMessage({ idempotency: { key, fingerprint: 'the body' }, ...more });
+
+const codeOf = (answer: Accepted | undefined) =>
+  answer && answer.kind !== 'conflict' ? answer.hold?.failure.code : 'conflict';
+
+describe('a message that is accepted', () => {
+  it.each([
+    ['its mailbox', [MAILBOX], MAILBOX],
+    ['its tenant', [TENANT], TENANT],
+    ['the network', [NETWORK], NETWORK],
+    ['all of them', [MAILBOX, TENANT, NETWORK], NETWORK],
+  ])('while %s is held is answered with the hold that reading it gives', async (_what, held, told) => {
+    const { messages, mailboxes } = store;
+    await mailboxes.describe('main', [NETWORK, TENANT, MAILBOX]);
+    for (const key of held) await mailboxes.setHold(key, holdBecause(key));
+    const message = aMessage();
+    const answer = await messages.accept(message);
+    expect(codeOf(answer)).toBe(told);
+    expect((await messages.findWithSurroundings(message.id))?.hold).toEqual('hold' in answer && answer.hold);
+  });
+
+  it('together with those of mailboxes that send is the only one that is held', async () => {
+    const { messages, mailboxes } = store;
+    for (const mailbox of ['main', 'open']) await mailboxes.describe(mailbox, [NETWORK, `mailbox:${mailbox}`]);
+    await mailboxes.setHold(MAILBOX, holdBecause('auth_failed'));
+    const answers = await Promise.all(
+      ['open', 'main', 'open', 'main'].map((mailbox) => messages.accept(aMessage({ mailbox }))),
+    );
+    expect(answers.map(codeOf)).toEqual([undefined, 'auth_failed', undefined, 'auth_failed']);
+  });
+
+  it('before any worker has opened its lane is held all the same where an operator holds its mailbox', async () => {
+    const { messages, mailboxes } = store;
+    await mailboxes.setHold(MAILBOX, holdBecause('held_by_operator'));
+    const message = aMessage();
+    expect(codeOf(await messages.accept(message))).toBe('held_by_operator');
+    expect((await messages.findWithSurroundings(message.id))?.hold?.failure.code).toBe('held_by_operator');
+  });
+
+  it('though what is known of holds is damaged, is accepted', async () => {
+    await store.redis.set(store.keys.holds, 'not a hash');
+    expect(await store.messages.accept(aMessage())).toMatchObject({ kind: 'accepted', record: { status: 'queued' } });
+  });
+});
+
+describe('an answer that is repeated', () => {
+  it('has the hold of the first time, whatever has begun or ended since', async () => {
+    const { messages, mailboxes, redis, keys } = store;
+    const schedule = scheduleStore(redis, keys, {} as never, messages);
+    await mailboxes.setHold(MAILBOX, holdBecause('first'));
+    await messages.accept(keyed('while held'));
+    await mailboxes.clearHold(MAILBOX);
+    await messages.accept(keyed('while open'));
+    await mailboxes.setHold(MAILBOX, holdBecause('second'));
+    for (const [key, told] of [
+      ['while held', 'first'],
+      ['while open', undefined],
+    ] as const) {
+      const answers = [
+        await messages.accept(keyed(key)),
+        await messages.replay('test', key, 'the body'),
+        // Its time had passed when it was accepted, and is yet to come by another machine's clock.
+        await schedule.accept({ ...keyed(key), sendAt: Date.now() + 60_000 }),
+      ];
+      expect(answers.map((answer) => answer?.kind)).toEqual(['replayed', 'replayed', 'replayed']);
+      expect(answers.map(codeOf)).toEqual([told, told, told]);
+    }
+  });
+});
