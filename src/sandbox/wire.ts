@@ -137,6 +137,7 @@ export class Wire {
     this.#inputBytes = 0;
     while (plain.read() !== null);
     await this.#write(`${ready}\r\n`);
+    plain.uncork();
     const secure = new TLSSocket(plain, { isServer: true, secureContext: context });
     secure.on('error', () => secure.destroy());
     secure.once('close', () => plain.destroy());
@@ -153,6 +154,7 @@ export class Wire {
   }
 
   destroy(): void {
+    this.#socket.uncork();
     this.#socket.destroy();
     this.#end();
   }
@@ -207,10 +209,21 @@ export class Wire {
   }
 
   async #write(text: string): Promise<void> {
+    this.#hold(this.#socket);
     if (!this.#socket.writable || this.#socket.write(text)) return;
     await new Promise<void>((resolve) => {
       this.#socket.once('drain', resolve).once('close', resolve);
     });
+  }
+
+  /**
+   * What is answered to commands that came together leaves together (RFC 2920 §3.2), once all that can be said without
+   * waiting has been said.
+   */
+  #hold(socket: Socket): void {
+    if (socket.writableCorked > 0) return;
+    socket.cork();
+    process.nextTick(() => socket.uncork());
   }
 
   async #pause(milliseconds: number): Promise<void> {
@@ -226,6 +239,8 @@ export class Wire {
     // Keep reading, or we would never see the client leave.
     this.#discarding = true;
     this.#input = [];
+    // What was said before it must not be lost with the connection.
+    this.#socket.uncork();
     this.#socket.resume();
     if (how === 'hang') return await this.#closed;
     if (how === 'reset') this.#tcp.resetAndDestroy();

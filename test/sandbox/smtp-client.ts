@@ -6,6 +6,8 @@ import type { Sandbox } from '../../src/sandbox/sandbox.ts';
 export class SmtpClient {
   #socket: Socket;
   #received = '';
+  /** All that came, as it came: over TLS, one for each record. */
+  readonly pieces: string[] = [];
   #isClosed = false;
   #wake: () => void = () => undefined;
 
@@ -88,6 +90,7 @@ export class SmtpClient {
 
   #listen(socket: Socket): void {
     socket.on('data', (chunk) => {
+      this.pieces.push(chunk.toString());
       this.#received += chunk.toString();
       this.#wake();
     });

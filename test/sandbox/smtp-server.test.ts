@@ -47,6 +47,16 @@ describe('the conversation', () => {
     expect(sandbox.inbox.messages()).toHaveLength(1);
   });
 
+  test('says in one piece what it answers to commands that came in one piece (RFC 2920 §3.2)', async () => {
+    const client = await SmtpClient.secure(sandbox);
+    const before = client.pieces.length;
+    client.send('NOOP\r\nVRFY <a@b>\r\nRSET\r\nQUIT\r\n');
+    await until(() => client.pieces.join('').includes('\r\n221 '));
+    const pieces = client.pieces.slice(before);
+    expect(pieces).toHaveLength(1);
+    expect(pieces[0]?.match(/^\d{3}/gm)).toEqual(['250', '252', '250', '221']);
+  });
+
   test('answers commands sent in one piece in their order, and reads the message behind them', async () => {
     const client = await SmtpClient.loggedIn(sandbox);
     client.send(`MAIL FROM:<${from}>\r\nRCPT TO:<a@example.com>\r\nRCPT TO:<unknown@example.com>\r\nDATA\r\n`);
