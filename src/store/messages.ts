@@ -16,7 +16,7 @@ import type {
 } from '../gateway/ports.ts';
 import type { NewScheduled } from '../gateway/schedule.ts';
 import type { Hold } from '../gateway/view.ts';
-import type { Attempt, MessageRecord, RecipientState } from '../mail/message.ts';
+import type { Attempt, Envelope, MessageRecord, RecipientState } from '../mail/message.ts';
 import { isFinal, mayMoveTo, type Status } from '../mail/status.ts';
 import { acceptScript } from './accept-script.ts';
 import type { Keys } from './keys.ts';
@@ -281,9 +281,17 @@ function compactFixed(fixed: FixedPart): string {
 
 function wholeFixed(json: string): FixedPart {
   const { to = [], cc = [], bcc = [], tags = [], metadata = {}, ...kept } = JSON.parse(json) as FixedPart;
-  const envelope = { reversePath: kept.from, recipients: to };
-  const usual: Partial<FixedPart> = { envelope, onUnconfirmed: 'hold', priority: 'normal' };
+  const usual: Partial<FixedPart> = {
+    envelope: envelopeOf({ from: kept.from, to }),
+    onUnconfirmed: 'hold',
+    priority: 'normal',
+  };
   return { ...usual, ...kept, to, cc, bcc, tags, metadata };
+}
+
+/** What the addresses tell, where no envelope is kept. */
+function envelopeOf({ from, to = [] }: { from: string; to?: string[] }): Envelope {
+  return { reversePath: from, recipients: to };
 }
 
 function unlessEmpty(list: string[]): string[] | undefined {
@@ -378,7 +386,7 @@ export function recordOf(id: string, fields: Record<string, string>): MessageRec
   };
 }
 
-function allWaiting(fixed: FixedPart, status: Status): RecipientState[] {
+function allWaiting(fixed: Pick<FixedPart, 'envelope'>, status: Status): RecipientState[] {
   return fixed.envelope.recipients.map((address) => ({ address, status }));
 }
 
@@ -461,8 +469,8 @@ function permitOf(id: string, [kind, detail, fixed, recipients, attempts, mime]:
   if (name === 'wait' || name === 'quota') return { kind: name, milliseconds: Number(String(detail)) };
   if (name !== 'go') return { kind: name as 'void' | 'held' | 'expired' | 'gone' | 'lost' };
   if (!fixed) throw new Error(`Message ${id} has no fixed part`);
-  const known = wholeFixed(String(fixed));
-  const { envelope, onUnconfirmed, priority, test } = known;
+  const known = JSON.parse(String(fixed)) as Partial<FixedPart> & Pick<FixedPart, 'from'>;
+  const { envelope = envelopeOf(known), onUnconfirmed = 'hold', priority = 'normal', test } = known;
   const record = {
     id,
     envelope,
@@ -470,7 +478,7 @@ function permitOf(id: string, [kind, detail, fixed, recipients, attempts, mime]:
     priority,
     ...(test && { test }),
     attempts: attempts ? Number(String(attempts)) : 0,
-    recipients: recipients ? (JSON.parse(String(recipients)) as RecipientState[]) : allWaiting(known, 'queued'),
+    recipients: recipients ? (JSON.parse(String(recipients)) as RecipientState[]) : allWaiting({ envelope }, 'queued'),
   };
   return { kind: 'go', record, ...(mime && { mime }), startedAt: Number(String(detail)) };
 }
