@@ -153,7 +153,8 @@ async function tryOnce<Connection>(
     const { isFree, isAnnounced } = connected.promised
       ? await connected.promised.free({ envelope: pendingEnvelope(record), octets: mime.length })
       : { isFree: true, isAnnounced: false };
-    if (isFree) await attempt(lane, { ...connected, isAnnounced }, token, permit, passage, chance);
+    // No literal of this path begins with a spread (docs/decisions.md).
+    if (isFree) await attempt(lane, { isAnnounced, ...connected }, token, permit, passage, chance);
     else await lane.putBack(record, token, isAnnounced);
     return true;
   }
@@ -216,7 +217,7 @@ async function attempt<Connection>(
     },
   });
   lane.giveBack(connection, outcome.reusable, outcome.reply && performance.now() - dotLeft);
-  const verdict = judge(record, startedAt, { ...outcome, reused }, chance.now(), chance.random);
+  const verdict = judge(record, startedAt, { reused, ...outcome }, chance.now(), chance.random);
   const told = tellGate(passage, verdict, outcome);
   // The result comes first: a gate that cannot write its hold must not keep it from being written.
   told.catch(() => undefined);
@@ -231,7 +232,8 @@ async function tellGate(passage: Passage, verdict: Verdict, outcome: Outcome): P
 
 function pendingEnvelope({ envelope, recipients }: Attempted): Envelope {
   const pending = recipients.filter((each) => !isFinal(each.status)).map((each) => each.address);
-  return { ...envelope, recipients: pending };
+  const { reversePath, needs } = envelope;
+  return { reversePath, recipients: pending, ...(needs && { needs }) };
 }
 
 /** An answer that took longer may be out of date: the process may have been asleep meanwhile, and its lane another's. */

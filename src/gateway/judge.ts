@@ -154,10 +154,11 @@ function summed(record: Attempted, attempt: Attempt, recipients: RecipientState[
   const having = (status: Status) => recipients.filter((each) => each.status === status);
   const failure = (having('deferred')[0] ?? having('failed')[0])?.failure;
   const base = { recipients, attempts, ...(failure && { failure }) };
-  const told = (outcome: Attempt['outcome']): Attempt => ({ ...attempt, outcome, ...(failure && { failure }) });
+  const told = (outcome: Attempt['outcome']): Attempt =>
+    Object.assign({}, attempt, { outcome }, failure && { failure });
   if (recipients.some((each) => !isFinal(each.status)))
     return { ...base, to: 'deferred', attempt: told('deferred'), delayMilliseconds: backoffDelay(attempts, random) };
-  if (having('sent').length === recipients.length) return { ...base, to: 'sent', attempt: told('sent') };
+  if (having('sent').length === recipients.length) return { to: 'sent', attempt: told('sent'), ...base };
   const to = having('sent').length > 0 ? 'partiallySent' : 'failed';
   return { ...base, to, attempt: told(to) };
 }

@@ -313,10 +313,10 @@ export function keepConnections<Connection>(
       if (!promise.next) await new Promise((resolve) => setImmediate(resolve));
       if (!promise.next || promises.get(connection) !== promise) return undefined;
       return {
-        ...promise.next,
         said: () => {
           promise.isAnnounced = true;
         },
+        ...promise.next,
       };
     },
     stop() {

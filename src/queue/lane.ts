@@ -149,7 +149,7 @@ export async function openLane<Connection>(
           answeredAt = performance.now();
           if (begun.kind !== 'go') return begun;
           const mime = begun.mime ?? (await contentOf(messageId));
-          if (mime) return { ...begun, mime };
+          if (mime) return { kind: 'go' as const, record: begun.record, startedAt: begun.startedAt, mime };
           await putBackUnspent(begun.record, token, settings, messages);
           return { kind: 'gone' } as const;
         },
@@ -207,9 +207,11 @@ export async function openLane<Connection>(
         },
       );
       if (isLate) unwritten -= 1;
-      const fields = { messageId: record.id, mailbox, attempt: verdict.attempt.number, failure: verdict.failure };
-      if (!moved.moved) return log.warn({ ...fields, status: moved.status }, 'Message had moved on; result dropped');
-      log.info({ ...fields, response: verdict.attempt.reply?.response }, `Message ${verdict.to}`);
+      const { attempt, failure } = verdict;
+      const response = attempt.reply?.response;
+      const fields = { messageId: record.id, mailbox, attempt: attempt.number, failure, response };
+      if (!moved.moved) return log.warn({ status: moved.status, ...fields }, 'Message had moved on; result dropped');
+      log.info(fields, `Message ${verdict.to}`);
       if (verdict.to !== 'queued' && verdict.to !== 'deferred') return;
       // One that goes again at once has had its turn. But whoever meets a hold lets another be the next to try it, and one
       // that had its turn twice may be what breaks the connections.

@@ -286,7 +286,7 @@ function wholeFixed(json: string): FixedPart {
     onUnconfirmed: 'hold',
     priority: 'normal',
   };
-  return { ...usual, ...kept, to, cc, bcc, tags, metadata };
+  return { to, cc, bcc, tags, metadata, ...usual, ...kept };
 }
 
 /** What the addresses tell, where no envelope is kept. */
@@ -362,8 +362,8 @@ export function recordOf(id: string, fields: Record<string, string>): MessageRec
     ? (JSON.parse(fields.recipients) as RecipientState[])
     : allWaiting(fixed, waiting);
   return {
-    ...fixed,
     id,
+    ...fixed,
     callerId: fields.callerId ?? '',
     mailbox: fields.mailbox ?? '',
     status: fields.status as Status,
