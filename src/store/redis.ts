@@ -36,7 +36,8 @@ export function connectRedis(url: string, patience: Patience, onError: (error: E
     retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 1_000) * (0.75 + Math.random() / 2),
   });
   redis.on('error', onError);
-  redis.setMaxListeners(0);
+  // One for each lane. Not 0, which means the same until BullMQ adds to it what its own need.
+  redis.setMaxListeners(Number.POSITIVE_INFINITY);
   return redis;
 }
 
