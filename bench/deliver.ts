@@ -7,10 +7,10 @@
  *     npx tsx bench/deliver.ts [rounds] [messages] [connections]
  */
 import { fileURLToPath } from 'node:url';
-import { createTransport } from 'nodemailer';
 import { createLogger } from '../src/logger.ts';
 import { startTestRedis } from '../test/support/redis.ts';
 import { load, ownBytes } from './load.ts';
+import { poolTo } from './naive.ts';
 import { dearest, redisMeter } from './redis-meter.ts';
 import {
   BODY,
@@ -33,16 +33,7 @@ const FILE = fileURLToPath(import.meta.url);
 const LOG = createLogger('info', false, '/dev/null');
 
 async function pool(count: number, connections: number, sink: Sink): Promise<void> {
-  const transport = createTransport({
-    pool: true,
-    maxConnections: connections,
-    maxMessages: Number.POSITIVE_INFINITY,
-    host: '127.0.0.1',
-    port: sink.port,
-    requireTLS: true,
-    tls: { ca: sink.caPem },
-    auth: { user: 'main@contoso.com', pass: 'password-of-the-sink' },
-  });
+  const transport = poolTo(sink, connections);
   const raw = await ownBytes('main@contoso.com');
   serveQuestions({}, () => process.cpuUsage());
   const envelope = { from: 'main@contoso.com', to: BODY.to };

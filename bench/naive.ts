@@ -38,9 +38,9 @@ export function acceptNaively(app: FastifyInstance, redisUrl: string): void {
   });
 }
 
-/** Hands each job to nodemailer's pool, which composes it and forgets it when it is killed. */
-export function deliverNaively(redisUrl: string, sink: Sink, connections: number, log: FastifyInstance['log']): void {
-  const transport = createTransport({
+/** nodemailer's pool, logged in at the sink. */
+export function poolTo(sink: Sink, connections: number) {
+  return createTransport({
     pool: true,
     maxConnections: connections,
     maxMessages: Number.POSITIVE_INFINITY,
@@ -50,6 +50,11 @@ export function deliverNaively(redisUrl: string, sink: Sink, connections: number
     tls: { ca: sink.caPem },
     auth: { user: 'main@contoso.com', pass: 'password-of-the-sink' },
   });
+}
+
+/** Hands each job to nodemailer's pool, which composes it and forgets it when it is killed. */
+export function deliverNaively(redisUrl: string, sink: Sink, connections: number, log: FastifyInstance['log']): void {
+  const transport = poolTo(sink, connections);
   const send = async ({ id, data }: { id?: string | undefined; data: SendMailOptions }) => {
     const { from, to, subject, text, html } = data;
     const { response } = await transport.sendMail({ from, to, subject, text, html });
