@@ -41,6 +41,8 @@ const FIRST_LOOK = 15_000;
 const NEXT_LOOK = 30_000;
 /** For so many milliseconds new messages wait for those before them; a disk that is busy takes less. */
 const PATIENCE = 20;
+/** So many new messages wait for none: without it fifty callers' soon went all together, and a tenth fewer in a second. */
+const CROWD = 20;
 /** The rolling day is counted in slices, each freed when all of it is older than 24 hours: never too early. */
 export const DAY_SLICE = 600_000;
 export const DAY_SLICES = 144;
@@ -104,6 +106,7 @@ export function messageStore(
       return redis.acceptMessages(keys.due, keys.busy, keys.counts, keys.holds, common, orders, ...contents);
     },
     PATIENCE,
+    CROWD,
   );
 
   async function accept(message: NewMessage): Promise<Accepted> {

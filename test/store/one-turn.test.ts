@@ -3,7 +3,7 @@ import { inOneTurn } from '../../src/store/one-turn.ts';
 import { eventually } from '../support/postroom.ts';
 
 /** Something that is sent to, which answers when it is told to. */
-function addressee(patience: number) {
+function addressee(patience: number, crowd?: number) {
   const sent: string[][] = [];
   const answers: (() => void)[] = [];
   const give = inOneTurn<string, string>(
@@ -17,6 +17,7 @@ function addressee(patience: number) {
       );
     },
     patience,
+    crowd,
   );
   return { give, sent, answer: (index: number) => answers[index]?.() };
 }
@@ -59,6 +60,22 @@ describe('what is given in one turn', () => {
     answer(0);
     expect(await first).toBe('a!');
     expect(sent).toEqual([['a'], ['b']]);
+  });
+
+  it('waits for no answer when it is a crowd', async () => {
+    const { give, sent, answer } = addressee(60_000, 3);
+    const all = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map(give);
+    await new Promise(setImmediate);
+    expect(sent).toEqual([
+      ['a', 'b', 'c'],
+      ['d', 'e', 'f'],
+    ]);
+    answer(1);
+    await eventually(() => sent.length === 3);
+    expect(sent[2]).toEqual(['g']);
+    answer(0);
+    answer(2);
+    expect(await Promise.all(all)).toEqual(['a!', 'b!', 'c!', 'd!', 'e!', 'f!', 'g!']);
   });
 
   it('is sent at once when it is as much as one command may carry', async () => {
