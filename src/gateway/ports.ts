@@ -221,8 +221,12 @@ export interface MailboxStore {
     mailbox: string,
   ): Promise<{ now: number; inWindow: number; nextFreeAt: number | undefined; recipientsToday: number }>;
   metrics(): Promise<Omit<Metrics, 'webhooks'>>;
+  /** A person's hand: whatever was there. */
   setHold(key: string, hold: StoredHold): Promise<void>;
   clearHold(key: string): Promise<void>;
+  /** The engine's hand: an operator's hold stays as it is. @returns false where there is one */
+  beginHold(key: string, hold: StoredHold): Promise<boolean>;
+  endHold(key: string): Promise<boolean>;
   /** Forgets holds that nobody has tried out for so long after their time; an operator's stay. */
   forgetHolds(overdueMilliseconds: number): Promise<void>;
   /** Which holds concern a mailbox, for whoever reads its messages. */

@@ -161,13 +161,17 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   async function begin(failure: Failure, claimed: string[], retryAfter: number): Promise<void> {
     const key = keyFor(failure, options.keys);
     const known = held.get(key);
-    if (known && !claimed.includes(key)) return;
+    if (!known || (claimed.includes(key) && !known.hold.byOperator)) await hold(key, known, failure, retryAfter);
+    await end(claimed.filter((each) => keys.indexOf(each) < keys.indexOf(key)));
+  }
+
+  async function hold(key: string, known: Closed | undefined, failure: Failure, retryAfter: number): Promise<void> {
     const probes = known ? known.hold.probes + 1 : 0;
     const usual = Math.max(holdDelay(probes, failure, options.windowMilliseconds, options.random), retryAfter);
     const delay = Math.min(usual, options.longestHoldMilliseconds ?? usual);
     const now = Date.now();
     const since = known?.hold.since ?? now;
-    const hold = {
+    const begun = {
       failure,
       since,
       probes,
@@ -175,20 +179,20 @@ export async function openGate(options: GateOptions): Promise<Gate> {
       nextProbeAt: now + delay,
       delayMilliseconds: delay,
     };
-    const mine = { hold, probeAt: performance.now() + delay };
+    const mine = { hold: begun, probeAt: performance.now() + delay };
     held.set(key, mine);
     options.onHold(key, failure, delay);
     const storeNow = await store.now();
-    mine.hold = { ...hold, nextProbeAt: storeNow + delay, since: known?.hold.since ?? storeNow };
-    await store.setHold(key, mine.hold);
-    await end(claimed.filter((each) => keys.indexOf(each) < keys.indexOf(key)));
+    mine.hold = { ...begun, nextProbeAt: storeNow + delay, since: known?.hold.since ?? storeNow };
+    if (!(await store.beginHold(key, mine.hold))) await refresh();
   }
 
   async function end(over: string[]): Promise<void> {
     for (const key of over) {
-      if (!held.delete(key)) continue;
-      await store.clearHold(key);
-      options.onRelease(key);
+      // An operator may have taken it over since it was tried.
+      if (held.get(key)?.hold.byOperator || !held.delete(key)) continue;
+      if (await store.endHold(key)) options.onRelease(key);
+      else await refresh();
     }
     stir();
   }

@@ -17,6 +17,13 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
     await Promise.all([redis.publish(keys.changed, `hold:${key}`), redis.publish(keys.wake, `hold:${key}`)]);
   }
 
+  /** @param hold as JSON; empty where it ends */
+  async function writeEnginesHold(key: string, hold: string): Promise<boolean> {
+    const isWritten = (await redis.writeEnginesHold(keys.holds, key, hold)) === 1;
+    if (isWritten) await tellOfHold(key);
+    return isWritten;
+  }
+
   return {
     async holds(holdKeys) {
       const values = await redis.hmget(keys.holds, ...holdKeys);
@@ -76,6 +83,8 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       await redis.hdel(keys.holds, key);
       await tellOfHold(key);
     },
+    beginHold: (key, hold) => writeEnginesHold(key, JSON.stringify(hold)),
+    endHold: (key) => writeEnginesHold(key, ''),
     async forgetHolds(overdueMilliseconds) {
       for (const key of await redis.forgetHolds(keys.holds, overdueMilliseconds)) await tellOfHold(key);
     },

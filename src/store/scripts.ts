@@ -56,6 +56,19 @@ return answers
 `;
 
 /**
+ * A hold that the engine begins, puts off, or ends (no JSON); 0 where an operator holds, whose hold stays as it is, since
+ * it may have begun while a message tried out another: KEYS holds; ARGV key of the hold, JSON or ''.
+ */
+export const ENGINES_HOLD = `
+local before = redis.call('HGET', KEYS[1], ARGV[1])
+local isRead, hold = pcall(cjson.decode, before or '{}')
+if isRead and type(hold) == 'table' and hold.byOperator then return 0 end
+if ARGV[2] == '' then redis.call('HDEL', KEYS[1], ARGV[1])
+else redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
+return 1
+`;
+
+/**
  * The right to try out whether a hold is over: KEYS trial; ARGV `<lease> <mailbox>` of the lane that wants it,
  * milliseconds, prefix of the leases' keys. One whose lane has passed to another owner was left by a process that died
  * or sleeps, and must not keep the hold until it would have ended by itself.

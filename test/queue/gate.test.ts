@@ -24,6 +24,16 @@ function sharedHolds() {
       holds.delete(key);
       await tellAll();
     },
+    async beginHold(key: string, hold: StoredHold) {
+      holds.set(key, hold);
+      await tellAll();
+      return true;
+    },
+    async endHold(key: string) {
+      holds.delete(key);
+      await tellAll();
+      return true;
+    },
     async claimTrial(key: string, { lease }: LaneOwner) {
       if (trials.has(key) && trials.get(key) !== lease) return false;
       trials.set(key, lease);
