@@ -93,8 +93,11 @@ export type Permit =
   /** Another process holds the lane. */
   | { kind: 'lost' };
 
-/** A permit as the store gives it: a content that is too large to come with it is asked for apart (`content`). */
-export type Begun = Exclude<Permit, Go> | (Omit<Go, 'mime'> & Partial<Pick<Go, 'mime'>>);
+/**
+ * A permit as the store gives it: a content that is too large to come with it is asked for apart (`content`). What is
+ * `damaged` has begun, and must not be sent.
+ */
+export type Begun = Exclude<Permit, Go> | { kind: 'damaged' } | (Omit<Go, 'mime'> & Partial<Pick<Go, 'mime'>>);
 type Go = Extract<Permit, { kind: 'go' }>;
 
 export interface Move {

@@ -314,3 +314,41 @@ it('a message whose content is lost once it has begun fails for that, and keeps 
   expect(await store.mailboxes.usage('main')).toMatchObject({ inWindow: 1, recipientsToday: 1 });
   await lane.close();
 });
+
+it.each([
+  ['is no JSON', 'fixed', '{"from":'],
+  ['is gone', 'fixed', undefined],
+  ['tells of no recipients', 'recipients', '['],
+])(
+  'a message whose record is damaged, since it %s, keeps no connection from others, and is not sent',
+  async (_, field, value) => {
+    const lane = await openLaneThatNotes(60_000, () => false);
+    const { redis, keys, messages } = store;
+    const damaged: string[] = [];
+    for (let number = 0; number < 3; number += 1) {
+      const message = aMessage({ to: ['damaged@fabrikam.com'] });
+      await messages.accept(message);
+      if (value === undefined) await redis.hdel(keys.message(message.id), field);
+      else await redis.hset(keys.message(message.id), field, value);
+      await lane.jobs.add('main', { messageId: message.id, number: 1, priority: 'normal' });
+      damaged.push(message.id);
+    }
+    const other = await lane.submit();
+    await eventually(() => isSent(other));
+    for (const id of damaged) await eventually(async () => (await redis.hget(keys.message(id), 'status')) === 'failed');
+    expect(lane.sentTo).toEqual(['ada@fabrikam.com']);
+    expect((await store.mailboxes.usage('main')).inWindow).toBe(1);
+    await lane.close();
+  },
+);
+
+it('a lane is opened although a message that a dead owner was sending is damaged', async () => {
+  const { redis, keys } = store;
+  const { id } = await acceptAndBegin(store);
+  await redis.hset(keys.message(id), 'fixed', '{"from":');
+  const lane = await openLaneThatNotes(60_000, () => false);
+  const other = await lane.submit();
+  await eventually(() => isSent(other));
+  expect(await redis.hget(keys.message(id), 'status')).toBe('failed');
+  await lane.close();
+});
