@@ -1,14 +1,24 @@
 import type { Redis } from 'ioredis';
-import type { LaneOwner, MailboxStore, StoredHold } from '../gateway/ports.ts';
+import type { LaneOwner, MailboxStore } from '../gateway/ports.ts';
 import { STATUSES, type Status } from '../mail/status.ts';
 import { isTestLane, mailboxOf, TEST_HOLDS } from '../mail/test-lane.ts';
 import type { Keys } from './keys.ts';
 import { recipientsSince } from './messages.ts';
 import type { Scripted } from './redis.ts';
+import { holdOf } from './stored-hold.ts';
 
 /** As CLAIM_TRIAL reads it. */
 function nameOf({ lease, mailbox }: LaneOwner): string {
   return `${lease} ${mailbox}`;
+}
+
+/** Undefined where nothing is known, or nothing that can be read. */
+function keysIn(json: string | null): string[] | undefined {
+  try {
+    return json ? (JSON.parse(json) as string[]) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore {
@@ -29,13 +39,13 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       const values = await redis.hmget(keys.holds, ...holdKeys);
       const held = holdKeys.flatMap((key, index) => {
         const json = values[index];
-        return json ? [[key, JSON.parse(json) as StoredHold] as const] : [];
+        return json ? [[key, holdOf(json)] as const] : [];
       });
       return new Map(held);
     },
     async holdsOf(mailbox) {
       const holdKeys = await redis.hget(keys.mailbox(mailbox), 'holdKeys');
-      return this.holds(holdKeys ? JSON.parse(holdKeys) : [`mailbox:${mailbox}`]);
+      return this.holds(keysIn(holdKeys) ?? [`mailbox:${mailbox}`]);
     },
     async counts(mailbox) {
       const statuses = Object.keys(STATUSES) as Status[];
@@ -70,7 +80,7 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
         }),
         holds: Object.entries(holds).map(([key, hold]) => ({
           key,
-          code: (JSON.parse(hold) as StoredHold).failure.code,
+          code: holdOf(hold).failure.code,
           ...(key.startsWith(TEST_HOLDS) && { test: true as const }),
         })),
       };

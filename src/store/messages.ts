@@ -16,7 +16,6 @@ import type {
   NewMessage,
 } from '../gateway/ports.ts';
 import type { NewScheduled } from '../gateway/schedule.ts';
-import type { Hold } from '../gateway/view.ts';
 import type { Attempt, Envelope, MessageRecord, RecipientState } from '../mail/message.ts';
 import { isFinal, mayMoveTo, type Status } from '../mail/status.ts';
 import { acceptScript } from './accept-script.ts';
@@ -26,6 +25,7 @@ import { inOneTurn } from './one-turn.ts';
 import type { Scripted } from './redis.ts';
 import { readContent, stageContent } from './staged-content.ts';
 import { areSame, type LaneOfSteps, stepsTogether } from './steps.ts';
+import { holdOf } from './stored-hold.ts';
 
 export interface Retention {
   recordMilliseconds: number;
@@ -117,7 +117,7 @@ export function messageStore(
     if (kind === 'gone') throw new Error(`The content of ${message.id} was not kept until it could be accepted`);
     if (kind === 'accepted') {
       const record = freshRecord(message, Number(first), Number(second), Number(third));
-      return hold ? { kind: 'accepted', record, hold: JSON.parse(hold) as Hold } : { kind: 'accepted', record };
+      return hold ? { kind: 'accepted', record, hold: holdOf(hold) } : { kind: 'accepted', record };
     }
     if (kind === 'conflict') return { kind: 'conflict', id: first };
     return replayed(first, second);
@@ -151,7 +151,7 @@ export function messageStore(
       record,
       attempts: attemptsOf(fields),
       ahead: Math.max(0, Number(fields.place) - 1 - Number(left)),
-      ...(hold && { hold: JSON.parse(hold) as Hold }),
+      ...(hold && { hold: holdOf(hold) }),
     };
   }
 
@@ -341,7 +341,7 @@ export function scheduledRecord(message: NewScheduled, acceptedAt: number, expir
 export function replayedAs(id: string, record: MessageRecord | undefined, hold: string | null | undefined): Accepted {
   // The entry outlives the message only if retention is set shorter than the idempotency window.
   if (!record) return { kind: 'conflict', id };
-  return { kind: 'replayed', record, ...(hold && { hold: JSON.parse(hold) as Hold }) };
+  return { kind: 'replayed', record, ...(hold && { hold: holdOf(hold) }) };
 }
 
 export function idempotencyKeyOf(keys: Keys, callerId: string, key: string): string {

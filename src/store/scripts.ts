@@ -15,7 +15,8 @@ local mailbox = redis.call('HGET', KEYS[1], 'mailbox')
 local about = redis.call('HMGET', prefix .. ':mailbox:' .. mailbox, 'holdKeys', 'left')
 local hold = false
 -- No worker may have described the mailbox yet when an operator holds it.
-for _, key in ipairs(about[1] and cjson.decode(about[1]) or { 'mailbox:' .. mailbox }) do
+local isRead, concerned = pcall(cjson.decode, about[1])
+for _, key in ipairs(isRead and type(concerned) == 'table' and concerned or { 'mailbox:' .. mailbox }) do
   hold = hold or redis.call('HGET', prefix .. ':holds', key)
 end
 return { m, hold, about[2] or '0' }
