@@ -17,6 +17,8 @@ export interface HoldKeys {
  */
 export interface Gate {
   pass(): Promise<Passage>;
+  /** Is it closed, as far as this process knows? Who has passed before, and has not begun, must not begin then. */
+  isClosed(): boolean;
   /** Reads the holds again: somebody may have begun or ended one. */
   refresh(): Promise<void>;
   /** Does a hold of this key concern this gate? */
@@ -67,6 +69,9 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   /** Of the readings of the holds: how many were asked for, and the last one that told. */
   let asked = 0;
   let told = 0;
+  /** Holds that are being written, and of those that were: the last reading that may have been too early to find it. */
+  const writing = new Set<string>();
+  const writtenSince = new Map<string, number>();
 
   const digestFor = (key: string) => (key === options.keys.tenant ? digests.tenant : digests.mailbox);
 
@@ -84,9 +89,11 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     // One that was asked for later has told already, and knows of what has ended since.
     if (reading < told) return;
     told = reading;
-    for (const key of keys) if (!holds.has(key)) held.delete(key);
-    for (const [key, hold] of holds) {
-      held.set(key, { hold, probeAt: probeOf(key, hold, now) });
+    const isToldOf = (key: string) => !writing.has(key) && (writtenSince.get(key) ?? 0) < reading;
+    for (const key of keys.filter(isToldOf)) {
+      const hold = holds.get(key);
+      if (hold) held.set(key, { hold, probeAt: probeOf(key, hold, now) });
+      else held.delete(key);
     }
     stir();
   }
@@ -182,9 +189,17 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     const mine = { hold: begun, probeAt: performance.now() + delay };
     held.set(key, mine);
     options.onHold(key, failure, delay);
-    const storeNow = await store.now();
-    mine.hold = { ...begun, nextProbeAt: storeNow + delay, since: known?.hold.since ?? storeNow };
-    if (!(await store.beginHold(key, mine.hold))) await refresh();
+    let isWritten: boolean;
+    writing.add(key);
+    try {
+      const storeNow = await store.now();
+      mine.hold = { ...begun, nextProbeAt: storeNow + delay, since: known?.hold.since ?? storeNow };
+      isWritten = await store.beginHold(key, mine.hold);
+    } finally {
+      writing.delete(key);
+      writtenSince.set(key, asked);
+    }
+    if (!isWritten) await refresh();
   }
 
   async function end(over: string[]): Promise<void> {
@@ -200,6 +215,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   await refresh();
   return {
     pass,
+    isClosed: () => held.size > 0,
     refresh,
     concerns: (key) => keys.includes(key),
     close() {

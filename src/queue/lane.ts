@@ -119,6 +119,8 @@ export async function openLane<Connection>(
     giveBack: connections.takeBack,
     async begin(ticket, token, trial) {
       const { messageId, number } = ticket;
+      // Closed since it passed, which the store may not know of yet.
+      if (!trial && gate.isClosed()) return { kind: 'held' };
       // No message is sent whose result could not be written.
       const wait = unwritten > 0 ? RETRY_STORE_MILLISECONDS : window.wait();
       if (wait > 0) {

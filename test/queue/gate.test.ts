@@ -186,3 +186,25 @@ describe('a gate', () => {
     await expect(waiting).rejects.toMatchObject({ name: 'LaneClosed' });
   });
 });
+
+describe('a hold that is just being written', () => {
+  it('is not forgotten by a reading that could not find it yet', async () => {
+    const { gateOf, store } = sharedHolds();
+    const gate = await gateOf('a');
+    const write = store.beginHold;
+    let written = () => {};
+    store.beginHold = async (key, hold) => {
+      await new Promise<void>((resolve) => (written = resolve));
+      return write(key, hold);
+    };
+    const passage = await gate.pass();
+    const holding = passage.blocked(failing('mailbox'));
+    await gate.refresh();
+    expect(await passesNow(gate)).toBe(false);
+    written();
+    await holding;
+    expect(await passesNow(gate)).toBe(false);
+    await store.clearHold('mailbox:a');
+    expect(await passesNow(gate)).toBe(true);
+  });
+});

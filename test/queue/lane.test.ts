@@ -352,3 +352,25 @@ it('a lane is opened although a message that a dead owner was sending is damaged
   expect(await redis.hget(keys.message(id), 'status')).toBe('failed');
   await lane.close();
 });
+
+it('what waits for a connection is not sent by one that has just shown that the mailbox cannot send', async () => {
+  let end = (_: Answer) => {};
+  const answered = new Promise<Answer>((resolve) => {
+    end = resolve;
+  });
+  const lane = await openLaneThatNotes(
+    60_000,
+    () => false,
+    0,
+    (number) => (number === 1 ? answered : THROTTLED),
+  );
+  const first = await lane.submit();
+  await eventually(async () => (await store.messages.find(first))?.dotMayHaveLeft === true);
+  const second = await lane.submit('second@fabrikam.com');
+  await eventually(async () => (await lane.jobs.active('main')).some(({ messageId }) => messageId === second));
+  end(THROTTLED);
+  await eventually(async () => (await store.mailboxes.holds(['mailbox:main'])).size === 1);
+  await eventually(async () => (await store.messages.find(first))?.status === 'queued');
+  await lane.close();
+  expect(lane.sentTo).toEqual(['ada@fabrikam.com']);
+});
