@@ -72,6 +72,8 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   /** Holds that are being written, and of those that were: the last reading that may have been too early to find it. */
   const writing = new Set<string>();
   const writtenSince = new Map<string, number>();
+  /** When our own settings may be tried again that failed, by the key of the hold and this process's monotonic clock. */
+  const ownTry = new Map<string, number>();
 
   const digestFor = (key: string) => (key === options.keys.tenant ? digests.tenant : digests.mailbox);
 
@@ -102,7 +104,9 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   function probeOf(key: string, hold: StoredHold, now: number): number {
     if (hold.byOperator) return Number.POSITIVE_INFINITY;
     const outdated = key !== options.keys.network && hold.settings !== digestFor(key);
-    const wait = outdated ? 0 : Math.min(hold.nextProbeAt - now, hold.delayMilliseconds ?? Number.POSITIVE_INFINITY);
+    // Unless ours have failed, too: two that differ would each take the other's hold for outdated, and try by turns.
+    const own = outdated ? Math.max(0, (ownTry.get(key) ?? 0) - performance.now()) : Number.POSITIVE_INFINITY;
+    const wait = Math.min(own, hold.nextProbeAt - now, hold.delayMilliseconds ?? Number.POSITIVE_INFINITY);
     const known = held.get(key);
     const before = known?.hold.nextProbeAt === hold.nextProbeAt ? known.probeAt : Number.POSITIVE_INFINITY;
     return Math.min(before, performance.now() + wait);
@@ -188,6 +192,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     };
     const mine = { hold: begun, probeAt: performance.now() + delay };
     held.set(key, mine);
+    ownTry.set(key, mine.probeAt);
     options.onHold(key, failure, delay);
     let isWritten: boolean;
     writing.add(key);

@@ -208,3 +208,26 @@ describe('a hold that is just being written', () => {
     expect(await passesNow(gate)).toBe(true);
   });
 });
+
+it('a hold that two processes with different settings meet is tried by neither before its time, once each has tried', async () => {
+  const { gateOf } = sharedHolds();
+  const gates = [await gateOf('a'), await gateOf('b', { digests: { mailbox: 'x', tenant: 'a new secret' } })];
+  await (await (gates[0] as Gate).pass()).blocked(failing('tenant'));
+  let tries = 0;
+  await Promise.all(
+    gates.map(async (gate) => {
+      for (let round = 0; round < 10; round += 1) {
+        const passed = await Promise.race([gate.pass(), pauseFor(100)]);
+        if (!passed) continue;
+        tries += 1;
+        await passed.blocked(failing('tenant'));
+        passed.release();
+      }
+    }),
+  );
+  expect(tries).toBe(1);
+});
+
+function pauseFor(milliseconds: number): Promise<undefined> {
+  return new Promise((resolve) => setTimeout(() => resolve(undefined), milliseconds));
+}
