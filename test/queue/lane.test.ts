@@ -374,3 +374,25 @@ it('what waits for a connection is not sent by one that has just shown that the 
   await lane.close();
   expect(lane.sentTo).toEqual(['ada@fabrikam.com']);
 });
+
+it('a job that is damaged keeps no other from being done, and its message gets another', async () => {
+  const { redis, keys, messages } = store;
+  const jobs = laneTools(store).jobs;
+  const ids: string[] = [];
+  for (const number of [1, 2]) {
+    const message = aMessage({ to: [`${number}@fabrikam.com`] });
+    await messages.accept(message);
+    await jobs.add('main', { messageId: message.id, number: 1, priority: 'normal' });
+    ids.push(message.id);
+  }
+  await redis.hset(`${keys.bull}:main:${ids[0]}-1`, 'data', '{"m":');
+  const lane = await openLaneThatNotes(60_000, () => false);
+  const other = await lane.submit();
+  await eventually(() => isSent(ids[1] as string));
+  await eventually(() => isSent(other));
+  await lane.close();
+  const next = await openLaneThatNotes(60_000, () => false);
+  await eventually(() => isSent(ids[0] as string));
+  await next.close();
+  await jobs.close();
+});
