@@ -94,7 +94,22 @@ export function readMailboxesFile(path: string, role: Role, faults: string[]): M
   for (const { id } of mailboxes)
     if (mailboxes.filter((each) => each.id === id).length > 1)
       faults.push(`${name}: the id "${id}" is used more than once.`);
+  refuseNamesakes(mailboxes, (fault) => faults.push(`${name}: ${fault}`));
   return mailboxes;
+}
+
+/** Each entry has its own count of the minute, the connections and the day; Microsoft has one for each mailbox. */
+function refuseNamesakes(mailboxes: MailboxConfig[], refuse: (fault: string) => void): void {
+  const ids = new Map<string, string>();
+  for (const { id, address, smtp } of mailboxes) {
+    const login = `${address} ${smtp.host}`.toLowerCase();
+    const other = ids.get(login);
+    if (other === undefined) ids.set(login, id);
+    else if (other !== id)
+      refuse(
+        `${address.toLowerCase()} is the address of "${other}" and of "${id}", and its limits would be exceeded. Keep one, with all that both have in "from".`,
+      );
+  }
 }
 
 function mailboxOf(entry: z.infer<typeof mailboxEntry>, index: number, role: Role, faults: string[]): MailboxConfig {

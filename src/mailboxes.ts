@@ -14,11 +14,15 @@ export function laneSettings(mailboxes: MailboxConfig[]): LaneSettings<Connectio
   const tokens = sharedTokens();
   return mailboxes.map((mailbox) => {
     const { limits } = mailbox;
+    const credentials = credentialsOf(mailbox);
     return {
       mailbox: mailbox.id,
       connections: limits.connections,
       pace: paceOf(limits),
-      loginDigests: { mailbox: digest(mailbox.address, mailbox.auth, mailbox.smtp), tenant: digest(mailbox.auth) },
+      loginDigests: {
+        mailbox: digest(mailbox.address, credentials, mailbox.smtp),
+        tenant: digest(credentials),
+      },
       holdKeys: holdKeysOf(mailbox),
       dialer: {
         open: async () => {
@@ -41,12 +45,18 @@ export function paceOf({ messagesPerMinute, windowSeconds, recipientsPerDay }: M
 function sharedTokens(): (auth: Extract<MailboxConfig['auth'], { type: 'clientCredentials' }>) => TokenSource {
   const sources = new Map<string, TokenSource>();
   return (auth) => {
-    const { secretExpires: _, ...credentials } = auth;
-    const key = JSON.stringify(Object.entries(credentials).sort());
+    const key = JSON.stringify(Object.entries(credentialsOf({ auth })).sort());
     const source = sources.get(key) ?? tokenSource(auth, { rememberMilliseconds: 1_000 });
     sources.set(key, source);
     return source;
   };
+}
+
+/** What is shown to log in; when it ends is only told to people, and by one mailbox perhaps and not by another. */
+function credentialsOf({ auth }: Pick<MailboxConfig, 'auth'>): object {
+  if (auth?.type !== 'clientCredentials') return auth ?? {};
+  const { secretExpires: _, ...credentials } = auth;
+  return credentials;
 }
 
 function loginOf({ id, address, auth }: MailboxConfig, tokens: ReturnType<typeof sharedTokens>): Login {

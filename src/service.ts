@@ -322,7 +322,9 @@ function senderOf({ id, from, limits }: MailboxConfig): Sender {
   const { recipientsPerMessage, recipientsPerDay, messageBytes, connections, messagesPerMinute, windowSeconds } =
     limits;
   const pace = { perWindow: messagesPerMinute, windowMilliseconds: windowSeconds * 1000 };
-  return { id, from, recipientsPerMessage, recipientsPerDay, messageBytes, connections, pace };
+  // What is more than a day's never could go, and would hold all that waits behind it.
+  const most = Math.min(recipientsPerMessage, recipientsPerDay);
+  return { id, from, recipientsPerMessage: most, recipientsPerDay, messageBytes, connections, pace };
 }
 
 async function listen(start: () => Promise<string>, { host, port }: Settled): Promise<string> {

@@ -136,6 +136,21 @@ describe('the configuration', () => {
     ]);
   });
 
+  it('takes no address twice, since its limits are those of one mailbox under whatever ids', () => {
+    const auth = { type: 'password', password: 'pw' };
+    const faultsWith = (address: string, smtp?: object) => {
+      const first = { id: 'billing', address: 'app@contoso.com', auth };
+      return () =>
+        readConfig({
+          M365_MAILBOXES_FILE: file(JSON.stringify({ mailboxes: [first, { id: 'alerts', address, auth, smtp }] })),
+        });
+    };
+    for (const address of ['app@contoso.com', 'App@CONTOSO.com'])
+      expect(faultsWith(address)).toThrow('app@contoso.com is the address of "billing" and of "alerts"');
+    expect(faultsWith('app@fabrikam.com')).not.toThrow();
+    expect(faultsWith('app@contoso.com', { host: 'localhost' })).not.toThrow();
+  });
+
   it('tells the place of every fault in that file', () => {
     const mailboxes = [{ id: 'a b', address: 'x', auth: { type: 'token' }, limits: { connections: 0 }, extra: 1 }];
     const faults = faultsOf({ M365_MAILBOXES_FILE: file(JSON.stringify({ mailboxes })) });

@@ -45,7 +45,7 @@ export interface Lane<Connection> {
   putBack(record: Attempted, token: string, wasAnnounced: boolean): Promise<void>;
   /** Gives the message up; false if its time only seems to be over, because the clock jumped. */
   expire(ticket: Ticket): Promise<boolean>;
-  /** Gives up a message whose content is not there any more. */
+  /** Gives up a message whose content is not there any more, or whose record is damaged. */
   giveUpEmpty(ticket: Ticket): Promise<void>;
   /** Resolves after this many milliseconds; rejects with `LaneClosed` when the lane closes. */
   sleep(milliseconds: number): Promise<void>;

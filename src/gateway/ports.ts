@@ -93,8 +93,11 @@ export type Permit =
   /** Another process holds the lane. */
   | { kind: 'lost' };
 
-/** A permit as the store gives it: a content that is too large to come with it is asked for apart (`content`). */
-export type Begun = Exclude<Permit, Go> | (Omit<Go, 'mime'> & Partial<Pick<Go, 'mime'>>);
+/**
+ * A permit as the store gives it: a content that is too large to come with it is asked for apart (`content`). What is
+ * `damaged` has begun, and must not be sent.
+ */
+export type Begun = Exclude<Permit, Go> | { kind: 'damaged' } | (Omit<Go, 'mime'> & Partial<Pick<Go, 'mime'>>);
 type Go = Extract<Permit, { kind: 'go' }>;
 
 export interface Move {
@@ -221,8 +224,12 @@ export interface MailboxStore {
     mailbox: string,
   ): Promise<{ now: number; inWindow: number; nextFreeAt: number | undefined; recipientsToday: number }>;
   metrics(): Promise<Omit<Metrics, 'webhooks'>>;
+  /** A person's hand: whatever was there. */
   setHold(key: string, hold: StoredHold): Promise<void>;
   clearHold(key: string): Promise<void>;
+  /** The engine's hand: an operator's hold stays as it is. @returns false where there is one */
+  beginHold(key: string, hold: StoredHold): Promise<boolean>;
+  endHold(key: string): Promise<boolean>;
   /** Forgets holds that nobody has tried out for so long after their time; an operator's stay. */
   forgetHolds(overdueMilliseconds: number): Promise<void>;
   /** Which holds concern a mailbox, for whoever reads its messages. */

@@ -113,8 +113,26 @@ export function expiredFailure(record: MessageRecord, now: Date): Failure {
   };
 }
 
+/** Of a message of which our own store has lost what an attempt needs. */
+export function lostFailure(record: MessageRecord, now: Date): Failure {
+  return record.isDamaged ? damagedFailure(now) : contentGoneFailure(now);
+}
+
+function damagedFailure(now: Date): Failure {
+  return {
+    category: 'configuration',
+    code: 'record_damaged',
+    scope: 'message',
+    plan: 'never',
+    summary: 'The record of the message in Redis cannot be read any more, so that it cannot be sent.',
+    remedy:
+      'Submit it again. Find out who has written to our keys: only Postroom may, and an older one not after a newer one.',
+    at: now.toISOString(),
+  };
+}
+
 /** Only a Redis that evicts or has lost data comes to this, or a retry at the very end of a failed message's content. */
-export function contentGoneFailure(_record: MessageRecord, now: Date): Failure {
+function contentGoneFailure(now: Date): Failure {
   return {
     category: 'configuration',
     code: 'content_gone',

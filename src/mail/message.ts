@@ -147,4 +147,6 @@ export interface MessageRecord {
   dotMayHaveLeft?: boolean;
   /** How often the worker that was sending it stopped. */
   interruptions?: number;
+  /** The store cannot read all of it any more: it must not be sent. */
+  isDamaged?: true;
 }

@@ -17,6 +17,8 @@ export interface HoldKeys {
  */
 export interface Gate {
   pass(): Promise<Passage>;
+  /** Is it closed, as far as this process knows? Who has passed before, and has not begun, must not begin then. */
+  isClosed(): boolean;
   /** Reads the holds again: somebody may have begun or ended one. */
   refresh(): Promise<void>;
   /** Does a hold of this key concern this gate? */
@@ -67,6 +69,11 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   /** Of the readings of the holds: how many were asked for, and the last one that told. */
   let asked = 0;
   let told = 0;
+  /** Holds that are being written, and of those that were: the last reading that may have been too early to find it. */
+  const writing = new Set<string>();
+  const writtenSince = new Map<string, number>();
+  /** When our own settings may be tried again that failed, by the key of the hold and this process's monotonic clock. */
+  const ownTry = new Map<string, number>();
 
   const digestFor = (key: string) => (key === options.keys.tenant ? digests.tenant : digests.mailbox);
 
@@ -84,9 +91,11 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     // One that was asked for later has told already, and knows of what has ended since.
     if (reading < told) return;
     told = reading;
-    for (const key of keys) if (!holds.has(key)) held.delete(key);
-    for (const [key, hold] of holds) {
-      held.set(key, { hold, probeAt: probeOf(key, hold, now) });
+    const isToldOf = (key: string) => !writing.has(key) && (writtenSince.get(key) ?? 0) < reading;
+    for (const key of keys.filter(isToldOf)) {
+      const hold = holds.get(key);
+      if (hold) held.set(key, { hold, probeAt: probeOf(key, hold, now) });
+      else held.delete(key);
     }
     stir();
   }
@@ -95,7 +104,9 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   function probeOf(key: string, hold: StoredHold, now: number): number {
     if (hold.byOperator) return Number.POSITIVE_INFINITY;
     const outdated = key !== options.keys.network && hold.settings !== digestFor(key);
-    const wait = outdated ? 0 : Math.min(hold.nextProbeAt - now, hold.delayMilliseconds ?? Number.POSITIVE_INFINITY);
+    // Unless ours have failed, too: two that differ would each take the other's hold for outdated, and try by turns.
+    const own = outdated ? Math.max(0, (ownTry.get(key) ?? 0) - performance.now()) : Number.POSITIVE_INFINITY;
+    const wait = Math.min(own, hold.nextProbeAt - now, hold.delayMilliseconds ?? Number.POSITIVE_INFINITY);
     const known = held.get(key);
     const before = known?.hold.nextProbeAt === hold.nextProbeAt ? known.probeAt : Number.POSITIVE_INFINITY;
     return Math.min(before, performance.now() + wait);
@@ -161,13 +172,17 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   async function begin(failure: Failure, claimed: string[], retryAfter: number): Promise<void> {
     const key = keyFor(failure, options.keys);
     const known = held.get(key);
-    if (known && !claimed.includes(key)) return;
+    if (!known || (claimed.includes(key) && !known.hold.byOperator)) await hold(key, known, failure, retryAfter);
+    await end(claimed.filter((each) => keys.indexOf(each) < keys.indexOf(key)));
+  }
+
+  async function hold(key: string, known: Closed | undefined, failure: Failure, retryAfter: number): Promise<void> {
     const probes = known ? known.hold.probes + 1 : 0;
     const usual = Math.max(holdDelay(probes, failure, options.windowMilliseconds, options.random), retryAfter);
     const delay = Math.min(usual, options.longestHoldMilliseconds ?? usual);
     const now = Date.now();
     const since = known?.hold.since ?? now;
-    const hold = {
+    const begun = {
       failure,
       since,
       probes,
@@ -175,20 +190,29 @@ export async function openGate(options: GateOptions): Promise<Gate> {
       nextProbeAt: now + delay,
       delayMilliseconds: delay,
     };
-    const mine = { hold, probeAt: performance.now() + delay };
+    const mine = { hold: begun, probeAt: performance.now() + delay };
     held.set(key, mine);
+    ownTry.set(key, mine.probeAt);
     options.onHold(key, failure, delay);
-    const storeNow = await store.now();
-    mine.hold = { ...hold, nextProbeAt: storeNow + delay, since: known?.hold.since ?? storeNow };
-    await store.setHold(key, mine.hold);
-    await end(claimed.filter((each) => keys.indexOf(each) < keys.indexOf(key)));
+    let isWritten: boolean;
+    writing.add(key);
+    try {
+      const storeNow = await store.now();
+      mine.hold = { ...begun, nextProbeAt: storeNow + delay, since: known?.hold.since ?? storeNow };
+      isWritten = await store.beginHold(key, mine.hold);
+    } finally {
+      writing.delete(key);
+      writtenSince.set(key, asked);
+    }
+    if (!isWritten) await refresh();
   }
 
   async function end(over: string[]): Promise<void> {
     for (const key of over) {
-      if (!held.delete(key)) continue;
-      await store.clearHold(key);
-      options.onRelease(key);
+      // An operator may have taken it over since it was tried.
+      if (held.get(key)?.hold.byOperator || !held.delete(key)) continue;
+      if (await store.endHold(key)) options.onRelease(key);
+      else await refresh();
     }
     stir();
   }
@@ -196,6 +220,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   await refresh();
   return {
     pass,
+    isClosed: () => held.size > 0,
     refresh,
     concerns: (key) => keys.includes(key),
     close() {

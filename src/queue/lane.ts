@@ -1,7 +1,7 @@
 import { type ConnectionOptions, type Job, WaitingError, Worker } from 'bullmq';
 import { deliver, type Lane, LaneClosed, type Ticket } from '../gateway/deliver.ts';
 import type { Pace } from '../gateway/ports.ts';
-import { contentGoneFailure, expiredFailure } from '../gateway/recover.ts';
+import { expiredFailure, lostFailure } from '../gateway/recover.ts';
 import { isFinal, mayMoveTo } from '../mail/status.ts';
 import { isTestLane } from '../mail/test-lane.ts';
 import { sendBackAstray } from './astray.ts';
@@ -119,6 +119,8 @@ export async function openLane<Connection>(
     giveBack: connections.takeBack,
     async begin(ticket, token, trial) {
       const { messageId, number } = ticket;
+      // Closed since it passed, which the store may not know of yet.
+      if (!trial && gate.isClosed()) return { kind: 'held' };
       // No message is sent whose result could not be written.
       const wait = unwritten > 0 ? RETRY_STORE_MILLISECONDS : window.wait();
       if (wait > 0) {
@@ -147,6 +149,10 @@ export async function openLane<Connection>(
             });
           });
           answeredAt = performance.now();
+          if (begun.kind === 'damaged') {
+            await putBackUnspent({ id: messageId, recipients: [] }, token, settings, messages);
+            return { kind: 'gone' } as const;
+          }
           if (begun.kind !== 'go') return begun;
           const mime = begun.mime ?? (await contentOf(messageId));
           if (mime) return { kind: 'go' as const, record: begun.record, startedAt: begun.startedAt, mime };
@@ -231,7 +237,7 @@ export async function openLane<Connection>(
       );
       if (moved.moved) await addJob({ messageId: id, number: moved.ticket, priority: ITS_TURN });
     },
-    giveUpEmpty: ({ messageId }) => giveUpMessage(messageId, contentGoneFailure, tools),
+    giveUpEmpty: ({ messageId }) => giveUpMessage(messageId, lostFailure, tools),
     async expire({ messageId }) {
       await clock.now();
       if (clock.jumped()) return false;

@@ -32,7 +32,8 @@ local areHolds = redis.call('EXISTS', HOLDS) == 1
 local function holdOf(mailbox, key)
   if not areHolds then return false end
   local holdKeys = redis.call('HGET', key, 'holdKeys')
-  local concerned = holdKeys and cjson.decode(holdKeys) or { 'mailbox:' .. mailbox }
+  local isRead, concerned = pcall(cjson.decode, holdKeys)
+  if not isRead or type(concerned) ~= 'table' then concerned = { 'mailbox:' .. mailbox } end
   for _, hold in ipairs(redis.pcall('HMGET', HOLDS, unpack(concerned))) do
     if hold then return hold end
   end

@@ -1,14 +1,24 @@
 import type { Redis } from 'ioredis';
-import type { LaneOwner, MailboxStore, StoredHold } from '../gateway/ports.ts';
+import type { LaneOwner, MailboxStore } from '../gateway/ports.ts';
 import { STATUSES, type Status } from '../mail/status.ts';
 import { isTestLane, mailboxOf, TEST_HOLDS } from '../mail/test-lane.ts';
 import type { Keys } from './keys.ts';
 import { recipientsSince } from './messages.ts';
 import type { Scripted } from './redis.ts';
+import { holdOf } from './stored-hold.ts';
 
 /** As CLAIM_TRIAL reads it. */
 function nameOf({ lease, mailbox }: LaneOwner): string {
   return `${lease} ${mailbox}`;
+}
+
+/** Undefined where nothing is known, or nothing that can be read. */
+function keysIn(json: string | null): string[] | undefined {
+  try {
+    return json ? (JSON.parse(json) as string[]) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore {
@@ -17,18 +27,25 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
     await Promise.all([redis.publish(keys.changed, `hold:${key}`), redis.publish(keys.wake, `hold:${key}`)]);
   }
 
+  /** @param hold as JSON; empty where it ends */
+  async function writeEnginesHold(key: string, hold: string): Promise<boolean> {
+    const isWritten = (await redis.writeEnginesHold(keys.holds, key, hold)) === 1;
+    if (isWritten) await tellOfHold(key);
+    return isWritten;
+  }
+
   return {
     async holds(holdKeys) {
       const values = await redis.hmget(keys.holds, ...holdKeys);
       const held = holdKeys.flatMap((key, index) => {
         const json = values[index];
-        return json ? [[key, JSON.parse(json) as StoredHold] as const] : [];
+        return json ? [[key, holdOf(json)] as const] : [];
       });
       return new Map(held);
     },
     async holdsOf(mailbox) {
       const holdKeys = await redis.hget(keys.mailbox(mailbox), 'holdKeys');
-      return this.holds(holdKeys ? JSON.parse(holdKeys) : [`mailbox:${mailbox}`]);
+      return this.holds(keysIn(holdKeys) ?? [`mailbox:${mailbox}`]);
     },
     async counts(mailbox) {
       const statuses = Object.keys(STATUSES) as Status[];
@@ -63,7 +80,7 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
         }),
         holds: Object.entries(holds).map(([key, hold]) => ({
           key,
-          code: (JSON.parse(hold) as StoredHold).failure.code,
+          code: holdOf(hold).failure.code,
           ...(key.startsWith(TEST_HOLDS) && { test: true as const }),
         })),
       };
@@ -76,6 +93,8 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       await redis.hdel(keys.holds, key);
       await tellOfHold(key);
     },
+    beginHold: (key, hold) => writeEnginesHold(key, JSON.stringify(hold)),
+    endHold: (key) => writeEnginesHold(key, ''),
     async forgetHolds(overdueMilliseconds) {
       for (const key of await redis.forgetHolds(keys.holds, overdueMilliseconds)) await tellOfHold(key);
     },

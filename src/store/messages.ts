@@ -4,6 +4,7 @@ import type { Failure } from '../failure/failure.ts';
 import { WRITTEN_AT_ONCE } from '../gateway/accept.ts';
 import type {
   Accepted,
+  Attempted,
   Begin,
   Begun,
   FixedPart,
@@ -15,7 +16,6 @@ import type {
   NewMessage,
 } from '../gateway/ports.ts';
 import type { NewScheduled } from '../gateway/schedule.ts';
-import type { Hold } from '../gateway/view.ts';
 import type { Attempt, Envelope, MessageRecord, RecipientState } from '../mail/message.ts';
 import { isFinal, mayMoveTo, type Status } from '../mail/status.ts';
 import { acceptScript } from './accept-script.ts';
@@ -25,6 +25,7 @@ import { inOneTurn } from './one-turn.ts';
 import type { Scripted } from './redis.ts';
 import { readContent, stageContent } from './staged-content.ts';
 import { areSame, type LaneOfSteps, stepsTogether } from './steps.ts';
+import { holdOf } from './stored-hold.ts';
 
 export interface Retention {
   recordMilliseconds: number;
@@ -119,7 +120,7 @@ export function messageStore(
     if (kind === 'gone') throw new Error(`The content of ${message.id} was not kept until it could be accepted`);
     if (kind === 'accepted') {
       const record = freshRecord(message, Number(first), Number(second), Number(third));
-      return hold ? { kind: 'accepted', record, hold: JSON.parse(hold) as Hold } : { kind: 'accepted', record };
+      return hold ? { kind: 'accepted', record, hold: holdOf(hold) } : { kind: 'accepted', record };
     }
     if (kind === 'conflict') return { kind: 'conflict', id: first };
     return replayed(first, second);
@@ -153,7 +154,7 @@ export function messageStore(
       record,
       attempts: attemptsOf(fields),
       ahead: Math.max(0, Number(fields.place) - 1 - Number(left)),
-      ...(hold && { hold: JSON.parse(hold) as Hold }),
+      ...(hold && { hold: holdOf(hold) }),
     };
   }
 
@@ -343,7 +344,7 @@ export function scheduledRecord(message: NewScheduled, acceptedAt: number, expir
 export function replayedAs(id: string, record: MessageRecord | undefined, hold: string | null | undefined): Accepted {
   // The entry outlives the message only if retention is set shorter than the idempotency window.
   if (!record) return { kind: 'conflict', id };
-  return { kind: 'replayed', record, ...(hold && { hold: JSON.parse(hold) as Hold }) };
+  return { kind: 'replayed', record, ...(hold && { hold: holdOf(hold) }) };
 }
 
 export function idempotencyKeyOf(keys: Keys, callerId: string, key: string): string {
@@ -356,17 +357,21 @@ export function movedOf([kind, detail]: string[]): Moved {
   return { moved: false, status: (detail || undefined) as Status | undefined };
 }
 
-/** A record as Redis keeps it; undefined where it is none. */
+/**
+ * A record as Redis keeps it; undefined where it is none. One that is damaged says as much as can be read of it: whoever
+ * looks at many, or opens a lane, must not fail because of it.
+ */
 export function recordOf(id: string, fields: Record<string, string>): MessageRecord | undefined {
-  if (!fields.fixed || !fields.status) return undefined;
-  const fixed = wholeFixed(fields.fixed);
+  if (!fields.status || !fields.callerId) return undefined;
+  const fixed = parsed(() => wholeFixed(fields.fixed ?? ''));
   const waiting = fields.status === 'scheduled' ? 'scheduled' : 'queued';
-  const recipients = fields.recipients
-    ? (JSON.parse(fields.recipients) as RecipientState[])
-    : allWaiting(fixed, waiting);
+  const recipients = parsed(() =>
+    fields.recipients ? recipientsIn(fields.recipients) : allWaiting(fixed ?? UNREADABLE, waiting),
+  );
+  const failure = fields.failure && parsed(() => JSON.parse(fields.failure ?? '') as Failure);
   return {
     id,
-    ...fixed,
+    ...(fixed ?? UNREADABLE),
     callerId: fields.callerId ?? '',
     mailbox: fields.mailbox ?? '',
     status: fields.status as Status,
@@ -377,9 +382,10 @@ export function recordOf(id: string, fields: Record<string, string>): MessageRec
     attempts: Number(fields.attempts ?? 0),
     ticket: Number(fields.ticket),
     aheadAtFirst: Number(fields.aheadAtFirst),
-    recipients,
+    recipients: recipients ?? [],
+    ...((!fixed || !recipients) && { isDamaged: true }),
     ...(fields.nextAttemptAt && { nextAttemptAt: Number(fields.nextAttemptAt) }),
-    ...(fields.failure && { failure: JSON.parse(fields.failure) as Failure }),
+    ...(failure && { failure }),
     ...(fields.attemptToken && { attemptToken: fields.attemptToken }),
     ...(fields.dotMayHaveLeft && { dotMayHaveLeft: true }),
     ...(fields.interruptions && { interruptions: Number(fields.interruptions) }),
@@ -387,6 +393,38 @@ export function recordOf(id: string, fields: Record<string, string>): MessageRec
     ...(fields.lifetime && { lifetime: Number(fields.lifetime) }),
     ...(fields.firstTicket && { firstTicket: Number(fields.firstTicket) }),
   };
+}
+
+/** What stands for the fixed part of a record where that cannot be read. */
+const UNREADABLE: FixedPart = {
+  envelope: { reversePath: '', recipients: [] },
+  from: '',
+  to: [],
+  cc: [],
+  bcc: [],
+  subject: '',
+  tags: [],
+  metadata: {},
+  messageIdHeader: '',
+  bytes: 0,
+  onUnconfirmed: 'hold',
+  priority: 'normal',
+};
+
+/** What `read` gives; undefined where what it reads is damaged. */
+function parsed<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
+/** @throws where it is damaged; no message is for nobody */
+function recipientsIn(json: string): RecipientState[] {
+  const recipients = JSON.parse(json) as RecipientState[];
+  if (!Array.isArray(recipients) || recipients.length === 0) throw new Error('A message without recipients');
+  return recipients;
 }
 
 function allWaiting(fixed: Pick<FixedPart, 'envelope'>, status: Status): RecipientState[] {
@@ -453,7 +491,10 @@ function detailOf(detail: string | undefined): Pick<MoveTold, 'code' | 'sendAt' 
 }
 
 export function attemptsOf(fields: Record<string, string>): Attempt[] {
-  return numbered(fields, 'a').map(([, told], index) => ({ ...(JSON.parse(told) as Attempt), number: index + 1 }));
+  return numbered(fields, 'a').flatMap(([, told], index) => {
+    const attempt = parsed(() => JSON.parse(told) as Attempt);
+    return attempt ? [{ ...attempt, number: index + 1 }] : [];
+  });
 }
 
 /** The fields that are named so and a number, in the order of their numbers. */
@@ -471,19 +512,24 @@ function permitOf(id: string, [kind, detail, fixed, recipients, attempts, mime]:
   if (name === 'jumped') return { kind: name, now: Number(String(detail)) };
   if (name === 'wait' || name === 'quota') return { kind: name, milliseconds: Number(String(detail)) };
   if (name !== 'go') return { kind: name as 'void' | 'held' | 'expired' | 'gone' | 'lost' };
-  if (!fixed) throw new Error(`Message ${id} has no fixed part`);
-  const known = JSON.parse(String(fixed)) as Partial<FixedPart> & Pick<FixedPart, 'from'>;
+  const record = parsed(() => attemptedOf(id, String(fixed), recipients, attempts));
+  if (!record) return { kind: 'damaged' };
+  return { kind: 'go', record, ...(mime && { mime }), startedAt: Number(String(detail)) };
+}
+
+/** @throws where it is damaged */
+function attemptedOf(id: string, fixed: string, recipients?: Buffer | null, attempts?: Buffer | null): Attempted {
+  const known = JSON.parse(fixed) as Partial<FixedPart> & Pick<FixedPart, 'from'>;
   const { envelope = envelopeOf(known), onUnconfirmed = 'hold', priority = 'normal', test } = known;
-  const record = {
+  return {
     id,
     envelope,
     onUnconfirmed,
     priority,
     ...(test && { test }),
     attempts: attempts ? Number(String(attempts)) : 0,
-    recipients: recipients ? (JSON.parse(String(recipients)) as RecipientState[]) : allWaiting({ envelope }, 'queued'),
+    recipients: recipients ? recipientsIn(String(recipients)) : allWaiting({ envelope }, 'queued'),
   };
-  return { kind: 'go', record, ...(mime && { mime }), startedAt: Number(String(detail)) };
 }
 
 export function pairs(flat: (Buffer | string)[]): Record<string, string> {

@@ -15,7 +15,8 @@ local mailbox = redis.call('HGET', KEYS[1], 'mailbox')
 local about = redis.call('HMGET', prefix .. ':mailbox:' .. mailbox, 'holdKeys', 'left')
 local hold = false
 -- No worker may have described the mailbox yet when an operator holds it.
-for _, key in ipairs(about[1] and cjson.decode(about[1]) or { 'mailbox:' .. mailbox }) do
+local isRead, concerned = pcall(cjson.decode, about[1])
+for _, key in ipairs(isRead and type(concerned) == 'table' and concerned or { 'mailbox:' .. mailbox }) do
   hold = hold or redis.call('HGET', prefix .. ':holds', key)
 end
 return { m, hold, about[2] or '0' }
@@ -53,6 +54,19 @@ for i = 1, #KEYS, 2 do
   end
 end
 return answers
+`;
+
+/**
+ * A hold that the engine begins, puts off, or ends (no JSON); 0 where an operator holds, whose hold stays as it is, since
+ * it may have begun while a message tried out another: KEYS holds; ARGV key of the hold, JSON or ''.
+ */
+export const ENGINES_HOLD = `
+local before = redis.call('HGET', KEYS[1], ARGV[1])
+local isRead, hold = pcall(cjson.decode, before or '{}')
+if isRead and type(hold) == 'table' and hold.byOperator then return 0 end
+if ARGV[2] == '' then redis.call('HDEL', KEYS[1], ARGV[1])
+else redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
+return 1
 `;
 
 /**

@@ -58,8 +58,10 @@ local time = redis.call('TIME')
 local overdue = time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[1]
 local forgotten, holds = {}, redis.call('HGETALL', KEYS[1])
 for i = 1, #holds, 2 do
-  local hold = cjson.decode(holds[i + 1])
-  if not hold.byOperator and hold.nextProbeAt < overdue then
+  local isRead, hold = pcall(cjson.decode, holds[i + 1])
+  -- One that is damaged ends when it is tried out.
+  local isKnown = isRead and type(hold) == 'table' and hold.nextProbeAt
+  if isKnown and not hold.byOperator and hold.nextProbeAt < overdue then
     redis.call('HDEL', KEYS[1], holds[i])
     forgotten[#forgotten + 1] = holds[i]
   end

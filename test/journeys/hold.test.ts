@@ -150,3 +150,14 @@ describe('the pace', () => {
     expect(stats?.connectionsPeak).toBeLessThanOrEqual(3);
   });
 });
+
+it('a message to more recipients than a mailbox has in a day is refused, since it could never go and would hold all others', async () => {
+  await using postroom = await startPostroom({ limits: { recipientsPerDay: 2 } });
+  const refused = await postroom.send({ to: ['ada@fabrikam.com', 'ben@fabrikam.com', 'eve@fabrikam.com'] });
+  expect(refused.status).toBe(422);
+  expect(await refused.json()).toMatchObject({
+    code: 'too_many_recipients',
+    errors: [{ pointer: '/to', message: expect.stringContaining('mailbox main takes 2 a message') }],
+  });
+  await postroom.until(await postroom.sendTo(['ada@fabrikam.com', 'ben@fabrikam.com']), 'sent');
+});

@@ -24,6 +24,16 @@ function sharedHolds() {
       holds.delete(key);
       await tellAll();
     },
+    async beginHold(key: string, hold: StoredHold) {
+      holds.set(key, hold);
+      await tellAll();
+      return true;
+    },
+    async endHold(key: string) {
+      holds.delete(key);
+      await tellAll();
+      return true;
+    },
     async claimTrial(key: string, { lease }: LaneOwner) {
       if (trials.has(key) && trials.get(key) !== lease) return false;
       trials.set(key, lease);
@@ -176,3 +186,48 @@ describe('a gate', () => {
     await expect(waiting).rejects.toMatchObject({ name: 'LaneClosed' });
   });
 });
+
+describe('a hold that is just being written', () => {
+  it('is not forgotten by a reading that could not find it yet', async () => {
+    const { gateOf, store } = sharedHolds();
+    const gate = await gateOf('a');
+    const write = store.beginHold;
+    let written = () => {};
+    store.beginHold = async (key, hold) => {
+      await new Promise<void>((resolve) => (written = resolve));
+      return write(key, hold);
+    };
+    const passage = await gate.pass();
+    const holding = passage.blocked(failing('mailbox'));
+    await gate.refresh();
+    expect(await passesNow(gate)).toBe(false);
+    written();
+    await holding;
+    expect(await passesNow(gate)).toBe(false);
+    await store.clearHold('mailbox:a');
+    expect(await passesNow(gate)).toBe(true);
+  });
+});
+
+it('a hold that two processes with different settings meet is tried by neither before its time, once each has tried', async () => {
+  const { gateOf } = sharedHolds();
+  const gates = [await gateOf('a'), await gateOf('b', { digests: { mailbox: 'x', tenant: 'a new secret' } })];
+  await (await (gates[0] as Gate).pass()).blocked(failing('tenant'));
+  let tries = 0;
+  await Promise.all(
+    gates.map(async (gate) => {
+      for (let round = 0; round < 10; round += 1) {
+        const passed = await Promise.race([gate.pass(), pauseFor(100)]);
+        if (!passed) continue;
+        tries += 1;
+        await passed.blocked(failing('tenant'));
+        passed.release();
+      }
+    }),
+  );
+  expect(tries).toBe(1);
+});
+
+function pauseFor(milliseconds: number): Promise<undefined> {
+  return new Promise((resolve) => setTimeout(() => resolve(undefined), milliseconds));
+}

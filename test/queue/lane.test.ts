@@ -314,3 +314,85 @@ it('a message whose content is lost once it has begun fails for that, and keeps 
   expect(await store.mailboxes.usage('main')).toMatchObject({ inWindow: 1, recipientsToday: 1 });
   await lane.close();
 });
+
+it.each([
+  ['is no JSON', 'fixed', '{"from":'],
+  ['is gone', 'fixed', undefined],
+  ['tells of no recipients', 'recipients', '['],
+])(
+  'a message whose record is damaged, since it %s, keeps no connection from others, and is not sent',
+  async (_, field, value) => {
+    const lane = await openLaneThatNotes(60_000, () => false);
+    const { redis, keys, messages } = store;
+    const damaged: string[] = [];
+    for (let number = 0; number < 3; number += 1) {
+      const message = aMessage({ to: ['damaged@fabrikam.com'] });
+      await messages.accept(message);
+      if (value === undefined) await redis.hdel(keys.message(message.id), field);
+      else await redis.hset(keys.message(message.id), field, value);
+      await lane.jobs.add('main', { messageId: message.id, number: 1, priority: 'normal' });
+      damaged.push(message.id);
+    }
+    const other = await lane.submit();
+    await eventually(() => isSent(other));
+    for (const id of damaged) await eventually(async () => (await redis.hget(keys.message(id), 'status')) === 'failed');
+    expect(lane.sentTo).toEqual(['ada@fabrikam.com']);
+    expect((await store.mailboxes.usage('main')).inWindow).toBe(1);
+    await lane.close();
+  },
+);
+
+it('a lane is opened although a message that a dead owner was sending is damaged', async () => {
+  const { redis, keys } = store;
+  const { id } = await acceptAndBegin(store);
+  await redis.hset(keys.message(id), 'fixed', '{"from":');
+  const lane = await openLaneThatNotes(60_000, () => false);
+  const other = await lane.submit();
+  await eventually(() => isSent(other));
+  expect(await redis.hget(keys.message(id), 'status')).toBe('failed');
+  await lane.close();
+});
+
+it('what waits for a connection is not sent by one that has just shown that the mailbox cannot send', async () => {
+  let end = (_: Answer) => {};
+  const answered = new Promise<Answer>((resolve) => {
+    end = resolve;
+  });
+  const lane = await openLaneThatNotes(
+    60_000,
+    () => false,
+    0,
+    (number) => (number === 1 ? answered : THROTTLED),
+  );
+  const first = await lane.submit();
+  await eventually(async () => (await store.messages.find(first))?.dotMayHaveLeft === true);
+  const second = await lane.submit('second@fabrikam.com');
+  await eventually(async () => (await lane.jobs.active('main')).some(({ messageId }) => messageId === second));
+  end(THROTTLED);
+  await eventually(async () => (await store.mailboxes.holds(['mailbox:main'])).size === 1);
+  await eventually(async () => (await store.messages.find(first))?.status === 'queued');
+  await lane.close();
+  expect(lane.sentTo).toEqual(['ada@fabrikam.com']);
+});
+
+it('a job that is damaged keeps no other from being done, and its message gets another', async () => {
+  const { redis, keys, messages } = store;
+  const jobs = laneTools(store).jobs;
+  const ids: string[] = [];
+  for (const number of [1, 2]) {
+    const message = aMessage({ to: [`${number}@fabrikam.com`] });
+    await messages.accept(message);
+    await jobs.add('main', { messageId: message.id, number: 1, priority: 'normal' });
+    ids.push(message.id);
+  }
+  await redis.hset(`${keys.bull}:main:${ids[0]}-1`, 'data', '{"m":');
+  const lane = await openLaneThatNotes(60_000, () => false);
+  const other = await lane.submit();
+  await eventually(() => isSent(ids[1] as string));
+  await eventually(() => isSent(other));
+  await lane.close();
+  const next = await openLaneThatNotes(60_000, () => false);
+  await eventually(() => isSent(ids[0] as string));
+  await next.close();
+  await jobs.close();
+});

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Failure } from '../../src/failure/failure.ts';
 import type { Accepted, NewMessage, StoredHold } from '../../src/gateway/ports.ts';
+import { openGate } from '../../src/queue/gate.ts';
 import { scheduleStore } from '../../src/store/schedule.ts';
-import { aMessage, leasedStore } from '../support/store.ts';
+import { aMessage, LEASE, leasedStore } from '../support/store.ts';
 
 const store = leasedStore();
 
@@ -55,6 +56,50 @@ describe('a message that is accepted', () => {
   it('though what is known of holds is damaged, is accepted', async () => {
     await store.redis.set(store.keys.holds, 'not a hash');
     expect(await store.messages.accept(aMessage())).toMatchObject({ kind: 'accepted', record: { status: 'queued' } });
+  });
+});
+
+describe('a hold that is damaged', () => {
+  it('is told as one of which nobody knows why, and refuses no mail', async () => {
+    const { messages, mailboxes, redis, keys } = store;
+    await mailboxes.describe('main', [MAILBOX]);
+    await redis.hset(keys.holds, MAILBOX, '{"failure":');
+    const message = keyed('a key');
+    expect(codeOf(await messages.accept(message))).toBe('hold_damaged');
+    expect(codeOf(await messages.replay('test', 'a key', 'the body'))).toBe('hold_damaged');
+    expect((await messages.findWithSurroundings(message.id))?.hold?.failure.code).toBe('hold_damaged');
+    expect((await mailboxes.metrics()).holds).toEqual([{ key: MAILBOX, code: 'hold_damaged' }]);
+    expect(await mailboxes.forgetHolds(0)).toBeUndefined();
+  });
+
+  it('is tried out at once, and gone when that works', async () => {
+    const { mailboxes, redis, keys } = store;
+    await redis.hset(keys.holds, MAILBOX, 'null');
+    const gate = await openGate({
+      keys: { mailbox: MAILBOX, network: NETWORK },
+      owner: { mailbox: 'main', lease: LEASE },
+      store: mailboxes,
+      digests: { mailbox: 'a', tenant: 'a' },
+      windowMilliseconds: 1,
+      random: () => 0,
+      onHold: () => undefined,
+      onRelease: () => undefined,
+    });
+    const trial = await gate.pass();
+    expect(trial.trial).toBe(true);
+    await trial.works();
+    expect(await redis.hlen(keys.holds)).toBe(0);
+    gate.close();
+  });
+
+  it('does not matter where it is unknown which concern the mailbox: its own does', async () => {
+    const { messages, mailboxes, redis, keys } = store;
+    await redis.hset(keys.mailbox('main'), 'holdKeys', '[');
+    await mailboxes.setHold(MAILBOX, holdBecause('auth_failed'));
+    const message = aMessage();
+    expect(codeOf(await messages.accept(message))).toBe('auth_failed');
+    expect((await messages.findWithSurroundings(message.id))?.hold?.failure.code).toBe('auth_failed');
+    expect([...(await mailboxes.holdsOf('main')).keys()]).toEqual([MAILBOX]);
   });
 });
 

@@ -1,0 +1,31 @@
+import { expect, it } from 'vitest';
+import { type MailboxConfig, USUAL_LIMITS } from '../src/mailbox-config.ts';
+import { laneSettings } from '../src/mailboxes.ts';
+
+function mailbox(id: string, auth: { clientSecret?: string; secretExpires?: string }): MailboxConfig {
+  const address = `${id}@contoso.com`;
+  return {
+    id,
+    address,
+    from: [address],
+    auth: {
+      type: 'clientCredentials',
+      tenantId: 'contoso',
+      clientId: 'postroom',
+      authority: 'https://login.example',
+      scope: 'https://outlook.office365.com/.default',
+      clientSecret: auth.clientSecret ?? 'a secret',
+      ...(auth.secretExpires && { secretExpires: auth.secretExpires }),
+    },
+    smtp: { host: 'smtp.example', port: 587, heloName: 'gateway.contoso.com' },
+    limits: USUAL_LIMITS,
+  };
+}
+
+const tenantDigests = (...mailboxes: MailboxConfig[]) =>
+  new Set(laneSettings(mailboxes).map(({ loginDigests }) => loginDigests.tenant));
+
+it('mailboxes with one secret share the holds of their tenant, whichever of them says when it ends', () => {
+  expect(tenantDigests(mailbox('a', {}), mailbox('b', { secretExpires: '2027-01-01' })).size).toBe(1);
+  expect(tenantDigests(mailbox('a', {}), mailbox('b', { clientSecret: 'a new secret' })).size).toBe(2);
+});
