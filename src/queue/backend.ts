@@ -2,6 +2,11 @@ import { type BackendFactory, type ConnectionOptions, QueueKeys, RedisConnection
 import type { Redis } from 'ioredis';
 import { type FinishKeys, finisher, type Next, type Over } from './finish-and-fetch.ts';
 
+type Fetched = ReturnType<RedisQueueBackend['moveToActive']>;
+
+/** Between two tries to fetch a job from a Redis that refuses: full, read-only, or short of replicas. */
+const REFUSED_MILLISECONDS = 500;
+
 /**
  * Lets any number of BullMQ queues and workers share one Redis connection. A stock worker waits for jobs by a blocking
  * read on a connection of its own, so two thousand lanes would mean two thousand connections; ours waits in memory
@@ -44,6 +49,16 @@ class SharedBackend extends RedisQueueBackend {
     const adding = entries.map(({ job, jobId }) => this.addJobToTransaction(client, job, jobId));
     stream?.uncork();
     return Promise.all(adding);
+  }
+
+  /** BullMQ asks again at once, where the answer was an error: of a Redis that is full, thousands of times a second. */
+  override async moveToActive(...fetching: Parameters<RedisQueueBackend['moveToActive']>): Fetched {
+    try {
+      return await super.moveToActive(...fetching);
+    } catch (error) {
+      await new Promise((resolve) => setTimeout(resolve, REFUSED_MILLISECONDS));
+      throw error;
+    }
   }
 
   override async disconnectBlocking(): Promise<void> {
