@@ -40,11 +40,20 @@ export function isDead(name: string): boolean {
   }
 }
 
-/** Dead, with its files closed, and not yet looked after by its parent: proc_pid_stat(5). */
+/** Dead, and not yet looked after by its parent. */
 function isZombie(pid: number): boolean {
   try {
-    return /^[ZX]$/.test(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.charAt(0) ?? '');
+    return hasEnded(readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
     return false;
   }
+}
+
+/**
+ * Is a process over, with its files closed, by what proc_pid_stat(5) tells of it? The state (field 3) is that of its first
+ * thread; while others (field 20) are still ending, its connections are open.
+ */
+export function hasEnded(stat: string): boolean {
+  const fields = stat.split(') ').at(-1)?.split(' ') ?? [];
+  return /^[ZX]$/.test(fields[0] ?? '') && Number(fields[17]) <= 1;
 }

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, it } from 'vitest';
 import { lanePlaces } from '../../src/queue/places.ts';
-import { isDead, processName } from '../../src/queue/same-host.ts';
+import { hasEnded, isDead, processName } from '../../src/queue/same-host.ts';
 import { admissionStore } from '../../src/store/admission.ts';
 import { LEASE, leasedStore } from '../support/store.ts';
 
@@ -37,6 +37,18 @@ it('of a process elsewhere nothing is known', () => {
   expect(isDead('another-boot.1.4194304')).toBe(false);
   expect(isDead('unknown.4194304')).toBe(false);
   expect(isDead(processName())).toBe(false);
+});
+
+const statOf = (state: string, threads: number) =>
+  `4711 (a (node) Z) ${state} 1 4139 4139 0 -1 4227084 3046 6576 8 2 2 1 3 0 20 0 ${threads} 0 3903687 0 0`;
+
+it.each([
+  ['has ended once none of its threads is left', 'Z', 1, true],
+  ['has its connections open while threads besides the first are still ending', 'Z', 11, false],
+  ['that runs has not ended', 'R', 1, false],
+  ['that was stopped has not ended', 'T', 11, false],
+])('a process %s', (_, state, threads, ended) => {
+  expect(hasEnded(statOf(state, threads))).toBe(ended);
 });
 
 it('while Redis refuses, there is no place', async () => {
