@@ -174,7 +174,7 @@ function acceptanceOf(accepted: Accepted, senders: Sender[]): Acceptance {
   if (accepted.kind === 'conflict') return { kind: 'conflict', messageId: accepted.id };
   const record = accepted.kind === 'accepted' ? accepted.record : asAccepted(accepted.record);
   const pace = senders.find(({ id }) => id === mailboxOf(record.mailbox))?.pace;
-  const estimatedSendAt = pace && estimateSendAt(record.aheadAtFirst, pace, record.acceptedAt);
+  const estimatedSendAt = pace && estimateSendAt(record.aheadAtFirst, pace, record.acceptedAt, record.windowAtFirst);
   return { kind: accepted.kind, message: viewOf(record, { attempts: [], hold: accepted.hold, estimatedSendAt }) };
 }
 

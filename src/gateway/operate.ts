@@ -67,7 +67,7 @@ async function viewMailbox({ mailboxes }: OperateTools, sender: Sender): Promise
     state: hold ? 'held' : 'open',
     ...(hold && { hold: viewHold(hold) }),
     messages: hold ? asHeld(counts) : counts,
-    waiting: { count, ...(!hold && count > 0 && { estimatedLastSendAt: lastSendAt(count, left, pace, usage.now) }) },
+    waiting: { count, ...(!hold && count > 0 && { estimatedLastSendAt: lastSendAt(count, usage, pace) }) },
     window: {
       seconds: pace.windowMilliseconds / 1000,
       limit: pace.perWindow,
@@ -85,10 +85,12 @@ function asHeld({ queued = 0, deferred = 0, ...others }: MailboxView['messages']
   return queued + deferred > 0 ? { ...others, held: queued + deferred } : others;
 }
 
-function lastSendAt(count: number, left: number, pace: Sender['pace'], now: number): string {
-  const behindThisWindow = count - left;
-  if (behindThisWindow <= 0) return rfc3339(now);
-  return rfc3339(estimateSendAt(behindThisWindow - 1 + pace.perWindow, pace, now));
+type Usage = Awaited<ReturnType<MailboxStore['usage']>>;
+
+function lastSendAt(count: number, { inWindow, nextFreeAt, now }: Usage, pace: Sender['pace']): string {
+  // Where all that are taken are taken by those that run, a place is free a window after the first answer.
+  const use = { taken: inWindow, nextFreeAt: nextFreeAt ?? now + pace.windowMilliseconds };
+  return rfc3339(estimateSendAt(count - 1, pace, now, use));
 }
 
 /** Apart from the mailbox's own: what a team tries out must not look like a backlog. */

@@ -1,5 +1,5 @@
 import type { Failure } from '../failure/failure.ts';
-import type { Attempt, MessageRecord, RecipientState } from '../mail/message.ts';
+import type { Attempt, MessageRecord, RecipientState, WindowUse } from '../mail/message.ts';
 import type { Status } from '../mail/status.ts';
 import type { Metrics } from './api.ts';
 import type { Hold } from './view.ts';
@@ -164,10 +164,17 @@ export interface MessageStore {
   content(id: string): Promise<Buffer>;
   /** Are the bytes of the message still kept? */
   hasContent(id: string): Promise<boolean>;
-  /** With how many messages of its mailbox are before it, about. */
-  findWithSurroundings(
-    id: string,
-  ): Promise<{ record: MessageRecord; attempts: Attempt[]; hold?: Hold | undefined; ahead: number } | undefined>;
+  /** With how many messages of its mailbox are before it, about, and what is taken of the window. */
+  findWithSurroundings(id: string): Promise<
+    | {
+        record: MessageRecord;
+        attempts: Attempt[];
+        hold?: Hold | undefined;
+        ahead: number;
+        windowUse?: WindowUse | undefined;
+      }
+    | undefined
+  >;
   /** Its moves, oldest first; of a very long timeline the last ones. */
   timeline(id: string): Promise<{ callerId: string; mailbox: string; events: MoveTold[] } | undefined>;
   /** Leave to start one attempt and the move to `sending`, in one step. */

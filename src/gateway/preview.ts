@@ -28,7 +28,7 @@ export interface Preview {
   preview: MessagePreview;
 }
 
-export type PreviewTools = AcceptTools & { mailboxes: Pick<MailboxStore, 'counts' | 'holdsOf'> };
+export type PreviewTools = AcceptTools & { mailboxes: Pick<MailboxStore, 'counts' | 'holdsOf' | 'usage'> };
 
 /** Does all that accepting does before it promises anything, and then looks at the lane instead of entering it. */
 export async function previewMessage(
@@ -58,9 +58,15 @@ async function outlook(
 ): Promise<Outlook> {
   if (sendAt !== undefined) return { status: 'scheduled', sendAt: rfc3339(sendAt) };
   const lane = caller.test ? testLaneOf(sender.id) : sender.id;
-  const [holds, counts] = await Promise.all([mailboxes.holdsOf(lane), mailboxes.counts(lane)]);
+  const [holds, counts, usage] = await Promise.all([
+    mailboxes.holdsOf(lane),
+    mailboxes.counts(lane),
+    mailboxes.usage(lane),
+  ]);
   const [hold] = holds.values();
   if (hold) return { status: 'held', failure: hold.failure };
   const ahead = (counts.queued ?? 0) + (counts.deferred ?? 0);
-  return { status: 'queued', estimatedSendAt: rfc3339(estimateSendAt(ahead, sender.pace, now().getTime())) };
+  const { inWindow, nextFreeAt } = usage;
+  const use = nextFreeAt === undefined ? undefined : { taken: inWindow, nextFreeAt };
+  return { status: 'queued', estimatedSendAt: rfc3339(estimateSendAt(ahead, sender.pace, now().getTime(), use)) };
 }

@@ -17,7 +17,7 @@ export async function readMessage(
   const found = await messages.findWithSurroundings(id);
   if (!found || !mayRead(caller, found.record)) return undefined;
   const pace = senders.find((sender) => sender.id === mailboxOf(found.record.mailbox))?.pace;
-  const estimatedSendAt = pace && estimateSendAt(found.ahead, pace, Date.now());
+  const estimatedSendAt = pace && estimateSendAt(found.ahead, pace, Date.now(), found.windowUse);
   const message = viewOf(found.record, { ...found, estimatedSendAt });
   return { message, etag: etagOf(found.record.revision, JSON.stringify([message.status, message.failure])) };
 }

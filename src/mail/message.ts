@@ -95,6 +95,13 @@ export interface Attempt {
   failure?: Failure;
 }
 
+/** What is taken of a mailbox's window. */
+export interface WindowUse {
+  taken: number;
+  /** When the first of these places is free again; milliseconds since the epoch. */
+  nextFreeAt: number;
+}
+
 /** The record of a message as the store keeps it; times are milliseconds since the epoch by Redis's clock. */
 export interface MessageRecord {
   id: string;
@@ -136,6 +143,8 @@ export interface MessageRecord {
   recipients: RecipientState[];
   /** How many messages of its mailbox were before it when it was accepted. */
   aheadAtFirst: number;
+  /** What of the mailbox's window was taken then, if anything was. */
+  windowAtFirst?: WindowUse | undefined;
   failure?: Failure;
   /** Number of the only job that may still act on this message; older jobs are void. */
   ticket: number;

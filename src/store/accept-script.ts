@@ -1,4 +1,5 @@
 import { ANNOUNCE } from './webhook-scripts.ts';
+import { WINDOW_USE } from './window-use.ts';
 
 /**
  * Writes records, contents, idempotency entries, indexes and first jobs of the messages that came in one turn, or finds
@@ -17,7 +18,7 @@ export function acceptScript(firstJobs: string | undefined): string {
   return `${ANNOUNCE}${firstJobs ?? 'local firstJobs'}${ACCEPT}`;
 }
 
-const ACCEPT = `
+const ACCEPT = `${WINDOW_USE}
 local DUE, BUSY, COUNTS, HOLDS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -47,7 +48,7 @@ local function laneOf(mailbox)
     local key = all.mailbox .. mailbox
     local known = redis.call('HMGET', key, 'accepted', 'left')
     lanes[mailbox] = { key = key, accepted = tonumber(known[1] or 0), left = tonumber(known[2] or 0), new = 0, jobs = {},
-      hold = holdOf(mailbox, key) }
+      hold = holdOf(mailbox, key), use = windowUse(all.permits .. mailbox) }
   end
   return lanes[mailbox]
 end
@@ -88,11 +89,12 @@ local function accept(order, fixed, mime)
   if staged and redis.call('STRLEN', MIME) ~= order.bytes then return { 'gone' } end
   local lane = laneOf(order.mailbox)
   local place = lane.accepted + lane.new + 1
-  local ahead = place - 1 - lane.left
+  local ahead = digits(place - 1 - lane.left)
+  if lane.use ~= '' then ahead = ahead .. ' ' .. lane.use end
   local expiresAt = digits(order.expiresAt or (now + (order.lifetime or all.lifetime)))
   redis.call('HSET', MESSAGE, 'fixed', fixed, 'callerId', order.callerId, 'mailbox', order.mailbox,
     'status', 'queued', 'revision', '1', 'ticket', '1', 'pending', order.recipients,
-    'acceptedAt', acceptedAt, 'expiresAt', expiresAt, 'place', digits(place), 'aheadAtFirst', digits(ahead))
+    'acceptedAt', acceptedAt, 'expiresAt', expiresAt, 'place', digits(place), 'aheadAtFirst', ahead)
   written = true
   if not order.untold and isHooked(order.callerId) then
     redis.call('HSET', MESSAGE, 'hooks', all.outbox)
@@ -113,7 +115,7 @@ local function accept(order, fixed, mime)
   local own = given[order.callerId] or {}
   given[order.callerId] = own
   own[order.mailbox] = (own[order.mailbox] or 0) + 1
-  return { 'accepted', acceptedAt, expiresAt, digits(ahead), lane.hold }
+  return { 'accepted', acceptedAt, expiresAt, ahead, lane.hold }
 end
 
 local answers = {}

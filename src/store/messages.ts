@@ -91,6 +91,7 @@ export function messageStore(
     message: keys.message(''),
     mime: keys.mime(''),
     mailbox: keys.mailbox(''),
+    permits: keys.permits(''),
     queues: `${keys.bull}:`,
     wake: keys.wake,
     webhooksOf: keys.webhooks.ofCaller(''),
@@ -119,7 +120,7 @@ export function messageStore(
     if (kind === 'error') throw new Error(`Redis did not take ${id}: ${first}`);
     if (kind === 'gone') throw new Error(`The content of ${message.id} was not kept until it could be accepted`);
     if (kind === 'accepted') {
-      const record = freshRecord(message, Number(first), Number(second), Number(third));
+      const record = freshRecord(message, Number(first), Number(second), standingOf(third ?? ''));
       return hold ? { kind: 'accepted', record, hold: holdOf(hold) } : { kind: 'accepted', record };
     }
     if (kind === 'conflict') return { kind: 'conflict', id: first };
@@ -149,11 +150,12 @@ export function messageStore(
     const fields = found && pairs(found[0]);
     const record = fields ? recordOf(id, fields) : undefined;
     if (!found || !fields || !record) return undefined;
-    const [, hold, left] = found;
+    const [, hold, left, use] = found;
     return {
       record,
       attempts: attemptsOf(fields),
       ahead: Math.max(0, Number(fields.place) - 1 - Number(left)),
+      windowUse: standingOf(`0 ${use}`).windowAtFirst,
       ...(hold && { hold: holdOf(hold) }),
     };
   }
@@ -307,7 +309,16 @@ function hasEntries(metadata: Record<string, string>): boolean {
   return false;
 }
 
-function freshRecord(message: NewMessage, acceptedAt: number, expiresAt: number, aheadAtFirst: number): MessageRecord {
+type Standing = Pick<MessageRecord, 'aheadAtFirst' | 'windowAtFirst'>;
+
+/** As the scripts write it: how many are before it, and then, where places of the window are taken, `windowUse`. */
+function standingOf(text: string): Standing {
+  const [ahead, taken, nextFreeAt] = text.split(' ');
+  const windowAtFirst = nextFreeAt ? { taken: Number(taken), nextFreeAt: Number(nextFreeAt) } : undefined;
+  return { aheadAtFirst: Number(ahead), windowAtFirst };
+}
+
+function freshRecord(message: NewMessage, acceptedAt: number, expiresAt: number, standing: Standing): MessageRecord {
   const { id, callerId, mailbox, fixed } = message;
   return {
     id,
@@ -320,7 +331,8 @@ function freshRecord(message: NewMessage, acceptedAt: number, expiresAt: number,
     expiresAt,
     attempts: 0,
     ticket: 1,
-    aheadAtFirst,
+    aheadAtFirst: standing.aheadAtFirst,
+    windowAtFirst: standing.windowAtFirst,
     recipients: allWaiting(fixed, 'queued'),
     // Last: to go on from a copy of so many members would take a hundred times as long (V8 11).
     ...fixed,
@@ -331,7 +343,7 @@ function freshRecord(message: NewMessage, acceptedAt: number, expiresAt: number,
 export function scheduledRecord(message: NewScheduled, acceptedAt: number, expiresAt: number): MessageRecord {
   const { sendAt, expiresAt: fixedExpiry, fixed } = message;
   return {
-    ...freshRecord(message, acceptedAt, expiresAt, 0),
+    ...freshRecord(message, acceptedAt, expiresAt, { aheadAtFirst: 0 }),
     status: 'scheduled',
     sendAt,
     firstSendAt: sendAt,
@@ -381,7 +393,7 @@ export function recordOf(id: string, fields: Record<string, string>): MessageRec
     expiresAt: Number(fields.expiresAt),
     attempts: Number(fields.attempts ?? 0),
     ticket: Number(fields.ticket),
-    aheadAtFirst: Number(fields.aheadAtFirst),
+    ...standingOf(fields.aheadAtFirst ?? ''),
     recipients: recipients ?? [],
     ...((!fixed || !recipients) && { isDamaged: true }),
     ...(fields.nextAttemptAt && { nextAttemptAt: Number(fields.nextAttemptAt) }),

@@ -1,3 +1,5 @@
+import { WINDOW_USE } from './window-use.ts';
+
 /**
  * Atomic steps in Lua that are scripts of their own; above each is what it is given. Redis's clock is the only clock in
  * them, so that processes need not agree on the time.
@@ -7,7 +9,7 @@
  * A record with all that a reader wants to know beside it, in one step: ARGV prefix of all keys.
  * Which mailbox it belongs to is only known once it is read, so its keys are made here; all share one hash tag.
  */
-export const READ = `
+export const READ = `${WINDOW_USE}
 local m = redis.call('HGETALL', KEYS[1])
 if #m == 0 then return false end
 local prefix = ARGV[1]
@@ -19,7 +21,7 @@ local isRead, concerned = pcall(cjson.decode, about[1])
 for _, key in ipairs(isRead and type(concerned) == 'table' and concerned or { 'mailbox:' .. mailbox }) do
   hold = hold or redis.call('HGET', prefix .. ':holds', key)
 end
-return { m, hold, about[2] or '0' }
+return { m, hold, about[2] or '0', windowUse(prefix .. ':permits:' .. mailbox) }
 `;
 
 /**

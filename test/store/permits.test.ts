@@ -30,6 +30,22 @@ describe('a place in the window', () => {
     expect(await store.mailboxes.usage('main')).toMatchObject({ inWindow: 2 });
   });
 
+  it('is known to whoever is accepted or read while it is taken, and told again with the same answer', async () => {
+    const first = await acceptAndBegin(store, { pace });
+    await settle(first.id, first.token);
+    const { nextFreeAt } = await store.mailboxes.usage('main');
+    const message = { ...aMessage(), idempotency: { key: 'once', fingerprint: 'same' } };
+    const accepted = await store.messages.accept(message);
+    expect(accepted).toMatchObject({ record: { aheadAtFirst: 0, windowAtFirst: { taken: 1, nextFreeAt } } });
+    expect(await store.messages.findWithSurroundings(message.id)).toMatchObject({ windowUse: { taken: 1, nextFreeAt } });
+    await store.redis.del(store.keys.permits('main'));
+    expect((await store.messages.findWithSurroundings(message.id))?.windowUse).toBeUndefined();
+    expect(await store.messages.accept({ ...message, id: 'msg_again' })).toMatchObject({
+      kind: 'replayed',
+      record: { aheadAtFirst: 0, windowAtFirst: { taken: 1, nextFreeAt } },
+    });
+  });
+
   it('is free again when the window is over, and not before', async () => {
     const short = { ...pace, perWindow: 1, windowMilliseconds: 300 };
     const first = await acceptAndBegin(store, { pace: short });
