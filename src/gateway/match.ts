@@ -4,7 +4,7 @@ import type { MessageRecord } from '../mail/message.ts';
 import type { Status } from '../mail/status.ts';
 import { mailboxOf } from '../mail/test-lane.ts';
 import type { MailboxStore } from './ports.ts';
-import { type Hold, readingOf } from './view.ts';
+import { type Hold, lastingHold, readingOf } from './view.ts';
 
 /** Which messages are meant; all that is given must be true of them. */
 export interface MessageFilter {
@@ -32,11 +32,11 @@ export interface Match {
 
 export type HoldOf = (mailbox: string) => Promise<Hold | undefined>;
 
-/** The widest hold of each mailbox, asked once. */
+/** The hold that each mailbox’s messages read as, asked once. */
 export function holdsOnce(mailboxes: Pick<MailboxStore, 'holdsOf'>): HoldOf {
   const known = new Map<string, Promise<Hold | undefined>>();
   return (mailbox) => {
-    const asked = known.get(mailbox) ?? mailboxes.holdsOf(mailbox).then((holds) => [...holds.values()][0]);
+    const asked = known.get(mailbox) ?? mailboxes.holdsOf(mailbox).then(lastingHold);
     known.set(mailbox, asked);
     return asked;
   };

@@ -4,7 +4,7 @@ import type { Sender } from './accept.ts';
 import type { MailboxView } from './api.ts';
 import { estimateSendAt } from './estimate.ts';
 import type { MailboxStore, StoredHold } from './ports.ts';
-import { rfc3339 } from './view.ts';
+import { lastingHold, rfc3339 } from './view.ts';
 
 /** What an operator sees and does of the mailboxes. */
 export interface OperateTools {
@@ -57,7 +57,7 @@ async function viewMailbox({ mailboxes }: OperateTools, sender: Sender): Promise
     mailboxes.usage(sender.id),
     viewTests(mailboxes, sender.id),
   ]);
-  const [hold] = holds.values();
+  const hold = lastingHold(holds);
   const { pace, connections, recipientsPerMessage, messageBytes } = sender;
   const count = (counts.queued ?? 0) + (counts.deferred ?? 0);
   const left = Math.max(0, pace.perWindow - usage.inWindow);
@@ -97,7 +97,7 @@ function lastSendAt(count: number, { inWindow, nextFreeAt, now }: Usage, pace: S
 async function viewTests(mailboxes: MailboxStore, id: string): Promise<MailboxView['test']> {
   const messages = await mailboxes.counts(testLaneOf(id));
   if (Object.keys(messages).length === 0) return undefined;
-  const [hold] = (await mailboxes.holdsOf(testLaneOf(id))).values();
+  const hold = lastingHold(await mailboxes.holdsOf(testLaneOf(id)));
   return {
     state: hold ? 'held' : 'open',
     ...(hold && { hold: viewHold(hold) }),

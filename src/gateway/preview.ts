@@ -5,7 +5,7 @@ import { type AcceptTools, type Prepared, prepare } from './accept.ts';
 import type { Caller, Refused } from './api.ts';
 import { estimateSendAt } from './estimate.ts';
 import type { MailboxStore } from './ports.ts';
-import { rfc3339 } from './view.ts';
+import { lastingHold, rfc3339 } from './view.ts';
 
 /** What would become of a message if it were sent now. Times are RFC 3339 UTC. */
 export interface MessagePreview {
@@ -63,7 +63,7 @@ async function outlook(
     mailboxes.counts(lane),
     mailboxes.usage(lane),
   ]);
-  const [hold] = holds.values();
+  const hold = lastingHold(holds);
   if (hold) return { status: 'held', failure: hold.failure };
   const ahead = (counts.queued ?? 0) + (counts.deferred ?? 0);
   const { inWindow, nextFreeAt } = usage;

@@ -14,6 +14,19 @@ export interface Hold {
   byOperator?: true;
 }
 
+/**
+ * Why a mailbox sends nothing, where several things hold it: what lasts longest, since nothing is tried before all of
+ * them may be. A person's hold lasts until that person ends it; of equal ones it is the widest.
+ *
+ * @param holds the widest first
+ */
+export function lastingHold<Each extends Hold>(holds: ReadonlyMap<string, Each>): Each | undefined {
+  const endOf = ({ byOperator, nextProbeAt }: Hold) => (byOperator ? Number.POSITIVE_INFINITY : nextProbeAt);
+  let lasting: Each | undefined;
+  for (const hold of holds.values()) if (!lasting || endOf(hold) > endOf(lasting)) lasting = hold;
+  return lasting;
+}
+
 /** A message as callers read it. Times are RFC 3339 UTC. */
 export interface MessageView {
   id: string;

@@ -1,3 +1,4 @@
+import { LASTING_HOLD } from './lasting-hold.ts';
 import { ANNOUNCE } from './webhook-scripts.ts';
 import { WINDOW_USE } from './window-use.ts';
 
@@ -18,7 +19,7 @@ export function acceptScript(firstJobs: string | undefined): string {
   return `${ANNOUNCE}${firstJobs ?? 'local firstJobs'}${ACCEPT}`;
 }
 
-const ACCEPT = `${WINDOW_USE}
+const ACCEPT = `${LASTING_HOLD}${WINDOW_USE}
 local DUE, BUSY, COUNTS, HOLDS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -33,12 +34,7 @@ local areHolds = redis.call('EXISTS', HOLDS) == 1
 local function holdOf(mailbox, key)
   if not areHolds then return false end
   local holdKeys = redis.call('HGET', key, 'holdKeys')
-  local isRead, concerned = pcall(cjson.decode, holdKeys)
-  if not isRead or type(concerned) ~= 'table' then concerned = { 'mailbox:' .. mailbox } end
-  for _, hold in ipairs(redis.pcall('HMGET', HOLDS, unpack(concerned))) do
-    if hold then return hold end
-  end
-  return false
+  return lastingHold(HOLDS, holdKeys, mailbox)
 end
 
 -- What is known of each mailbox, and how many new messages this script gives it.

@@ -1,3 +1,4 @@
+import { LASTING_HOLD } from './lasting-hold.ts';
 import { WINDOW_USE } from './window-use.ts';
 
 /**
@@ -9,18 +10,13 @@ import { WINDOW_USE } from './window-use.ts';
  * A record with all that a reader wants to know beside it, in one step: ARGV prefix of all keys.
  * Which mailbox it belongs to is only known once it is read, so its keys are made here; all share one hash tag.
  */
-export const READ = `${WINDOW_USE}
+export const READ = `${LASTING_HOLD}${WINDOW_USE}
 local m = redis.call('HGETALL', KEYS[1])
 if #m == 0 then return false end
 local prefix = ARGV[1]
 local mailbox = redis.call('HGET', KEYS[1], 'mailbox')
 local about = redis.call('HMGET', prefix .. ':mailbox:' .. mailbox, 'holdKeys', 'left')
-local hold = false
--- No worker may have described the mailbox yet when an operator holds it.
-local isRead, concerned = pcall(cjson.decode, about[1])
-for _, key in ipairs(isRead and type(concerned) == 'table' and concerned or { 'mailbox:' .. mailbox }) do
-  hold = hold or redis.call('HGET', prefix .. ':holds', key)
-end
+local hold = lastingHold(prefix .. ':holds', about[1], mailbox)
 return { m, hold, about[2] or '0', windowUse(prefix .. ':permits:' .. mailbox) }
 `;
 

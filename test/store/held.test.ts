@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Failure } from '../../src/failure/failure.ts';
 import type { Accepted, NewMessage, StoredHold } from '../../src/gateway/ports.ts';
+import { lastingHold } from '../../src/gateway/view.ts';
 import { openGate } from '../../src/queue/gate.ts';
 import { scheduleStore } from '../../src/store/schedule.ts';
 import { aMessage, LEASE, leasedStore } from '../support/store.ts';
@@ -9,8 +10,10 @@ const store = leasedStore();
 
 const [NETWORK, TENANT, MAILBOX] = ['host:smtp.office365.com:587', 'tenant:contoso', 'mailbox:main'] as const;
 
-function holdBecause(code: string): StoredHold {
-  return { failure: { code } as Failure, since: 1, nextProbeAt: Date.now() + 60_000, probes: 0, settings: 'a' };
+const SOON = Date.now() + 60_000;
+
+function holdBecause(code: string, more: Partial<StoredHold> = {}): StoredHold {
+  return { failure: { code } as Failure, since: 1, nextProbeAt: SOON, probes: 0, settings: 'a', ...more };
 }
 
 const keyed = (key: string, more: Partial<NewMessage> = {}) =>
@@ -33,6 +36,20 @@ describe('a message that is accepted', () => {
     const answer = await messages.accept(message);
     expect(codeOf(answer)).toBe(told);
     expect((await messages.findWithSurroundings(message.id))?.hold).toEqual('hold' in answer && answer.hold);
+  });
+
+  it.each([
+    ['that is tried out last', { nextProbeAt: SOON + 1 }],
+    ['that only a person ends', { nextProbeAt: 0, byOperator: true as const }],
+  ])('while several things are held is told of the one %s: it waits for that', async (_which, lasting) => {
+    const { messages, mailboxes } = store;
+    await mailboxes.describe('main', [NETWORK, TENANT, MAILBOX]);
+    for (const key of [NETWORK, TENANT]) await mailboxes.setHold(key, holdBecause(key));
+    await mailboxes.setHold(MAILBOX, holdBecause(MAILBOX, lasting));
+    const message = aMessage();
+    expect(codeOf(await messages.accept(message))).toBe(MAILBOX);
+    expect((await messages.findWithSurroundings(message.id))?.hold?.failure.code).toBe(MAILBOX);
+    expect(lastingHold(await mailboxes.holdsOf('main'))?.failure.code).toBe(MAILBOX);
   });
 
   it('together with those of mailboxes that send is the only one that is held', async () => {
@@ -60,6 +77,18 @@ describe('a message that is accepted', () => {
 });
 
 describe('a hold that is damaged', () => {
+  it.each(['[not JSON', '7', '[]', '{"a":1}', '[{}]'])(
+    'refuses no mail where the mailbox says %s for what concerns it',
+    async (damaged) => {
+      const { messages, mailboxes, redis, keys } = store;
+      await mailboxes.setHold(TENANT, holdBecause('auth_failed'));
+      await redis.hset(keys.mailbox('main'), 'holdKeys', damaged);
+      const message = aMessage();
+      expect(await messages.accept(message)).toMatchObject({ kind: 'accepted', record: { status: 'queued' } });
+      expect((await messages.findWithSurroundings(message.id))?.record.id).toBe(message.id);
+    },
+  );
+
   it('is told as one of which nobody knows why, and refuses no mail', async () => {
     const { messages, mailboxes, redis, keys } = store;
     await mailboxes.describe('main', [MAILBOX]);

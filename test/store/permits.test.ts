@@ -37,7 +37,9 @@ describe('a place in the window', () => {
     const message = { ...aMessage(), idempotency: { key: 'once', fingerprint: 'same' } };
     const accepted = await store.messages.accept(message);
     expect(accepted).toMatchObject({ record: { aheadAtFirst: 0, windowAtFirst: { taken: 1, nextFreeAt } } });
-    expect(await store.messages.findWithSurroundings(message.id)).toMatchObject({ windowUse: { taken: 1, nextFreeAt } });
+    expect(await store.messages.findWithSurroundings(message.id)).toMatchObject({
+      windowUse: { taken: 1, nextFreeAt },
+    });
     await store.redis.del(store.keys.permits('main'));
     expect((await store.messages.findWithSurroundings(message.id))?.windowUse).toBeUndefined();
     expect(await store.messages.accept({ ...message, id: 'msg_again' })).toMatchObject({
