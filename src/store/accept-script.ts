@@ -34,7 +34,7 @@ local areHolds = redis.call('EXISTS', HOLDS) == 1
 local function holdOf(mailbox, key)
   if not areHolds then return false end
   local holdKeys = redis.call('HGET', key, 'holdKeys')
-  return lastingHold(HOLDS, holdKeys, mailbox)
+  return lastingHold(HOLDS, mailbox, holdKeys)
 end
 
 -- What is known of each mailbox, and how many new messages this script gives it.

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { Load } from '../gateway/headroom.ts';
 import type { Keys } from './keys.ts';
+import { HOLDS_CONCERNING } from './lasting-hold.ts';
 import { DAY_SLICE, DAY_SLICES } from './messages.ts';
 import type { Scripted } from './redis.ts';
 
@@ -25,7 +26,7 @@ export async function readLoads(redis: Redis & Scripted, keys: Keys, ids: string
  * KEYS holds; ARGV prefix, length of a slice of the day, slices of a day, mailboxes. Of each: is it held, messages in
  * its lane, places taken in its window, recipients of the last 24 hours.
  */
-export const LOADS = `
+export const LOADS = `${HOLDS_CONCERNING}
 local function key(kind, name) return ARGV[1] .. ':' .. kind .. ':' .. name end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -34,7 +35,7 @@ local loads = {}
 for i = 4, #ARGV do
   local about = redis.call('HMGET', key('mailbox', ARGV[i]), 'holdKeys', 'accepted', 'left')
   local held = 0
-  for _, hold in ipairs(about[1] and cjson.decode(about[1]) or { 'mailbox:' .. ARGV[i] }) do
+  for _, hold in ipairs(holdsConcerning(ARGV[i], about[1])) do
     if redis.call('HEXISTS', KEYS[1], hold) == 1 then held = 1 end
   end
   local used, slices = 0, redis.call('HGETALL', key('day', ARGV[i]))

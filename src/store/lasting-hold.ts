@@ -1,15 +1,24 @@
 /**
- * Why a mailbox sends nothing, in Lua: of the holds that concern it, as it says itself in JSON, the one that lasts longest,
- * as `lastingHold` in `gateway/view.ts` chooses; false where there is none. No worker may have described the mailbox yet
- * when an operator holds it. Were any of it damaged, it would be no reason to refuse mail.
+ * Which holds concern a mailbox, in Lua, as it says itself in JSON. No worker may have described it yet when an operator
+ * holds it; were it damaged, that would be no reason to refuse mail.
  */
-export const LASTING_HOLD = `
-local function lastingHold(holds, holdKeys, mailbox)
+export const HOLDS_CONCERNING = `
+local function holdsConcerning(mailbox, holdKeys)
   local isRead, keys = pcall(cjson.decode, holdKeys or 'none')
-  if not isRead or type(keys) ~= 'table' or #keys == 0 then keys = { 'mailbox:' .. mailbox } end
-  local areTold, told = pcall(redis.pcall, 'HMGET', holds, unpack(keys))
+  if not isRead or type(keys) ~= 'table' or #keys == 0 then return { 'mailbox:' .. mailbox } end
+  for i, key in ipairs(keys) do keys[i] = tostring(key) end
+  return keys
+end
+`;
+
+/**
+ * Why a mailbox sends nothing, in Lua: of the holds that concern it the one that lasts longest, as `lastingHold` in
+ * `gateway/view.ts` chooses; false where there is none. One that is damaged is to be tried out at once, and refuses nothing.
+ */
+export const LASTING_HOLD = `${HOLDS_CONCERNING}
+local function lastingHold(holds, mailbox, holdKeys)
   local lasting, last = false, -1
-  for _, hold in ipairs(areTold and told or {}) do
+  for _, hold in ipairs(redis.pcall('HMGET', holds, unpack(holdsConcerning(mailbox, holdKeys)))) do
     if hold then
       local isWhole, known = pcall(cjson.decode, hold)
       local at = isWhole and type(known) == 'table' and (known.byOperator and math.huge or tonumber(known.nextProbeAt)) or 0

@@ -16,7 +16,7 @@ if #m == 0 then return false end
 local prefix = ARGV[1]
 local mailbox = redis.call('HGET', KEYS[1], 'mailbox')
 local about = redis.call('HMGET', prefix .. ':mailbox:' .. mailbox, 'holdKeys', 'left')
-local hold = lastingHold(prefix .. ':holds', about[1], mailbox)
+local hold = lastingHold(prefix .. ':holds', mailbox, about[1])
 return { m, hold, about[2] or '0', windowUse(prefix .. ':permits:' .. mailbox) }
 `;
 

@@ -3,6 +3,7 @@ import type { Failure } from '../../src/failure/failure.ts';
 import type { Accepted, NewMessage, StoredHold } from '../../src/gateway/ports.ts';
 import { lastingHold } from '../../src/gateway/view.ts';
 import { openGate } from '../../src/queue/gate.ts';
+import { readLoads } from '../../src/store/headroom.ts';
 import { scheduleStore } from '../../src/store/schedule.ts';
 import { aMessage, LEASE, leasedStore } from '../support/store.ts';
 
@@ -86,6 +87,7 @@ describe('a hold that is damaged', () => {
       const message = aMessage();
       expect(await messages.accept(message)).toMatchObject({ kind: 'accepted', record: { status: 'queued' } });
       expect((await messages.findWithSurroundings(message.id))?.record.id).toBe(message.id);
+      expect((await readLoads(redis, keys, ['main'])).get('main')?.waiting).toBe(1);
     },
   );
 

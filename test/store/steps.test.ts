@@ -97,7 +97,7 @@ async function left({ redis }: TestStore): Promise<Record<string, unknown>> {
     const lines = [content].flat(2).map((each) => told(String(each)));
     // A hash and a set have no order; of members of the same time, which is first is by chance.
     // What nobody has of a kind is counted as none, or not at all.
-    const pairs = pairsOf(lines).filter((line) => !/\|.* = 0$/.test(line));
+    const pairs = pairsOf(lines).filter((line) => !/(\|.*|^left) = 0$/.test(line));
     found[key] = { expires, lines: type === 'hash' || type === 'zset' ? pairs : lines.sort() };
   }
   return found;
