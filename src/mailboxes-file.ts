@@ -98,19 +98,36 @@ export function readMailboxesFile(path: string, role: Role, faults: string[]): M
   return mailboxes;
 }
 
-/** Each entry has its own count of the minute, the connections and the day; Microsoft has one for each mailbox. */
+/**
+ * Each entry has its own count of the minute, the connections and the day; Microsoft has one for each mailbox. Entries of
+ * one address that share its limits are as good as one.
+ */
 function refuseNamesakes(mailboxes: MailboxConfig[], refuse: (fault: string) => void): void {
-  const ids = new Map<string, string>();
-  for (const { id, address, smtp } of mailboxes) {
-    const login = `${address} ${smtp.host}`.toLowerCase();
-    const other = ids.get(login);
-    if (other === undefined) ids.set(login, id);
-    else if (other !== id)
+  const logins = new Map<string, MailboxConfig[]>();
+  for (const mailbox of mailboxes) {
+    const login = `${mailbox.address} ${mailbox.smtp.host}`.toLowerCase();
+    logins.set(login, [...(logins.get(login) ?? []), mailbox]);
+  }
+  for (const entries of logins.values()) {
+    const [first] = entries;
+    const ids = [...new Set(entries.map(({ id }) => `"${id}"`))];
+    if (!first || ids.length === 1) continue;
+    const sum = (of: (limits: MailboxLimits) => number) => entries.reduce((all, { limits }) => all + of(limits), 0);
+    const exceeded = [
+      sum(({ connections }) => connections) > USUAL_LIMITS.connections,
+      sum(({ messagesPerMinute, windowSeconds }) => messagesPerMinute / windowSeconds) > USUAL_PER_SECOND + ROUNDING,
+      sum(({ recipientsPerDay }) => recipientsPerDay) > USUAL_LIMITS.recipientsPerDay,
+    ];
+    if (exceeded.includes(true))
       refuse(
-        `${address.toLowerCase()} is the address of "${other}" and of "${id}", and its limits would be exceeded. Keep one, with all that both have in "from".`,
+        `${first.address.toLowerCase()} is the address of ${ids.join(' and of ')}, and its limits would be exceeded. Keep one, with all that they have in "from", or give each a part of the ${USUAL_LIMITS.connections} connections, ${USUAL_LIMITS.messagesPerMinute} messages a minute and ${USUAL_LIMITS.recipientsPerDay} recipients a day in "limits".`,
       );
   }
 }
+
+/** 10 and 20 a minute are 30. */
+const ROUNDING = 1e-9;
+const USUAL_PER_SECOND = USUAL_LIMITS.messagesPerMinute / USUAL_LIMITS.windowSeconds;
 
 function mailboxOf(entry: z.infer<typeof mailboxEntry>, index: number, role: Role, faults: string[]): MailboxConfig {
   const at = (field: string) => `M365_MAILBOXES_FILE: mailboxes.${index}.${field}`;

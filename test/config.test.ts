@@ -136,15 +136,17 @@ describe('the configuration', () => {
     ]);
   });
 
-  it('takes no address twice, since its limits are those of one mailbox under whatever ids', () => {
+  it('takes no address twice whose limits would be exceeded, since they are those of one mailbox under whatever ids', () => {
     const auth = { type: 'password', password: 'pw' };
-    const faultsWith = (address: string, smtp?: object) => {
-      const first = { id: 'billing', address: 'app@contoso.com', auth };
-      return () =>
-        readConfig({
-          M365_MAILBOXES_FILE: file(JSON.stringify({ mailboxes: [first, { id: 'alerts', address, auth, smtp }] })),
-        });
+    const faultsWith = (address: string, smtp?: object, limits?: object) => {
+      const first = { id: 'billing', address: 'app@contoso.com', auth, limits };
+      const second = { id: 'alerts', address, auth, smtp, limits };
+      return () => readConfig({ M365_MAILBOXES_FILE: file(JSON.stringify({ mailboxes: [first, second] })) });
     };
+    const part = { connections: 1, messagesPerMinute: 15, recipientsPerDay: 5_000 };
+    expect(faultsWith('app@contoso.com', undefined, part)).not.toThrow();
+    for (const more of [{ connections: 2 }, { messagesPerMinute: 16 }, { recipientsPerDay: 5_001 }])
+      expect(faultsWith('app@contoso.com', undefined, { ...part, ...more })).toThrow('its limits would be exceeded');
     for (const address of ['app@contoso.com', 'App@CONTOSO.com'])
       expect(faultsWith(address)).toThrow('app@contoso.com is the address of "billing" and of "alerts"');
     expect(faultsWith('app@fabrikam.com')).not.toThrow();

@@ -169,7 +169,7 @@ export function jobQueues(redis: Redis, prefix: string, backends: Backends): Job
     },
     async active(mailbox) {
       // Their names are enough: a job that is damaged must not keep a lane from being opened.
-      const ids = await queueOf(mailbox).getRanges(['active']);
+      const ids = await queueOf(mailbox).getRanges(['active'], 0, -1, true);
       return ids.map(ticketNamed);
     },
     async close() {

@@ -98,7 +98,7 @@ describe('postroom doctor', () => {
     const one = { address: MAILBOX.address, auth, smtp: { host: smtp.host, port: smtp.port, caFile } };
     const mailboxes = [
       { id: 'first', ...one },
-      { id: 'second', ...one },
+      { id: 'second', ...one, smtp: { ...one.smtp, host: 'localhost' } },
     ];
     const path = join(mkdtempSync(join(tmpdir(), 'postroom-doctor-')), 'mailboxes.json');
     writeFileSync(path, JSON.stringify({ mailboxes }));

@@ -21,6 +21,17 @@ async function keptIn(client: Redis, queue: string): Promise<object> {
 const ticket = { messageId: 'msg_1', number: 1, priority: 'normal' } as const;
 
 describe('a job', () => {
+  it('that a dead process had in hand is found, however many it had', async () => {
+    await using redis = await startTestRedis();
+    const client = connectRedis(redis.url, 'prompt', () => undefined);
+    await eventually(() => client.status === 'ready');
+    const jobs = jobQueues(client, '{test}:lanes', sharedBackends(client));
+    const numbers = [1, 2, 3, 4, 5];
+    for (const number of numbers) await client.lpush('{test}:lanes:main:active', `msg_1-${number}`);
+    expect((await jobs.active('main')).map(({ number }) => number).sort()).toEqual(numbers);
+    client.disconnect();
+  });
+
   it('with a delay is added by a process that began before its Redis could be reached', async () => {
     await using redis = await startTestRedis();
     await using proxy = await startRedisProxy(redis.url);
