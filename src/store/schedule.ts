@@ -3,8 +3,9 @@ import type { MessageStore } from '../gateway/ports.ts';
 import type { NewScheduled, Released, ScheduleStore } from '../gateway/schedule.ts';
 import type { Priority } from '../mail/message.ts';
 import type { Keys } from './keys.ts';
-import { idempotencyKeyOf, isUntold, movedOf, type Retention, replayedAs, scheduledRecord } from './messages.ts';
+import { idempotencyKeyOf, isUntold, movedOf, type Retention, replayedAs } from './messages.ts';
 import { whenThereIsRoom } from './on-the-way.ts';
+import { scheduledRecord } from './records.ts';
 import type { Scripted } from './redis.ts';
 import { stageContent } from './staged-content.ts';
 

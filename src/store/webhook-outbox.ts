@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { Outbox, Outgoing } from '../gateway/webhook.ts';
 import type { Keys } from './keys.ts';
-import { attemptsOf, pairs, recordOf } from './messages.ts';
+import { attemptsOf, pairs, recordOf } from './records.ts';
 
 /**
  * The moves that wait to become events. A stream, because what was read stays in it until it is done with.

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Failure } from '../../src/failure/failure.ts';
 import type { LaneOwner, MailboxStore, StoredHold } from '../../src/gateway/ports.ts';
 import { type Gate, type GateOptions, openGate } from '../../src/queue/gate.ts';
+import { eventually } from '../support/postroom.ts';
 
 const TENANT = 'tenant:contoso';
 const NETWORK = 'host:smtp.office365.com:587';
@@ -192,16 +193,19 @@ describe('a hold that is just being written', () => {
     const { gateOf, store } = sharedHolds();
     const gate = await gateOf('a');
     const write = store.beginHold;
-    let written = () => {};
+    let written: (() => void) | undefined;
     store.beginHold = async (key, hold) => {
-      await new Promise<void>((resolve) => (written = resolve));
+      await new Promise<void>((resolve) => {
+        written = resolve;
+      });
       return write(key, hold);
     };
     const passage = await gate.pass();
     const holding = passage.blocked(failing('mailbox'));
+    await eventually(() => written !== undefined);
     await gate.refresh();
     expect(await passesNow(gate)).toBe(false);
-    written();
+    written?.();
     await holding;
     expect(await passesNow(gate)).toBe(false);
     await store.clearHold('mailbox:a');

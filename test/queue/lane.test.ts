@@ -126,12 +126,18 @@ it('a lane that is opened while the clock is only distrusted sends at once', asy
   await close();
 });
 
-/** A lane of one usual connection that has had one message answered at once, and now waits for what `end` is given. */
-async function openLaneInADot(perWindow?: number) {
+/** An answer that the server gives when it is told to `end`. */
+function answerToCome() {
   let end = (_: Answer) => {};
   const answered = new Promise<Answer>((resolve) => {
     end = resolve;
   });
+  return { answered, end: (answer: Answer) => end(answer) };
+}
+
+/** A lane of one usual connection that has had one message answered at once, and now waits for what `end` is given. */
+async function openLaneInADot(perWindow?: number) {
+  const { answered, end } = answerToCome();
   const lane = await openLaneThatNotes(
     60_000,
     () => false,
@@ -354,10 +360,7 @@ it('a lane is opened although a message that a dead owner was sending is damaged
 });
 
 it('what waits for a connection is not sent by one that has just shown that the mailbox cannot send', async () => {
-  let end = (_: Answer) => {};
-  const answered = new Promise<Answer>((resolve) => {
-    end = resolve;
-  });
+  const { answered, end } = answerToCome();
   const lane = await openLaneThatNotes(
     60_000,
     () => false,

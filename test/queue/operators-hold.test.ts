@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Failure } from '../../src/failure/failure.ts';
+import type { Passage } from '../../src/gateway/deliver.ts';
 import { holdMailbox } from '../../src/gateway/operate.ts';
 import { openGate } from '../../src/queue/gate.ts';
 import { LEASE, leasedStore } from '../support/store.ts';
@@ -47,22 +48,14 @@ describe('a mailbox that an operator holds while a message tries it out', () => 
     describe(`and its gate ${told}`, () => {
       const tell = (gate: { refresh(): Promise<void> }) => (told.startsWith('has') ? gate.refresh() : undefined);
 
-      it('stays held, although the message is sent', async () => {
+      it.each<[string, (trial: Passage) => Promise<void>]>([
+        ['is sent', (trial) => trial.works()],
+        ['meets the failure again', (trial) => trial.blocked(failing('mailbox'))],
+      ])('stays held by the operator, although the message %s', async (_, end) => {
         const { gate, trial } = await beingTried('mailbox');
         await holdByOperator();
         await tell(gate);
-        await trial.works();
-        trial.release();
-        expect(await isHeldByOperator()).toBe(true);
-        expect(await Promise.race([gate.pass(), new Promise((resolve) => setTimeout(resolve, 50))])).toBeUndefined();
-        gate.close();
-      });
-
-      it('stays held by the operator, although the message meets the failure again', async () => {
-        const { gate, trial } = await beingTried('mailbox');
-        await holdByOperator();
-        await tell(gate);
-        await trial.blocked(failing('mailbox'));
+        await end(trial);
         trial.release();
         expect(await isHeldByOperator()).toBe(true);
         expect(await Promise.race([gate.pass(), new Promise((resolve) => setTimeout(resolve, 50))])).toBeUndefined();
