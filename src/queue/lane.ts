@@ -47,6 +47,12 @@ export interface OpenLane {
 const LOCK_MILLISECONDS = 15_000;
 const STALLED_LOOK_MILLISECONDS = 15_000;
 const RETRY_STORE_MILLISECONDS = 500;
+/**
+ * Connections are promised, and messages announced on them, where the mailbox may send this many a second on each. Below,
+ * it would gain nothing, and a MAIL that was announced behind a dot can be read long after its worker has died, when its
+ * place in the window has been given to another. Microsoft's thirty a minute are far below.
+ */
+const PROMISED_FROM_A_SECOND = 1;
 /** So many messages that follow each other at once, and a lane takes more of them in hand. */
 const PROMISED_BEFORE_MORE = 10;
 /** Half a minute's. */
@@ -100,6 +106,7 @@ export async function openLane<Connection>(
   /** What to call when the attempt of a job that BullMQ gave us has begun. */
   const jobsInHand = new Map<Ticket, () => void>();
   const deliveries = new Set<Promise<void>>();
+  const isFast = (1_000 * pace.perWindow) / pace.windowMilliseconds >= PROMISED_FROM_A_SECOND * settings.connections;
   /** Connections that were promised since somebody had to wait for the window last. */
   let promised = 0;
   /** Results that Redis did not take at once. */
@@ -109,7 +116,7 @@ export async function openLane<Connection>(
     pass: gate.pass,
     connect: connections.lend,
     promise(connection) {
-      if (!connections.promise(connection)) return;
+      if (!isFast || !connections.promise(connection)) return;
       promised += 1;
       // Two for a connection: one that is sent, and one that is made ready meanwhile. To look for them in a lane that is
       // soon empty would cost more than it saves.

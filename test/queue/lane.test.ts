@@ -135,15 +135,18 @@ function answerToCome() {
   return { answered, end: (answer: Answer) => end(answer) };
 }
 
-/** A lane of one usual connection that has had one message answered at once, and now waits for what `end` is given. */
-async function openLaneInADot(perWindow?: number) {
+/**
+ * A lane of one usual connection that has had one message answered at once, and now waits for what `end` is given. Its
+ * pace is one at which connections are promised.
+ */
+async function openLaneInADot() {
   const { answered, end } = answerToCome();
   const lane = await openLaneThatNotes(
     60_000,
     () => false,
     0,
     (number) => (number === 2 ? answered : TAKEN),
-    perWindow,
+    200,
   );
   const first = await lane.submit();
   await eventually(() => isSent(first));
@@ -218,7 +221,7 @@ it('a message that had begun does not wait for a dot that is not answered, but g
 });
 
 it('a message that had begun and goes back is the next again, and has taken no place of the window', async () => {
-  const { end, sentTo, submit, close } = await openLaneInADot(14);
+  const { end, sentTo, submit, close } = await openLaneInADot();
   const later: string[] = [];
   for (let number = 4; number <= 14; number += 1) later.push(await submit(`${number}@fabrikam.com`));
   end(REFUSED);
@@ -226,6 +229,7 @@ it('a message that had begun and goes back is the next again, and has taken no p
   // Four were in the worker's hands already, two for a connection, and it may have taken one more meanwhile.
   expect(sentTo.slice(2).indexOf('third@fabrikam.com')).toBeLessThanOrEqual(5);
   expect(sentTo).toHaveLength(14);
+  expect(await store.mailboxes.usage('main')).toMatchObject({ inWindow: 14 });
   await close();
 });
 
