@@ -1,7 +1,8 @@
 import type { Failure } from '../failure/failure.ts';
 import type { Ticket } from '../gateway/deliver.ts';
-import { expiredFailure, recoverSending } from '../gateway/recover.ts';
+import { expiredFailure, lostFailure, recoverSending } from '../gateway/recover.ts';
 import type { MessageRecord } from '../mail/message.ts';
+import type { Status } from '../mail/status.ts';
 import { LATE_MILLISECONDS } from './fresh.ts';
 import { ITS_TURN } from './jobs.ts';
 import type { LaneTools } from './tools.ts';
@@ -58,14 +59,14 @@ export async function recoverMessage(
 }
 
 /**
- * Gives up a message whose time is over, and takes its job out of the queue: of a mailbox that is not configured any more
- * nobody else ever would.
+ * Gives up a message whose time is over, or whose record is damaged, and takes its job out of the queue: of a mailbox that
+ * is not configured any more nobody else ever would.
  */
-export async function expireMessage(
+export async function sweepAway(
   id: string,
   tools: Pick<LaneTools, 'messages' | 'jobs' | 'chance' | 'log'>,
 ): Promise<void> {
-  const record = await giveUp(id, expiredFailure, tools);
+  const record = await giveUp(id, (each, now) => (each.isDamaged ? lostFailure : expiredFailure)(each, now), tools);
   if (record) await tools.jobs.remove(record.mailbox, { messageId: id, number: record.ticket });
 }
 
@@ -92,7 +93,7 @@ async function giveUp(
       : { address: each.address, status: 'failed' as const, failure },
   );
   const to = recipients.some((each) => each.status === 'sent') ? 'partiallySent' : 'failed';
-  const from: ('queued' | 'deferred')[] = ['queued', 'deferred'];
+  const from: Status[] = ['scheduled', 'queued', 'deferred'];
   const { mailbox, ticket } = record;
   const moved = await messages.move({ id, mailbox, to, from, ticket, failure, recipients });
   if (!moved.moved) return undefined;

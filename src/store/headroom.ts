@@ -41,9 +41,9 @@ for i = 4, #ARGV do
   local used, slices = 0, redis.call('HGETALL', key('day', ARGV[i]))
   for j = 1, #slices, 2 do
     local slice = tonumber(slices[j])
-    if slice and slice >= oldest then used = used + slices[j + 1] end
+    if slice and slice >= oldest then used = used + (tonumber(slices[j + 1]) or 0) end
   end
-  local waiting = (about[2] or 0) - (about[3] or 0)
+  local waiting = (tonumber(about[2] or 0) or 0) - (tonumber(about[3] or 0) or 0)
   table.insert(loads, { held, waiting, redis.call('ZCOUNT', key('permits', ARGV[i]), now, '+inf'), used })
 end
 return loads

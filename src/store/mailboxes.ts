@@ -76,7 +76,7 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
           const [status, ...rest] = field.split('|');
           const lane = rest.join('|');
           const test = isTestLane(lane) && { test: true as const };
-          return { mailbox: mailboxOf(lane), status: status as Status, count: Number(count), ...test };
+          return { mailbox: mailboxOf(lane), status: status as Status, count: Number(count) || 0, ...test };
         }),
         holds: Object.entries(holds).map(([key, hold]) => ({
           key,

@@ -1,4 +1,5 @@
 import { LASTING_HOLD } from './lasting-hold.ts';
+import { WHOLE } from './number-scripts.ts';
 import { WINDOW_USE } from './window-use.ts';
 
 /**
@@ -14,7 +15,7 @@ export const READ = `${LASTING_HOLD}${WINDOW_USE}
 local m = redis.call('HGETALL', KEYS[1])
 if #m == 0 then return false end
 local prefix = ARGV[1]
-local mailbox = redis.call('HGET', KEYS[1], 'mailbox')
+local mailbox = redis.call('HGET', KEYS[1], 'mailbox') or ''
 local about = redis.call('HMGET', prefix .. ':mailbox:' .. mailbox, 'holdKeys', 'left')
 local hold = lastingHold(prefix .. ':holds', mailbox, about[1])
 return { m, hold, about[2] or '0', windowUse(prefix .. ':permits:' .. mailbox) }
@@ -24,11 +25,11 @@ return { m, hold, about[2] or '0', windowUse(prefix .. ':permits:' .. mailbox) }
  * Voids a job that a dead owner left active: only its message's next ticket may act. KEYS message, due; ARGV ticket, id.
  * The sweeper looks after it soon, in case that the next ticket's job is never added.
  */
-export const RETICKET = `
+export const RETICKET = `${WHOLE}
 local m = redis.call('HMGET', KEYS[1], 'status', 'ticket', 'nextAttemptAt')
 if (m[1] ~= 'queued' and m[1] ~= 'deferred') or m[2] ~= ARGV[1] then return 0 end
 local time = redis.call('TIME')
-redis.call('ZADD', KEYS[2], math.max(time[1] * 1000, tonumber(m[3] or 0)) + 30000, ARGV[2])
+redis.call('ZADD', KEYS[2], math.max(time[1] * 1000, whole(m[3]) or 0) + 30000, ARGV[2])
 return redis.call('HINCRBY', KEYS[1], 'ticket', 1)
 `;
 

@@ -28,7 +28,7 @@ redis.call('ZREM', DUE, ARGV[1])
 if status == 'unconfirmed' then return 1 end
 -- Nobody knows any more what it was.
 if not status then return redis.call('DEL', MIME) end
-redis.call('SREM', ARGV[2] .. m[2], ARGV[1])
+redis.call('SREM', ARGV[2] .. (m[2] or ''), ARGV[1])
 if redis.call('PTTL', MESSAGE) == -1 then redis.call('PEXPIRE', MESSAGE, ARGV[3]) end
 if status ~= 'failed' then redis.call('DEL', MIME)
 elseif redis.call('PTTL', MIME) == -1 then redis.call('PEXPIRE', MIME, ARGV[4]) end

@@ -325,6 +325,8 @@ it.each([
   ['is no JSON', 'fixed', '{"from":'],
   ['is gone', 'fixed', undefined],
   ['tells of no recipients', 'recipients', '['],
+  ['does not tell when it expires', 'expiresAt', 'soon'],
+  ['does not tell to how many it goes', 'pending', undefined],
 ])(
   'a message whose record is damaged, since it %s, keeps no connection from others, and is not sent',
   async (_, field, value) => {
