@@ -233,7 +233,11 @@ export interface MailboxStore {
   metrics(): Promise<Omit<Metrics, 'webhooks'>>;
   /** A person's hand: whatever was there. */
   setHold(key: string, hold: StoredHold): Promise<void>;
-  clearHold(key: string): Promise<void>;
+  /**
+   * The same hand: ends an operator's holds that concern a mailbox, and lets any other be tried out now; one that nobody
+   * would try, since the mailbox has nothing to do, ends as well.
+   */
+  releaseHolds(mailbox: string): Promise<void>;
   /** The engine's hand: an operator's hold stays as it is. @returns false where there is one */
   beginHold(key: string, hold: StoredHold): Promise<boolean>;
   endHold(key: string): Promise<boolean>;

@@ -89,9 +89,9 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       await redis.hset(keys.holds, key, JSON.stringify(hold));
       await tellOfHold(key);
     },
-    async clearHold(key) {
-      await redis.hdel(keys.holds, key);
-      await tellOfHold(key);
+    async releaseHolds(mailbox) {
+      const released = await redis.releaseHolds(keys.holds, keys.busy, keys.mailbox(mailbox), mailbox);
+      for (const key of released) await tellOfHold(key);
     },
     beginHold: (key, hold) => writeEnginesHold(key, JSON.stringify(hold)),
     endHold: (key) => writeEnginesHold(key, ''),

@@ -1,4 +1,4 @@
-import { LASTING_HOLD } from './lasting-hold.ts';
+import { HOLDS_CONCERNING, LASTING_HOLD } from './lasting-hold.ts';
 import { WHOLE } from './number-scripts.ts';
 import { WINDOW_USE } from './window-use.ts';
 
@@ -66,6 +66,32 @@ if isRead and type(hold) == 'table' and hold.byOperator then return 0 end
 if ARGV[2] == '' then redis.call('HDEL', KEYS[1], ARGV[1])
 else redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
 return 1
+`;
+
+/**
+ * A person's leave to go on: ends an operator's holds that concern a mailbox, and lets any other be tried out now, or ends
+ * it where the mailbox has nothing to try it out with. In one step, since a hold may end meanwhile, or an operator begin
+ * one. KEYS holds, busy, what is known of the mailbox; ARGV mailbox. Answers the keys of those holds.
+ */
+export const RELEASE_HOLDS = `${HOLDS_CONCERNING}
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local isIdle = not redis.call('ZSCORE', KEYS[2], ARGV[1])
+local released = {}
+for _, key in ipairs(holdsConcerning(ARGV[1], redis.call('HGET', KEYS[3], 'holdKeys'))) do
+  local before = redis.call('HGET', KEYS[1], key)
+  local isRead, hold = pcall(cjson.decode, before or 'null')
+  local isWhole = isRead and type(hold) == 'table'
+  if before then
+    if isIdle or (isWhole and hold.byOperator) then redis.call('HDEL', KEYS[1], key)
+    elseif isWhole then
+      hold.nextProbeAt = now
+      redis.call('HSET', KEYS[1], key, cjson.encode(hold))
+    end
+    released[#released + 1] = key
+  end
+end
+return released
 `;
 
 /**

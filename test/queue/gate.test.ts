@@ -21,10 +21,6 @@ function sharedHolds() {
       holds.set(key, hold);
       await tellAll();
     },
-    async clearHold(key: string) {
-      holds.delete(key);
-      await tellAll();
-    },
     async beginHold(key: string, hold: StoredHold) {
       holds.set(key, hold);
       await tellAll();
@@ -137,7 +133,7 @@ describe('a gate', () => {
     await store.setHold('mailbox:a', hold);
     expect(await passesNow(gate)).toBe(false);
     const passing = gate.pass();
-    await store.clearHold('mailbox:a');
+    await store.endHold('mailbox:a');
     expect((await passing).trial).toBe(false);
     expect(holds.size).toBe(0);
   });
@@ -151,7 +147,7 @@ describe('a gate', () => {
     store.now = () => new Promise((resolve) => (answer = resolve));
     const late = gate.refresh();
     await expect.poll(() => answer).toBeDefined();
-    await store.clearHold('mailbox:a');
+    await store.endHold('mailbox:a');
     answer?.(Date.now());
     await late;
     expect(await passesNow(gate)).toBe(true);
@@ -208,7 +204,7 @@ describe('a hold that is just being written', () => {
     written?.();
     await holding;
     expect(await passesNow(gate)).toBe(false);
-    await store.clearHold('mailbox:a');
+    await store.endHold('mailbox:a');
     expect(await passesNow(gate)).toBe(true);
   });
 });

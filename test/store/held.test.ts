@@ -140,7 +140,7 @@ describe('an answer that is repeated', () => {
     const schedule = scheduleStore(redis, keys, {} as never, messages);
     await mailboxes.setHold(MAILBOX, holdBecause('first'));
     await messages.accept(keyed('while held'));
-    await mailboxes.clearHold(MAILBOX);
+    await mailboxes.endHold(MAILBOX);
     await messages.accept(keyed('while open'));
     await mailboxes.setHold(MAILBOX, holdBecause('second'));
     for (const [key, told] of [
