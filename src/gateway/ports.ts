@@ -84,6 +84,8 @@ export type Permit =
   | { kind: 'wait'; milliseconds: number }
   /** The recipients of the last 24 hours leave no room. */
   | { kind: 'quota'; milliseconds: number }
+  /** It still goes to more recipients than the mailbox has in a day: that will never leave room. */
+  | { kind: 'overDay' }
   /** Not this job's to send any more: finished, moved on, or another job's. */
   | { kind: 'void' }
   | { kind: 'held' }

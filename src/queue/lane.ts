@@ -1,7 +1,7 @@
 import { type ConnectionOptions, type Job, WaitingError, Worker } from 'bullmq';
 import { deliver, type Lane, LaneClosed, type Ticket } from '../gateway/deliver.ts';
 import type { Pace } from '../gateway/ports.ts';
-import { expiredFailure, lostFailure } from '../gateway/recover.ts';
+import { expiredFailure, lostFailure, overDayFailure } from '../gateway/recover.ts';
 import { isFinal, mayMoveTo } from '../mail/status.ts';
 import { isTestLane } from '../mail/test-lane.ts';
 import { sendBackAstray } from './astray.ts';
@@ -237,6 +237,7 @@ export async function openLane<Connection>(
       );
       if (moved.moved) await addJob({ messageId: id, number: moved.ticket, priority: ITS_TURN });
     },
+    giveUpOverDay: ({ messageId }) => giveUpMessage(messageId, overDayFailure(pace.recipientsPerDay), tools),
     giveUpEmpty: ({ messageId }) => giveUpMessage(messageId, lostFailure, tools),
     async expire({ messageId }) {
       await clock.now();

@@ -314,7 +314,7 @@ function permitOf(id: string, [kind, detail, fixed, recipients, attempts, mime]:
   const name = String(kind);
   if (name === 'jumped') return { kind: name, now: Number(String(detail)) };
   if (name === 'wait' || name === 'quota') return { kind: name, milliseconds: Number(String(detail)) };
-  if (name !== 'go') return { kind: name as 'void' | 'held' | 'expired' | 'gone' | 'lost' };
+  if (name !== 'go') return { kind: name as 'void' | 'held' | 'overDay' | 'expired' | 'gone' | 'lost' | 'damaged' };
   const record = parsed(() => attemptedOf(id, String(fixed), recipients, attempts));
   if (!record) return { kind: 'damaged' };
   return { kind: 'go', record, ...(mime && { mime }), startedAt: Number(String(detail)) };

@@ -171,6 +171,10 @@ if trial == '0' and terms.holdKeys[1] then
   if lane.isHeld then return { 'held' } end
 end
 
+local recipients, slice = tonumber(m[3]), math.floor(now / DAY_SLICE)
+-- However long it waited, and everybody behind it.
+if recipients > perDay then return { 'overDay' } end
+
 if lane.taken + lane.running >= perWindow then
   writeMembers()
   redis.call('ZREMRANGEBYSCORE', lane.permits, '-inf', now)
@@ -186,7 +190,6 @@ if lane.taken + lane.running >= perWindow then
   end
 end
 
-local recipients, slice = tonumber(m[3]), math.floor(now / DAY_SLICE)
 -- Adds up the slices of the last 24 hours, and frees those that are older. @returns their sum, and the oldest of them
 local function countDay()
   writeSums()
