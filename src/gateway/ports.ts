@@ -208,8 +208,10 @@ export interface MessageStore {
 
 /** A hold as it is stored: with what it was noticed under, so that changed credentials are tried at once. */
 export interface StoredHold extends Hold {
-  /** Digest of the login settings in force when the hold began. */
+  /** Digest of the mailbox's login settings in force when the hold began. */
   settings: string;
+  /** Who has met it last; absent where that was a person. */
+  by?: LaneOwner;
   /** From when it was written until `nextProbeAt`: it is never longer, whatever becomes of the clock. */
   delayMilliseconds?: number;
 }
@@ -245,7 +247,10 @@ export interface MailboxStore {
   endHold(key: string): Promise<boolean>;
   /** Forgets holds that nobody has tried out for so long after their time; an operator's stay. */
   forgetHolds(overdueMilliseconds: number): Promise<void>;
-  /** Which holds concern a mailbox, for whoever reads its messages. */
+  /**
+   * Which holds concern a mailbox, for whoever reads its messages. One of its tenant that did, and does no more since it has
+   * another credential, ends, unless whoever has met it still drives its lane by the old one.
+   */
   describe(mailbox: string, holdKeys: string[]): Promise<void>;
   /**
    * The right to try out whether a hold is over: one at a time, over all processes, for so long, and no longer than

@@ -7,7 +7,7 @@ import { isTestLane } from '../mail/test-lane.ts';
 import { sendBackAstray } from './astray.ts';
 import { type Dialer, keepConnections } from './connections.ts';
 import { freshly, LATE_MILLISECONDS } from './fresh.ts';
-import { type HoldKeys, keysFrom, type LoginDigests, openGate } from './gate.ts';
+import { type HoldKeys, keysFrom, openGate } from './gate.ts';
 import type { HoldTeller } from './hold-teller.ts';
 import { ITS_TURN, JOB_NAME, JOB_OPTIONS, type JobData, ticketOf, WORKER_OPTIONS } from './jobs.ts';
 import { localWindow } from './local-window.ts';
@@ -24,7 +24,8 @@ export interface LaneSettings<Connection> {
   connections: number;
   dialer: Dialer<Connection>;
   transact: Lane<Connection>['transact'];
-  loginDigests: LoginDigests;
+  /** Of the settings that its logins depend on. */
+  loginDigest: string;
   holdKeys: HoldKeys;
   /** For a server that no try can harm. */
   longestHoldMilliseconds?: number;
@@ -86,7 +87,7 @@ export async function openLane<Connection>(
     keys: settings.holdKeys,
     owner: { mailbox, lease },
     store: mailboxes,
-    digests: settings.loginDigests,
+    loginDigest: settings.loginDigest,
     windowMilliseconds: pace.windowMilliseconds,
     longestHoldMilliseconds: settings.longestHoldMilliseconds,
     random: tools.chance.random,

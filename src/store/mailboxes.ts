@@ -99,7 +99,9 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       for (const key of await redis.forgetHolds(keys.holds, overdueMilliseconds)) await tellOfHold(key);
     },
     async describe(mailbox, holdKeys) {
-      await redis.hset(keys.mailbox(mailbox), 'holdKeys', JSON.stringify(holdKeys));
+      const names = [keys.mailbox(mailbox), keys.holds] as const;
+      const ended = await redis.describeMailbox(...names, keys.lease(''), JSON.stringify(holdKeys), ...holdKeys);
+      for (const key of ended) await tellOfHold(key);
     },
     async claimTrial(key, by, milliseconds) {
       return (await redis.claimTrial(keys.trial(key), nameOf(by), milliseconds, keys.lease(''))) === 1;

@@ -66,6 +66,7 @@ export interface Scripted {
   /** With the number of keys first. */
   takeLeases(keys: number, ...args: string[]): Promise<number[]>;
   writeEnginesHold(holds: string, key: string, hold: string): Promise<number>;
+  describeMailbox(about: string, holds: string, leasePrefix: string, ...keys: string[]): Promise<string[]>;
   releaseHolds(holds: string, busy: string, about: string, mailbox: string): Promise<string[]>;
   claimTrial(trial: string, by: string, milliseconds: number, leasePrefix: string): Promise<number>;
   lookForWork(busy: string, leasePrefix: string, leaseMilliseconds: number): Promise<(string | number)[]>;
@@ -100,6 +101,7 @@ export function withScripts(redis: Redis): Redis & Scripted {
   redis.defineCommand('sendingOf', { numberOfKeys: 1, lua: SENDING });
   redis.defineCommand('takeLeases', { lua: scripts.LEASE });
   redis.defineCommand('writeEnginesHold', { numberOfKeys: 1, lua: scripts.ENGINES_HOLD });
+  redis.defineCommand('describeMailbox', { numberOfKeys: 2, lua: scripts.DESCRIBE });
   redis.defineCommand('releaseHolds', { numberOfKeys: 3, lua: scripts.RELEASE_HOLDS });
   redis.defineCommand('claimTrial', { numberOfKeys: 1, lua: scripts.CLAIM_TRIAL });
   redis.defineCommand('lookForWork', { numberOfKeys: 1, lua: scripts.LOOK });

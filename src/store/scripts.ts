@@ -69,6 +69,31 @@ return 1
 `;
 
 /**
+ * Which holds concern a mailbox. What its tenant was held by under a credential that it has no more would stay for days in
+ * what operators look at: it ends, unless the lane whose message met it last still has the same owner, who would show that
+ * credential again. KEYS what is known of the mailbox, holds; ARGV prefix of the leases' keys, the keys of the holds as
+ * JSON, and each. Answers the keys of those that have ended.
+ */
+export const DESCRIBE = `
+local isRead, before = pcall(cjson.decode, redis.call('HGET', KEYS[1], 'holdKeys') or '[]')
+redis.call('HSET', KEYS[1], 'holdKeys', ARGV[2])
+local concerns, ended = {}, {}
+for i = 3, #ARGV do concerns[ARGV[i]] = true end
+for _, key in ipairs(isRead and type(before) == 'table' and before or {}) do
+  key = tostring(key)
+  local json = string.sub(key, 1, 7) == 'tenant:' and not concerns[key] and redis.call('HGET', KEYS[2], key)
+  local isWhole, hold = pcall(cjson.decode, json or 'null')
+  local by = isWhole and type(hold) == 'table' and type(hold.by) == 'table' and hold.by
+  local isDriven = by and redis.call('GET', ARGV[1] .. tostring(by.mailbox)) == by.lease
+  if json and not isDriven then
+    redis.call('HDEL', KEYS[2], key)
+    ended[#ended + 1] = key
+  end
+end
+return ended
+`;
+
+/**
  * A person's leave to go on: ends an operator's holds that concern a mailbox, and lets any other be tried out now, or ends
  * it where the mailbox has nothing to try it out with. In one step, since a hold may end meanwhile, or an operator begin
  * one. KEYS holds, busy, what is known of the mailbox; ARGV mailbox. Answers the keys of those holds.

@@ -110,7 +110,7 @@ describe('a hold that is damaged', () => {
       keys: { mailbox: MAILBOX, network: NETWORK },
       owner: { mailbox: 'main', lease: LEASE },
       store: mailboxes,
-      digests: { mailbox: 'a', tenant: 'a' },
+      loginDigest: 'a',
       windowMilliseconds: 1,
       random: () => 0,
       onHold: () => undefined,
