@@ -185,8 +185,8 @@ export interface MessageStore {
   move(request: Move): Promise<Moved>;
   /** Notes that the final dot may leave from now on. False if this attempt no longer holds the message. */
   markDot(id: string, token: string): Promise<boolean>;
-  /** Ids of the mailbox's messages that are `sending`. */
-  sending(mailbox: string): Promise<string[]>;
+  /** The mailbox's messages that are `sending`, and by which attempt; undefined where somebody else has the lease. */
+  sending(mailbox: string, lease: string): Promise<{ id: string; token: string }[] | undefined>;
   /** Gives a waiting message a new ticket if `ticket` is its present one, which voids the jobs it has. */
   reticket(id: string, ticket: number): Promise<number | undefined>;
   /**

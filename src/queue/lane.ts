@@ -80,7 +80,7 @@ export async function openLane<Connection>(
   // What others have sent counts by that clock. Where it has jumped within a window, it may have forgotten all of it.
   const allTaken = () => window.fill(pace.windowMilliseconds + LATE_MILLISECONDS);
   if (clock.jumped(pace.windowMilliseconds + LATE_MILLISECONDS)) allTaken();
-  await recoverOrphans(mailbox, pace.windowMilliseconds, tools);
+  await recoverOrphans(mailbox, lease, pace.windowMilliseconds, tools);
   const holdKeys = keysFrom(settings.holdKeys);
   await mailboxes.describe(mailbox, holdKeys);
   const gate = await openGate({

@@ -1,5 +1,6 @@
 import type { Failure } from '../failure/failure.ts';
-import type { Ticket } from '../gateway/deliver.ts';
+import { LaneClosed, type Ticket } from '../gateway/deliver.ts';
+import type { Move } from '../gateway/ports.ts';
 import { expiredFailure, lostFailure, recoverSending } from '../gateway/recover.ts';
 import type { MessageRecord } from '../mail/message.ts';
 import type { Status } from '../mail/status.ts';
@@ -10,10 +11,19 @@ import type { LaneTools } from './tools.ts';
 /**
  * What a dead owner left: messages that were being sent, and jobs that were active. One that lives after all may still
  * be on its way to the server with them.
+ *
+ * @throws LaneClosed where this process has slept, and what is being sent is the next owner's
  */
-export async function recoverOrphans(mailbox: string, windowMilliseconds: number, tools: LaneTools): Promise<void> {
-  const sending = await tools.messages.sending(mailbox);
-  await Promise.all(sending.map((id) => recoverMessage(id, tools, windowMilliseconds + LATE_MILLISECONDS)));
+export async function recoverOrphans(
+  mailbox: string,
+  lease: string,
+  windowMilliseconds: number,
+  tools: LaneTools,
+): Promise<void> {
+  const sending = await tools.messages.sending(mailbox, lease);
+  if (!sending) throw new LaneClosed('The lane has passed to another process');
+  const flight = { counted: true, windowMilliseconds: windowMilliseconds + LATE_MILLISECONDS, unusedRecipients: 0 };
+  await Promise.all(sending.map(({ id, token }) => recoverMessage(id, tools, { token, flight })));
   await readdJobs(mailbox, await tools.jobs.active(mailbox), tools);
 }
 
@@ -30,25 +40,27 @@ export async function readdJobs(mailbox: string, tickets: Ticket[], { messages, 
 /**
  * Takes a `sending` message out of the hands of a dead attempt.
  *
- * @param windowMilliseconds for so long the attempt takes a place of the window, since nobody knows whether it counts
+ * @param dead that attempt, any if absent; and for how long it takes a place of the window, since nobody knows whether it
+ *   counts
  */
 export async function recoverMessage(
   id: string,
   { messages, jobs, chance, log }: LaneTools,
-  windowMilliseconds?: number,
+  dead?: { token: string; flight: NonNullable<Move['flight']> },
 ): Promise<void> {
   const record = await messages.find(id);
-  if (record?.status !== 'sending' || !record.attemptToken) return;
+  if (record?.status !== 'sending') return;
+  const { mailbox, ticket, attemptToken: token } = record;
+  if (dead && dead.token !== (token ?? '')) return;
   const recovery = recoverSending(record, chance.now(), chance.random);
-  const { mailbox } = record;
-  const flight = windowMilliseconds !== undefined && { counted: true, windowMilliseconds, unusedRecipients: 0 };
   const moved = await messages.move({
     id,
     mailbox,
     from: ['sending'],
-    token: record.attemptToken,
+    // Where the record has lost it, nobody can end that attempt any more.
+    ...(token ? { token } : { ticket }),
     ...recovery,
-    ...(flight && { flight }),
+    ...(dead && token && { flight: dead.flight }),
   });
   if (!moved.moved) return;
   log.warn({ messageId: id, mailbox, attempt: recovery.attempt.number }, `Message of a dead worker ${recovery.to}`);

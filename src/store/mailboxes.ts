@@ -39,7 +39,7 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       const values = await redis.hmget(keys.holds, ...holdKeys);
       const held = holdKeys.flatMap((key, index) => {
         const json = values[index];
-        return json ? [[key, holdOf(json)] as const] : [];
+        return typeof json === 'string' ? [[key, holdOf(json)] as const] : [];
       });
       return new Map(held);
     },

@@ -215,7 +215,10 @@ export function messageStore(
       const [answer] = await step({ name: 'markDot', values: [id, token] });
       return String(answer) === 'marked';
     },
-    sending: (mailbox: string) => redis.sendingOf(keys.sending(mailbox), keys.message('')),
+    async sending(mailbox: string, lease: string) {
+      const found = await redis.sendingOf(keys.sending(mailbox), keys.lease(mailbox), keys.message(''), lease);
+      return found === 0 ? undefined : Object.entries(pairs(found)).map(([id, token]) => ({ id, token }));
+    },
     async reticket(id: string, ticket: number): Promise<number | undefined> {
       return (await redis.reticket(keys.message(id), keys.due, String(ticket), id)) || undefined;
     },

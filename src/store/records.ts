@@ -83,7 +83,7 @@ export function standingOf(text: string): Standing {
 }
 
 /** The greatest number of milliseconds that a date can be made of (ECMA-262, time values). */
-const MOST = 8.64e15;
+export const MOST = 8.64e15;
 
 /** The number that a field of a record says, as `whole` in Lua reads it; undefined where it is absent or says none. */
 export function wholeIn(text: string | undefined): number | undefined {

@@ -161,14 +161,17 @@ if not isWhole then return { 'damaged' } end
 -- Places of the window may be free that are not: the lane makes it good.
 if expected ~= '' and math.abs(now - expected) > 3000 then return { 'jumped', tostring(now) } end
 if tonumber(m[4]) <= now and not terms.ignoreExpiry then return { 'expired' } end
-if trial == '0' and terms.holdKeys[1] then
+if terms.holdKeys[1] then
   if lane.isHeld == nil then
-    lane.isHeld = false
+    lane.isHeld, lane.byOperator = false, false
     for _, hold in ipairs(redis.call('HMGET', lane.holds, unpack(terms.holdKeys))) do
-      if hold then lane.isHeld = true end
+      local isRead, known = pcall(cjson.decode, hold or 'null')
+      lane.isHeld = lane.isHeld or hold ~= false
+      lane.byOperator = lane.byOperator or (isRead and type(known) == 'table' and known.byOperator)
     end
   end
-  if lane.isHeld then return { 'held' } end
+  -- Who tries it out may have waited long for a connection and a place of the window; a person may have come meanwhile.
+  if lane.byOperator or (lane.isHeld and trial == '0') then return { 'held' } end
 end
 
 local recipients, slice = tonumber(m[3]), math.floor(now / DAY_SLICE)

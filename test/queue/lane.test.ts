@@ -350,6 +350,23 @@ it.each([
   },
 );
 
+it('a process that has lost a lane while it was opening it takes nothing out of the hands of the next owner', async () => {
+  const { redis, keys } = store;
+  await redis.set(keys.lease('main'), 'the next owner', 'PX', 60_000);
+  const { id, token } = await acceptAndBegin(store, { lease: 'the next owner' });
+  await store.messages.markDot(id, token);
+  await expect(openLaneThatNotes(60_000, () => false)).rejects.toThrow('passed to another process');
+  expect(await store.messages.find(id)).toMatchObject({ status: 'sending', attemptToken: token });
+});
+
+it('a message whose record has lost the attempt that a dead owner had begun is sent again', async () => {
+  const { id } = await acceptAndBegin(store);
+  await store.redis.hdel(store.keys.message(id), 'attemptToken');
+  const lane = await openLaneThatNotes(60_000, () => false);
+  await eventually(() => isSent(id));
+  await lane.close();
+});
+
 it('a lane is opened although a message that a dead owner was sending is damaged', async () => {
   const { redis, keys } = store;
   const { id } = await acceptAndBegin(store);

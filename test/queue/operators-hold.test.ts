@@ -3,7 +3,7 @@ import type { Failure } from '../../src/failure/failure.ts';
 import type { Passage } from '../../src/gateway/deliver.ts';
 import { holdMailbox, releaseMailbox } from '../../src/gateway/operate.ts';
 import { openGate } from '../../src/queue/gate.ts';
-import { aMessage, LEASE, leasedStore } from '../support/store.ts';
+import { aMessage, beginning, LEASE, leasedStore } from '../support/store.ts';
 
 const store = leasedStore();
 const MAILBOX = 'mailbox:main';
@@ -137,4 +137,16 @@ describe('a release, while a message tries the mailbox out', () => {
     await release();
     expect((await store.mailboxes.holds([MAILBOX])).get(MAILBOX)?.failure.code).toBe('hold_damaged');
   });
+});
+
+it('a message that is to try a mailbox out is not begun once an operator holds it, however long it has waited to begin', async () => {
+  const message = aMessage();
+  await store.messages.accept(message);
+  const { gate, trial } = await beingTried('mailbox');
+  await holdByOperator();
+  const request = beginning(message.id, { trial: trial.trial, holdKeys: [NETWORK, MAILBOX] });
+  expect((await store.messages.begin(request)).kind).toBe('held');
+  await releaseMailbox({ senders: [], mailboxes: store.mailboxes, now: () => new Date() }, 'main');
+  expect((await store.messages.begin(request)).kind).toBe('go');
+  gate.close();
 });

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Failure } from '../../src/failure/failure.ts';
+import { readMailbox } from '../../src/gateway/operate.ts';
 import type { Accepted, NewMessage, StoredHold } from '../../src/gateway/ports.ts';
+import { readMessage } from '../../src/gateway/read.ts';
 import { lastingHold } from '../../src/gateway/view.ts';
 import { openGate } from '../../src/queue/gate.ts';
 import { readLoads } from '../../src/store/headroom.ts';
@@ -121,6 +123,33 @@ describe('a hold that is damaged', () => {
     await trial.works();
     expect(await redis.hlen(keys.holds)).toBe(0);
     gate.close();
+  });
+
+  it.each([
+    ['when it is tried', { nextProbeAt: 'soon' }],
+    ['since when it lasts', { since: 1e300 }],
+    ['how often it was tried', { probes: null }],
+    ['how long it lasts', { delayMilliseconds: 'x' }],
+  ])('as to %s says all else as before, and is a hold that one can read', async (_what, damaged) => {
+    const { messages, mailboxes, redis, keys } = store;
+    const json = (more: object) => JSON.stringify({ ...holdBecause('held_by_operator', more), ...damaged });
+    await redis.hset(keys.holds, MAILBOX, json({ byOperator: true }));
+    const message = aMessage();
+    expect(codeOf(await messages.accept(message))).toBe('held_by_operator');
+    const senders = [{ id: 'main', pace: { perWindow: 1, windowMilliseconds: 1 } }];
+    const caller = { id: 'test', permissions: ['read'] } as never;
+    expect((await readMessage(messages, senders, caller, message.id))?.message.status).toBe('held');
+    const sender = { ...senders[0], from: [], recipientsPerDay: 1 } as never;
+    const view = await readMailbox({ senders: [sender], mailboxes, now: () => new Date() }, 'main');
+    expect(view?.hold).toMatchObject({ byOperator: true, probes: 0 });
+    await redis.hset(keys.holds, MAILBOX, json({ nextProbeAt: 1 }));
+    await mailboxes.forgetHolds(1_000);
+  });
+
+  it('and is nothing at all is tried out at once, as it is by those who begin', async () => {
+    const { mailboxes, redis, keys } = store;
+    await redis.hset(keys.holds, MAILBOX, '');
+    expect((await mailboxes.holds([MAILBOX])).get(MAILBOX)?.failure.code).toBe('hold_damaged');
   });
 
   it('does not matter where it is unknown which concern the mailbox: its own does', async () => {

@@ -6,7 +6,7 @@ import { sharedBackends } from '../../src/queue/backend.ts';
 import { jobQueues } from '../../src/queue/jobs.ts';
 import { sweepAway } from '../../src/queue/recovery.ts';
 import { startRedisProxy } from '../support/redis-proxy.ts';
-import { acceptAndBegin, aMessage, leasedStore, openStore } from '../support/store.ts';
+import { acceptAndBegin, aMessage, LEASE, leasedStore, openStore } from '../support/store.ts';
 
 const store = leasedStore();
 
@@ -186,7 +186,7 @@ describe('a place of the window', () => {
     const { messages, mailboxes, redis, keys } = store;
     await redis.sadd(keys.sending('main'), 'msg_whose_record_is_gone');
     const { id } = await acceptAndBegin(store);
-    expect(await messages.sending('main')).toEqual([id]);
+    expect((await messages.sending('main', LEASE))?.map((each) => each.id)).toEqual([id]);
     expect(await mailboxes.usage('main')).toMatchObject({ inWindow: 1 });
   });
 });
