@@ -1,5 +1,5 @@
 import { LASTING_HOLD } from './lasting-hold.ts';
-import { ADD, STANDING } from './number-scripts.ts';
+import { ADD, STANDING, WHOLE } from './number-scripts.ts';
 import { ANNOUNCE } from './webhook-scripts.ts';
 import { WINDOW_USE } from './window-use.ts';
 
@@ -20,7 +20,7 @@ export function acceptScript(firstJobs: string | undefined): string {
   return `${ANNOUNCE}${firstJobs ?? 'local firstJobs'}${ACCEPT}`;
 }
 
-const ACCEPT = `${LASTING_HOLD}${WINDOW_USE}${ADD}${STANDING}
+const ACCEPT = `${LASTING_HOLD}${WINDOW_USE}${WHOLE}${ADD}${STANDING}
 local DUE, BUSY, COUNTS, HOLDS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

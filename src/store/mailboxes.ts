@@ -15,7 +15,8 @@ function nameOf({ lease, mailbox }: LaneOwner): string {
 /** Undefined where nothing is known, or nothing that can be read. */
 function keysIn(json: string | null): string[] | undefined {
   try {
-    return json ? (JSON.parse(json) as string[]) : undefined;
+    const holdKeys: unknown = json ? JSON.parse(json) : undefined;
+    return Array.isArray(holdKeys) && holdKeys.length > 0 ? holdKeys.map(String) : undefined;
   } catch {
     return undefined;
   }

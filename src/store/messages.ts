@@ -328,7 +328,7 @@ export function recipientsSince(day: Record<string, string>, now: number): numbe
   const oldest = Math.floor(now / DAY_SLICE) - DAY_SLICES;
   // Of the fields that are no slice, Number makes NaN, which is never as great.
   return Object.entries(day).reduce(
-    (sum, [slice, count]) => (Number(slice) >= oldest ? sum + (Number(count) || 0) : sum),
+    (sum, [slice, count]) => (Number(slice) >= oldest ? sum + (wholeIn(count) ?? 0) : sum),
     0,
   );
 }

@@ -47,7 +47,7 @@ export const STANDING = `
 local function standing(about, busy, mailbox)
   local known = redis.pcall('HMGET', about, 'accepted', 'left')
   if known.err then return 0, 0 end
-  local accepted, left = tonumber(known[1] or 0), tonumber(known[2] or 0)
+  local accepted, left = whole(known[1] or '0'), whole(known[2] or '0')
   if accepted and left then return accepted, left end
   local waiting = tonumber(redis.call('ZSCORE', busy, mailbox) or 0)
   left = left or math.max(0, (accepted or 0) - waiting)

@@ -185,7 +185,7 @@ else
   tell(id, 'queued !')
 end
 if order.first then
-  local left = tonumber(redis.call('HGET', key('mailbox', m.mailbox), 'left') or 0) or 0
+  local left = whole(redis.call('HGET', key('mailbox', m.mailbox), 'left')) or 0
   redis.call('HSET', KEYS[1], 'place', left + 1, 'firstTicket', ticket)
 end
 return { 'moved', tostring(ticket) }

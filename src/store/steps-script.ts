@@ -199,7 +199,7 @@ local function countDay()
   local used, first = 0, nil
   local slices = redis.call('HGETALL', lane.day)
   for i = 1, #slices, 2 do
-    local number, sum = tonumber(slices[i]), tonumber(slices[i + 1])
+    local number, sum = tonumber(slices[i]), whole(slices[i + 1])
     -- What it was nobody knows: the server does.
     if number and not sum then
       redis.call('HDEL', lane.day, slices[i])
@@ -226,7 +226,7 @@ end
 if not lane.used then
   local day = redis.call('HMGET', lane.day, 'sum', 'summedIn')
   local added = sums[lane.day] and sums[lane.day].sum or 0
-  local sum = day[2] == tostring(slice) and tonumber(day[1])
+  local sum = day[2] == tostring(slice) and whole(day[1])
   lane.used = sum and sum + added or countDay()
 end
 if lane.used + recipients > perDay then

@@ -186,6 +186,18 @@ describe('a counter of a mailbox that is damaged', () => {
     expect(await mailboxes.counts('main')).toEqual({ queued: 1 });
   });
 
+  it.each(['1e400', '99999999999999999999', '-1'])(
+    '(of its day, that says %s) does not use the day up',
+    async (value) => {
+      const { redis, keys } = store;
+      await acceptAndBegin(store);
+      await redis.hset(keys.day('main'), 'sum', value);
+      expect((await acceptAndBegin(store)).permit.kind).toBe('go');
+      for (const slice of await redis.hkeys(keys.day('main'))) await redis.hset(keys.day('main'), slice, value);
+      expect((await acceptAndBegin(store)).permit.kind).toBe('go');
+    },
+  );
+
   it.each(['sum', 'the slice'])('(%s of its day) stops neither its mail nor whoever looks at it', async (which) => {
     const { mailboxes, redis, keys } = store;
     await acceptAndBegin(store);

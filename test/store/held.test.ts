@@ -80,7 +80,7 @@ describe('a message that is accepted', () => {
 });
 
 describe('a hold that is damaged', () => {
-  it.each(['[not JSON', '7', '[]', '{"a":1}', '[{}]'])(
+  it.each(['[not JSON', '7', 'true', '[]', '{"a":1}', '[{}]'])(
     'refuses no mail where the mailbox says %s for what concerns it',
     async (damaged) => {
       const { messages, mailboxes, redis, keys } = store;
@@ -90,6 +90,8 @@ describe('a hold that is damaged', () => {
       expect(await messages.accept(message)).toMatchObject({ kind: 'accepted', record: { status: 'queued' } });
       expect((await messages.findWithSurroundings(message.id))?.record.id).toBe(message.id);
       expect((await readLoads(redis, keys, ['main'])).get('main')?.waiting).toBe(1);
+      // Nor keeps anybody from the list of all mailboxes.
+      expect((await mailboxes.holdsOf('main')).size).toBe(0);
     },
   );
 
