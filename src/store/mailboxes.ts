@@ -4,6 +4,7 @@ import { STATUSES, type Status } from '../mail/status.ts';
 import { isTestLane, mailboxOf, TEST_HOLDS } from '../mail/test-lane.ts';
 import type { Keys } from './keys.ts';
 import { recipientsSince } from './messages.ts';
+import { wholeIn } from './records.ts';
 import type { Scripted } from './redis.ts';
 import { holdOf } from './stored-hold.ts';
 
@@ -52,7 +53,10 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       const statuses = Object.keys(STATUSES) as Status[];
       const values = await redis.hmget(keys.counts, ...statuses.map((status) => `${status}|${mailbox}`));
       return Object.fromEntries(
-        statuses.flatMap((status, i) => (Number(values[i]) > 0 ? [[status, Number(values[i])]] : [])),
+        statuses.flatMap((status, i) => {
+          const count = wholeIn(values[i] ?? undefined);
+          return count ? [[status, count]] : [];
+        }),
       );
     },
     async usage(mailbox) {
@@ -77,7 +81,7 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
           const [status, ...rest] = field.split('|');
           const lane = rest.join('|');
           const test = isTestLane(lane) && { test: true as const };
-          return { mailbox: mailboxOf(lane), status: status as Status, count: Number(count) || 0, ...test };
+          return { mailbox: mailboxOf(lane), status: status as Status, count: wholeIn(count) ?? 0, ...test };
         }),
         holds: Object.entries(holds).map(([key, hold]) => ({
           key,

@@ -180,8 +180,12 @@ describe('a counter of a mailbox that is damaged', () => {
 
   it('(of messages by status) counts anew, and is told as a number', async () => {
     const { messages, mailboxes, redis, keys } = store;
-    await redis.hset(keys.counts, 'queued|main', 'x');
-    expect((await mailboxes.metrics()).messages).toEqual([{ mailbox: 'main', status: 'queued', count: 0 }]);
+    for (const value of ['x', '1e400']) {
+      await redis.hset(keys.counts, 'queued|main', value);
+      expect((await mailboxes.metrics()).messages).toEqual([{ mailbox: 'main', status: 'queued', count: 0 }]);
+      const tools = { senders: [SENDER], mailboxes, now: () => new Date() };
+      expect((await readMailbox(tools, 'main'))?.waiting.count).toBe(0);
+    }
     expect(await messages.accept(aMessage())).toMatchObject({ kind: 'accepted' });
     expect(await mailboxes.counts('main')).toEqual({ queued: 1 });
   });
