@@ -62,7 +62,7 @@ return answers
 export const ENGINES_HOLD = `
 local before = redis.call('HGET', KEYS[1], ARGV[1])
 local isRead, hold = pcall(cjson.decode, before or '{}')
-if isRead and type(hold) == 'table' and hold.byOperator then return 0 end
+if isRead and type(hold) == 'table' and hold.byOperator == true then return 0 end
 if ARGV[2] == '' then redis.call('HDEL', KEYS[1], ARGV[1])
 else redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
 return 1
@@ -108,7 +108,7 @@ for _, key in ipairs(holdsConcerning(ARGV[1], redis.call('HGET', KEYS[3], 'holdK
   local isRead, hold = pcall(cjson.decode, before or 'null')
   local isWhole = isRead and type(hold) == 'table'
   if before then
-    if isIdle or (isWhole and hold.byOperator) then redis.call('HDEL', KEYS[1], key)
+    if isIdle or (isWhole and hold.byOperator == true) then redis.call('HDEL', KEYS[1], key)
     elseif isWhole then
       hold.nextProbeAt = now
       redis.call('HSET', KEYS[1], key, cjson.encode(hold))

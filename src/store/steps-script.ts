@@ -167,7 +167,7 @@ if terms.holdKeys[1] then
     for _, hold in ipairs(redis.call('HMGET', lane.holds, unpack(terms.holdKeys))) do
       local isRead, known = pcall(cjson.decode, hold or 'null')
       lane.isHeld = lane.isHeld or hold ~= false
-      lane.byOperator = lane.byOperator or (isRead and type(known) == 'table' and known.byOperator)
+      lane.byOperator = lane.byOperator or (isRead and type(known) == 'table' and known.byOperator == true)
     end
   end
   -- Who tries it out may have waited long for a connection and a place of the window; a person may have come meanwhile.

@@ -18,7 +18,7 @@ export function holdOf(json: string): StoredHold {
 }
 
 /** Where one of its numbers is none, as good as a hold that has just begun, and is to be tried out now. */
-function withNumbers({ since, nextProbeAt, probes, delayMilliseconds, ...kept }: StoredHold): StoredHold {
+function withNumbers({ since, nextProbeAt, probes, delayMilliseconds, byOperator, ...kept }: StoredHold): StoredHold {
   const now = Date.now();
   return {
     ...kept,
@@ -26,6 +26,8 @@ function withNumbers({ since, nextProbeAt, probes, delayMilliseconds, ...kept }:
     nextProbeAt: isTime(nextProbeAt) ? nextProbeAt : now,
     probes: isTime(probes) ? probes : 0,
     ...(isTime(delayMilliseconds) && { delayMilliseconds }),
+    // As the scripts read it: who begins must not be told that it is a person's hold, and who waits that it is none.
+    ...(byOperator === true && { byOperator }),
   };
 }
 

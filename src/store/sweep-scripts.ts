@@ -66,7 +66,7 @@ for i = 1, #holds, 2 do
   local isRead, hold = pcall(cjson.decode, holds[i + 1])
   -- One that is damaged ends when it is tried out.
   local isKnown = isRead and type(hold) == 'table' and type(hold.nextProbeAt) == 'number'
-  if isKnown and not hold.byOperator and hold.nextProbeAt < overdue then
+  if isKnown and hold.byOperator ~= true and hold.nextProbeAt < overdue then
     redis.call('HDEL', KEYS[1], holds[i])
     forgotten[#forgotten + 1] = holds[i]
   end

@@ -7,7 +7,7 @@ import { lastingHold } from '../../src/gateway/view.ts';
 import { openGate } from '../../src/queue/gate.ts';
 import { readLoads } from '../../src/store/headroom.ts';
 import { scheduleStore } from '../../src/store/schedule.ts';
-import { aMessage, LEASE, leasedStore } from '../support/store.ts';
+import { aMessage, beginning, LEASE, leasedStore } from '../support/store.ts';
 
 const store = leasedStore();
 
@@ -147,6 +147,20 @@ describe('a hold that is damaged', () => {
     await redis.hset(keys.holds, MAILBOX, json({ nextProbeAt: 1 }));
     await mailboxes.forgetHolds(1_000);
   });
+
+  it.each([null, 0, 'yes'])(
+    'and says %s to whether a person holds is none of a person, whoever reads it',
+    async (byOperator) => {
+      const { messages, mailboxes, redis, keys } = store;
+      const begun = { ...holdBecause('auth_failed', { nextProbeAt: 1 }), byOperator };
+      await redis.hset(keys.holds, MAILBOX, JSON.stringify(begun));
+      const message = aMessage();
+      await messages.accept(message);
+      expect((await mailboxes.holds([MAILBOX])).get(MAILBOX)?.byOperator).toBeUndefined();
+      expect((await messages.begin(beginning(message.id, { trial: true, holdKeys: [MAILBOX] }))).kind).toBe('go');
+      expect(await mailboxes.endHold(MAILBOX)).toBe(true);
+    },
+  );
 
   it('and is nothing at all is tried out at once, as it is by those who begin', async () => {
     const { mailboxes, redis, keys } = store;
