@@ -18,7 +18,7 @@ export function laneSettings(mailboxes: MailboxConfig[]): LaneSettings<Connectio
       mailbox: mailbox.id,
       connections: limits.connections,
       pace: paceOf(limits),
-      loginDigest: digest(mailbox.address, credentialsOf(mailbox), mailbox.smtp),
+      settingsDigest: digest(mailbox.address, credentialsOf(mailbox), mailbox.smtp, limits.recipientsPerDay),
       holdKeys: holdKeysOf(mailbox),
       dialer: {
         open: async () => {

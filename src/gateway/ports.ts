@@ -206,9 +206,9 @@ export interface MessageStore {
   leave(id: string): Promise<unknown>;
 }
 
-/** A hold as it is stored: with what it was noticed under, so that changed credentials are tried at once. */
+/** A hold as it is stored: with what it was noticed under, so that changed settings are tried at once. */
 export interface StoredHold extends Hold {
-  /** Digest of the mailbox's login settings in force when the hold began. */
+  /** Digest of the mailbox's settings in force when the hold began. */
   settings: string;
   /** Who has met it last; absent where that was a person. */
   by?: LaneOwner;

@@ -34,8 +34,8 @@ export interface GateOptions {
   keys: HoldKeys;
   owner: LaneOwner;
   store: MailboxStore;
-  /** Of the settings that the mailbox's logins depend on: a hold of its own from under others is tried at once. */
-  loginDigest: string;
+  /** Of the settings that may be what a mailbox is held for: a hold of its own from under others is tried at once. */
+  settingsDigest: string;
   windowMilliseconds: number;
   /** No hold lasts longer before it is tried out, whatever the failure. */
   longestHoldMilliseconds?: number | undefined;
@@ -56,7 +56,7 @@ const TRIAL_MILLISECONDS = 120_000;
 const TRIAL_LOOK_MILLISECONDS = 2_000;
 
 export async function openGate(options: GateOptions): Promise<Gate> {
-  const { store, owner, loginDigest } = options;
+  const { store, owner, settingsDigest } = options;
   const keys = keysFrom(options.keys);
   const held = new Map<string, Closed>();
   let trialRunning = false;
@@ -95,7 +95,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   /** When to try, by the monotonic clock. What was known of this very hold stands: it may be the clock that has changed. */
   function probeOf(key: string, hold: StoredHold, now: number): number {
     if (hold.byOperator) return Number.POSITIVE_INFINITY;
-    const outdated = key === options.keys.mailbox && hold.settings !== loginDigest;
+    const outdated = key === options.keys.mailbox && hold.settings !== settingsDigest;
     const wait = outdated ? 0 : Math.min(hold.nextProbeAt - now, hold.delayMilliseconds ?? Number.POSITIVE_INFINITY);
     const known = held.get(key);
     const before = known?.hold.nextProbeAt === hold.nextProbeAt ? known.probeAt : Number.POSITIVE_INFINITY;
@@ -176,7 +176,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
       failure,
       since,
       probes,
-      settings: loginDigest,
+      settings: settingsDigest,
       nextProbeAt: now + delay,
       delayMilliseconds: delay,
       by: owner,

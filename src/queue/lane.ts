@@ -24,8 +24,8 @@ export interface LaneSettings<Connection> {
   connections: number;
   dialer: Dialer<Connection>;
   transact: Lane<Connection>['transact'];
-  /** Of the settings that its logins depend on. */
-  loginDigest: string;
+  /** Of the settings that its logins, and its day, depend on. */
+  settingsDigest: string;
   holdKeys: HoldKeys;
   /** For a server that no try can harm. */
   longestHoldMilliseconds?: number;
@@ -87,7 +87,7 @@ export async function openLane<Connection>(
     keys: settings.holdKeys,
     owner: { mailbox, lease },
     store: mailboxes,
-    loginDigest: settings.loginDigest,
+    settingsDigest: settings.settingsDigest,
     windowMilliseconds: pace.windowMilliseconds,
     longestHoldMilliseconds: settings.longestHoldMilliseconds,
     random: tools.chance.random,

@@ -55,6 +55,7 @@ it.each([1, 2, 3])(
     await postroom.restart({ mailboxes });
     const keys = keysOf('{postroom}');
     const redis = new Redis(postroom.redis.url);
+    await using _ = { [Symbol.asyncDispose]: async () => redis.disconnect() };
     const ids: Record<(typeof names)[number], string[]> = { damaged: [], whole: [] };
 
     async function damage(key: string): Promise<void> {
@@ -96,6 +97,5 @@ it.each([1, 2, 3])(
         60_000,
       );
     }
-    redis.disconnect();
   },
 );

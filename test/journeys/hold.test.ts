@@ -183,3 +183,12 @@ it('a message to more recipients than its mailbox has in a day since its limit w
   expect((await operate(`/v1/messages/${three}/retry`)).status).toBe(200);
   await postroom.until(three, 'sent');
 });
+
+it('a mailbox that has used its day up goes on at once when it is given more recipients a day', async () => {
+  await using postroom = await startPostroom({ limits: { recipientsPerDay: 1 } });
+  await postroom.until(await postroom.sendTo('ada@fabrikam.com'), 'sent');
+  const waiting = await postroom.sendTo('ben@fabrikam.com');
+  expect((await postroom.until(waiting, 'held')).failure?.code).toBe('daily_quota_exceeded');
+  await postroom.restart({ mailboxes: [mailboxOf(postroom.sandbox, { recipientsPerDay: 2 })] });
+  await postroom.until(waiting, 'sent');
+});

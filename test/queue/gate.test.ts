@@ -46,7 +46,7 @@ function sharedHolds() {
       keys: { mailbox: `mailbox:${mailbox}`, tenant: TENANT, network: NETWORK },
       owner: { mailbox, lease: `owner of ${mailbox}` },
       store,
-      loginDigest: `login of ${mailbox}`,
+      settingsDigest: `login of ${mailbox}`,
       windowMilliseconds: 50,
       random: () => 0,
       onHold: () => undefined,

@@ -80,7 +80,7 @@ async function openLaneThatNotes(
       if (reply.code === 250) return { ...ended, accepted: envelope.recipients, reply };
       return { ...ended, accepted: [], trouble: { via: 'smtp', reply } };
     },
-    loginDigest: '',
+    settingsDigest: '',
     holdKeys: { mailbox: 'mailbox:main', network: 'host:example:587' },
   };
   const tools = laneTools({ ...store, messages }, { now: async () => (await mailboxes.now()) - jumpsBy, jumped });

@@ -18,7 +18,7 @@ function openItsGate() {
     keys: { mailbox: MAILBOX, network: NETWORK },
     owner: { mailbox: 'main', lease: LEASE },
     store: store.mailboxes,
-    loginDigest: '',
+    settingsDigest: '',
     windowMilliseconds: 1,
     random: () => 0,
     onHold: () => undefined,

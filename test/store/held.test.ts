@@ -114,7 +114,7 @@ describe('a hold that is damaged', () => {
       keys: { mailbox: MAILBOX, network: NETWORK },
       owner: { mailbox: 'main', lease: LEASE },
       store: mailboxes,
-      loginDigest: 'a',
+      settingsDigest: 'a',
       windowMilliseconds: 1,
       random: () => 0,
       onHold: () => undefined,
