@@ -53,8 +53,10 @@ end
 
 -- Its new ticket; 0 where the one it has is damaged, and stays so: whoever begins with it gives the message up.
 local function newTicket(id)
-  local ticket = redis.pcall('HINCRBY', key('message', id), 'ticket', 1)
-  return type(ticket) == 'number' and ticket or 0
+  local ticket = whole(redis.call('HGET', key('message', id), 'ticket'))
+  if not ticket then return 0 end
+  redis.call('HSET', key('message', id), 'ticket', ticket + 1)
+  return ticket + 1
 end
 
 -- From scheduled to queued: from now on the engine has it. Returns its new ticket. The index is left to the caller.

@@ -27,10 +27,12 @@ return { m, hold, about[2] or '0', windowUse(prefix .. ':permits:' .. mailbox) }
  */
 export const RETICKET = `${WHOLE}
 local m = redis.call('HMGET', KEYS[1], 'status', 'ticket', 'nextAttemptAt')
-if (m[1] ~= 'queued' and m[1] ~= 'deferred') or m[2] ~= ARGV[1] then return 0 end
+local ticket = whole(m[2])
+if (m[1] ~= 'queued' and m[1] ~= 'deferred') or not ticket or ticket ~= tonumber(ARGV[1]) then return 0 end
 local time = redis.call('TIME')
 redis.call('ZADD', KEYS[2], math.max(time[1] * 1000, whole(m[3]) or 0) + 30000, ARGV[2])
-return redis.call('HINCRBY', KEYS[1], 'ticket', 1)
+redis.call('HSET', KEYS[1], 'ticket', ticket + 1)
+return ticket + 1
 `;
 
 /**

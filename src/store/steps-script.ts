@@ -154,7 +154,7 @@ if status == 'sending' and m[5] == token then
 end
 if status ~= 'queued' and status ~= 'deferred' then return { 'void' } end
 local isWhole = whole(m[2]) and whole(m[3]) and whole(m[4])
-if isWhole and m[2] ~= ticket then return { 'void' } end
+if isWhole and whole(m[2]) ~= tonumber(ticket) then return { 'void' } end
 lane.holder = lane.holder or redis.call('GET', lane.lease) or ''
 if lane.holder ~= terms.lease then return { 'lost' } end
 if not isWhole then return { 'damaged' } end
@@ -302,7 +302,7 @@ if window then
   lane.taken = lane.taken + 1
 end
 if not status or not string.find(from, '|' .. status .. '|', 1, true) or (token ~= '' and m[2] ~= token)
-  or (seen ~= '' and (whole(m[4]) and m[4] or '0') ~= seen) then
+  or (seen ~= '' and (whole(m[4]) or 0) ~= tonumber(seen)) then
   return { 'refused', status or '' }
 end
 

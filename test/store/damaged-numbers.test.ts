@@ -142,6 +142,25 @@ describe.each(['x', '-7', '1e400'])('a number of a record that is “%s”', (va
   });
 });
 
+it('a ticket that somebody has written in another way is the same ticket', async () => {
+  const { messages, redis, keys } = store;
+  const message = aMessage();
+  await messages.accept(message);
+  await redis.hset(keys.message(message.id), 'ticket', '01');
+  expect(await messages.reticket(message.id, 1)).toBe(2);
+  await redis.hset(keys.message(message.id), 'ticket', '02');
+  expect(await messages.move({ id: message.id, mailbox: 'main', to: 'queued', ticket: 1 })).toMatchObject({
+    moved: false,
+  });
+  expect((await messages.begin(beginning(message.id, { ticket: 1 }))).kind).toBe('void');
+  expect((await messages.begin(beginning(message.id, { ticket: 2 }))).kind).toBe('go');
+  const waiting = aMessage();
+  await messages.accept(waiting);
+  await redis.hset(keys.message(waiting.id), 'ticket', '01');
+  const move = { id: waiting.id, mailbox: 'main', to: 'canceled' as const, ticket: 1 };
+  expect(await messages.move(move)).toMatchObject({ moved: true });
+});
+
 describe('a counter of a mailbox that is damaged', () => {
   const about = () => store.keys.mailbox('main');
 
