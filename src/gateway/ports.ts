@@ -239,7 +239,7 @@ export interface MailboxStore {
   setHold(key: string, hold: StoredHold): Promise<void>;
   /**
    * The same hand: ends an operator's holds that concern a mailbox, and lets any other be tried out now; one that nobody
-   * would try, since the mailbox has nothing to do, ends as well.
+   * would try, since no mailbox that it might concern has anything to do, ends as well.
    */
   releaseHolds(mailbox: string): Promise<void>;
   /** The engine's hand: an operator's hold stays as it is. @returns false where there is one */

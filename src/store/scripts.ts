@@ -97,20 +97,21 @@ return ended
 
 /**
  * A person's leave to go on: ends an operator's holds that concern a mailbox, and lets any other be tried out now, or ends
- * it where the mailbox has nothing to try it out with. In one step, since a hold may end meanwhile, or an operator begin
- * one. KEYS holds, busy, what is known of the mailbox; ARGV mailbox. Answers the keys of those holds.
+ * it where there is nothing to try it out with: the mailbox has nothing to send, and, where it is held with others, no other
+ * has, all of which would go at once. In one step, since a hold may end meanwhile, or an operator begin one. KEYS holds, busy, what is known of the mailbox; ARGV mailbox. Answers the keys of those holds.
  */
 export const RELEASE_HOLDS = `${HOLDS_CONCERNING}
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local isIdle = not redis.call('ZSCORE', KEYS[2], ARGV[1])
+local isIdle, areAllIdle = not redis.call('ZSCORE', KEYS[2], ARGV[1]), redis.call('ZCARD', KEYS[2]) == 0
 local released = {}
 for _, key in ipairs(holdsConcerning(ARGV[1], redis.call('HGET', KEYS[3], 'holdKeys'))) do
   local before = redis.call('HGET', KEYS[1], key)
   local isRead, hold = pcall(cjson.decode, before or 'null')
   local isWhole = isRead and type(hold) == 'table'
   if before then
-    if isIdle or (isWhole and hold.byOperator == true) then redis.call('HDEL', KEYS[1], key)
+    local isUntried = areAllIdle or (isIdle and key == 'mailbox:' .. ARGV[1])
+    if isUntried or (isWhole and hold.byOperator == true) then redis.call('HDEL', KEYS[1], key)
     elseif isWhole then
       hold.nextProbeAt = now
       redis.call('HSET', KEYS[1], key, cjson.encode(hold))

@@ -121,6 +121,25 @@ describe('a release, while a message tries the mailbox out', () => {
     expect(released?.nextProbeAt).toBeLessThanOrEqual(await store.mailboxes.now());
   });
 
+  it('of a mailbox with nothing to send lets one message of another try out what holds both, and not all of them go', async () => {
+    const { mailboxes, messages } = store;
+    await mailboxes.describe('idle', [NETWORK, 'mailbox:idle']);
+    for (const key of [NETWORK, 'mailbox:idle'])
+      await mailboxes.setHold(key, {
+        failure: failing('network'),
+        since: 1,
+        nextProbeAt: Date.now() + 3_600_000,
+        probes: 0,
+        settings: '',
+      });
+    await messages.accept(aMessage());
+    await releaseMailbox({ senders: [], mailboxes, now: () => new Date() }, 'idle');
+    expect([...(await mailboxes.holds([NETWORK, 'mailbox:idle'])).keys()]).toEqual([NETWORK]);
+    const gate = await openItsGate();
+    expect((await gate.pass()).trial).toBe(true);
+    gate.close();
+  });
+
   it('ends what nobody would try out, and a hold that is damaged is one to be tried out at once anyhow', async () => {
     await store.mailboxes.setHold(MAILBOX, {
       failure: failing('mailbox'),
