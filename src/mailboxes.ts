@@ -14,15 +14,11 @@ export function laneSettings(mailboxes: MailboxConfig[]): LaneSettings<Connectio
   const tokens = sharedTokens();
   return mailboxes.map((mailbox) => {
     const { limits } = mailbox;
-    const credentials = credentialsOf(mailbox);
     return {
       mailbox: mailbox.id,
       connections: limits.connections,
       pace: paceOf(limits),
-      loginDigests: {
-        mailbox: digest(mailbox.address, credentials, mailbox.smtp),
-        tenant: digest(credentials),
-      },
+      settingsDigest: digest(mailbox.address, credentialsOf(mailbox), mailbox.smtp, limits.recipientsPerDay),
       holdKeys: holdKeysOf(mailbox),
       dialer: {
         open: async () => {
@@ -70,11 +66,18 @@ function digest(...settings: unknown[]): string {
   return createHash('sha256').update(JSON.stringify(settings)).digest('base64url').slice(0, 16);
 }
 
-/** Mailboxes of one tenant and application share its faults, those of one server the network's. */
+/** Mailboxes of one tenant, application and credential share its faults, those of one server the network's. */
 function holdKeysOf({ id, auth, smtp }: MailboxConfig): HoldKeys {
   return {
     mailbox: `mailbox:${id}`,
     network: `host:${smtp.host}:${smtp.port}`,
-    ...(auth?.type === 'clientCredentials' && { tenant: `tenant:${auth.tenantId}:${auth.clientId}` }),
+    ...(auth?.type === 'clientCredentials' && {
+      tenant: `tenant:${auth.tenantId}:${auth.clientId}:${mark(credentialsOf({ auth }))}`,
+    }),
   };
+}
+
+/** Tells credentials apart in names that people read; too short to find one by. */
+function mark(credentials: object): string {
+  return digest(credentials).slice(0, 6);
 }

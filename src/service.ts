@@ -29,7 +29,7 @@ import { sharedBackends } from './queue/backend.ts';
 import { type Clock, type KnownClock, steadyClock } from './queue/clock.ts';
 import { FIRST_JOBS, type Jobs, jobQueues } from './queue/jobs.ts';
 import { driveLanes } from './queue/lanes.ts';
-import { expireMessage, recoverMessage } from './queue/recovery.ts';
+import { recoverMessage, sweepAway } from './queue/recovery.ts';
 import { startReleaser } from './queue/releaser.ts';
 import { BOOT } from './queue/same-host.ts';
 import { steadyTime } from './queue/steady-time.ts';
@@ -160,7 +160,7 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
   const sweeper = startSweeper({
     messages: tools.messages,
     enqueue: enqueuer(jobs, tools.mailboxes.wake),
-    expire: (id) => expireMessage(id, tools),
+    giveUp: (id) => sweepAway(id, tools),
     recover: (id) => recoverMessage(id, tools),
     now: tools.clock.now,
     jumped: () => tools.clock.jumped(),

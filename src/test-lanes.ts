@@ -31,7 +31,7 @@ function testLane({ id, from, limits }: Told, sandbox: TestSandbox): LaneSetting
     connections: limits.connections,
     pace: paceOf(limits),
     // Nothing in a configuration can end a hold of the sandbox.
-    loginDigests: { mailbox: 'sandbox', tenant: 'sandbox' },
+    settingsDigest: 'sandbox',
     holdKeys: { mailbox: `${TEST_HOLDS}mailbox:${id}`, network: `${TEST_HOLDS}host:${id}` },
     longestHoldMilliseconds: LONGEST_HOLD_MILLISECONDS,
     dialer: {

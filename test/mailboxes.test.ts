@@ -22,10 +22,10 @@ function mailbox(id: string, auth: { clientSecret?: string; secretExpires?: stri
   };
 }
 
-const tenantDigests = (...mailboxes: MailboxConfig[]) =>
-  new Set(laneSettings(mailboxes).map(({ loginDigests }) => loginDigests.tenant));
+const tenantHolds = (...mailboxes: MailboxConfig[]) =>
+  new Set(laneSettings(mailboxes).map(({ holdKeys }) => holdKeys.tenant));
 
-it('mailboxes with one secret share the holds of their tenant, whichever of them says when it ends', () => {
-  expect(tenantDigests(mailbox('a', {}), mailbox('b', { secretExpires: '2027-01-01' })).size).toBe(1);
-  expect(tenantDigests(mailbox('a', {}), mailbox('b', { clientSecret: 'a new secret' })).size).toBe(2);
+it('mailboxes with one secret share the holds of their tenant, whichever of them says when it ends; others have their own', () => {
+  expect(tenantHolds(mailbox('a', {}), mailbox('b', { secretExpires: '2027-01-01' })).size).toBe(1);
+  expect(tenantHolds(mailbox('a', {}), mailbox('b', { clientSecret: 'a new secret' })).size).toBe(2);
 });

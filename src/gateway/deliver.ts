@@ -45,6 +45,8 @@ export interface Lane<Connection> {
   putBack(record: Attempted, token: string, wasAnnounced: boolean): Promise<void>;
   /** Gives the message up; false if its time only seems to be over, because the clock jumped. */
   expire(ticket: Ticket): Promise<boolean>;
+  /** Gives up a message to more recipients than the mailbox has in a day. */
+  giveUpOverDay(ticket: Ticket): Promise<void>;
   /** Gives up a message whose content is not there any more, or whose record is damaged. */
   giveUpEmpty(ticket: Ticket): Promise<void>;
   /** Resolves after this many milliseconds; rejects with `LaneClosed` when the lane closes. */
@@ -163,6 +165,10 @@ async function tryOnce<Connection>(
   if (permit.kind === 'expired') return lane.expire(ticket);
   if (permit.kind === 'gone') {
     await lane.giveUpEmpty(ticket);
+    return true;
+  }
+  if (permit.kind === 'overDay') {
+    await lane.giveUpOverDay(ticket);
     return true;
   }
   if (permit.kind === 'held') await passage.refresh();

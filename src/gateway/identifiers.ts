@@ -12,6 +12,13 @@ export function newMessageId(now: Date): string {
   return newId('msg', now);
 }
 
+/** When it was made, in milliseconds since the epoch, by its ten characters of time; undefined where it has none. */
+export function timeOfId(id: string): number | undefined {
+  const [, characters] = /^[a-z]+_([0-9a-hjkmnp-tv-z]{10})/.exec(id) ?? [];
+  if (characters === undefined) return undefined;
+  return [...characters].reduce((time, each) => time * 32 + CROCKFORD.indexOf(each), 0);
+}
+
 /** The same for other things, each with a prefix of its own. */
 export function newId(prefix: string, now: Date): string {
   return `${prefix}_${timePart(now.getTime())}${chancePart()}`;

@@ -41,11 +41,7 @@ export async function holdMailbox(tools: OperateTools, id: string, reason: strin
 /** Ends an operator's hold; brings the next try of any other hold forward to now. */
 export async function releaseMailbox(tools: OperateTools, id: string): Promise<MailboxView | undefined> {
   const { mailboxes } = tools;
-  const now = await mailboxes.now();
-  for (const [key, hold] of await mailboxes.holdsOf(id)) {
-    if (hold.byOperator || !(await mailboxes.isBusy(id))) await mailboxes.clearHold(key);
-    else await mailboxes.setHold(key, { ...hold, nextProbeAt: now });
-  }
+  await mailboxes.releaseHolds(id);
   await mailboxes.wake(id);
   return readMailbox(tools, id);
 }

@@ -84,6 +84,8 @@ export type Permit =
   | { kind: 'wait'; milliseconds: number }
   /** The recipients of the last 24 hours leave no room. */
   | { kind: 'quota'; milliseconds: number }
+  /** It still goes to more recipients than the mailbox has in a day: that will never leave room. */
+  | { kind: 'overDay' }
   /** Not this job's to send any more: finished, moved on, or another job's. */
   | { kind: 'void' }
   | { kind: 'held' }
@@ -183,8 +185,8 @@ export interface MessageStore {
   move(request: Move): Promise<Moved>;
   /** Notes that the final dot may leave from now on. False if this attempt no longer holds the message. */
   markDot(id: string, token: string): Promise<boolean>;
-  /** Ids of the mailbox's messages that are `sending`. */
-  sending(mailbox: string): Promise<string[]>;
+  /** The mailbox's messages that are `sending`, and by which attempt; undefined where somebody else has the lease. */
+  sending(mailbox: string, lease: string): Promise<{ id: string; token: string }[] | undefined>;
   /** Gives a waiting message a new ticket if `ticket` is its present one, which voids the jobs it has. */
   reticket(id: string, ticket: number): Promise<number | undefined>;
   /**
@@ -204,10 +206,12 @@ export interface MessageStore {
   leave(id: string): Promise<unknown>;
 }
 
-/** A hold as it is stored: with what it was noticed under, so that changed credentials are tried at once. */
+/** A hold as it is stored: with what it was noticed under, so that changed settings are tried at once. */
 export interface StoredHold extends Hold {
-  /** Digest of the login settings in force when the hold began. */
+  /** Digest of the mailbox's settings in force when the hold began. */
   settings: string;
+  /** Who has met it last; absent where that was a person. */
+  by?: LaneOwner;
   /** From when it was written until `nextProbeAt`: it is never longer, whatever becomes of the clock. */
   delayMilliseconds?: number;
 }
@@ -233,13 +237,20 @@ export interface MailboxStore {
   metrics(): Promise<Omit<Metrics, 'webhooks'>>;
   /** A person's hand: whatever was there. */
   setHold(key: string, hold: StoredHold): Promise<void>;
-  clearHold(key: string): Promise<void>;
+  /**
+   * The same hand: ends an operator's holds that concern a mailbox, and lets any other be tried out now; one that nobody
+   * would try, since no mailbox that it might concern has anything to do, ends as well.
+   */
+  releaseHolds(mailbox: string): Promise<void>;
   /** The engine's hand: an operator's hold stays as it is. @returns false where there is one */
   beginHold(key: string, hold: StoredHold): Promise<boolean>;
   endHold(key: string): Promise<boolean>;
   /** Forgets holds that nobody has tried out for so long after their time; an operator's stay. */
   forgetHolds(overdueMilliseconds: number): Promise<void>;
-  /** Which holds concern a mailbox, for whoever reads its messages. */
+  /**
+   * Which holds concern a mailbox, for whoever reads its messages. One of its tenant that did, and does no more since it has
+   * another credential, ends, unless whoever has met it still drives its lane by the old one.
+   */
   describe(mailbox: string, holdKeys: string[]): Promise<void>;
   /**
    * The right to try out whether a hold is over: one at a time, over all processes, for so long, and no longer than

@@ -2,6 +2,7 @@ import type { Failure } from '../failure/failure.ts';
 import { backoffDelay } from '../failure/plan.ts';
 import type { Attempt, MessageRecord } from '../mail/message.ts';
 import { isFinal, type Status } from '../mail/status.ts';
+import { mailboxOf } from '../mail/test-lane.ts';
 
 /** What becomes of a message whose worker died while it was `sending`. */
 export interface Recovery {
@@ -110,6 +111,23 @@ export function expiredFailure(record: MessageRecord, now: Date): Failure {
     summary: `The message was not sent by its expiresAt, ${new Date(record.expiresAt).toISOString()}${lastTrouble(record)}.`,
     remedy: 'Submit it again if it is still wanted, with a later expiresAt if the mailbox is slow or was held.',
     at: now.toISOString(),
+  };
+}
+
+/** @param recipientsPerDay what its mailbox has now; when it was accepted, it had more */
+export function overDayFailure(recipientsPerDay: number) {
+  return ({ mailbox, recipients }: MessageRecord, now: Date): Failure => {
+    const left = recipients.filter(({ status }) => !isFinal(status)).length;
+    return {
+      category: 'messageRefused',
+      code: 'too_many_recipients',
+      scope: 'message',
+      plan: 'afterFix',
+      summary: `The message still goes to ${left} recipients, and recipientsPerDay of mailbox ${mailboxOf(mailbox)}, which was lowered since the message was accepted, is ${recipientsPerDay}: it could never be sent.`,
+      remedy:
+        'Raise recipientsPerDay (M365_RECIPIENTS_PER_DAY) if the mailbox really has more, and retry the message; or submit it again in parts.',
+      at: now.toISOString(),
+    };
   };
 }
 

@@ -7,7 +7,8 @@ export interface SweepTools {
   messages: MessageStore;
   /** Adds the job of this ticket unless it is there. */
   enqueue(mailbox: string, ticket: Ticket): Promise<void>;
-  expire(id: string): Promise<void>;
+  /** Gives up a waiting message whose time is over, or whose record is damaged. */
+  giveUp(id: string): Promise<void>;
   /** Takes a `sending` message out of the hands of an attempt that cannot be running any more. */
   recover(id: string): Promise<void>;
   /** Milliseconds since the epoch by the store's clock. */
@@ -23,8 +24,8 @@ const LATER = 60_000;
 const NO_ATTEMPT_LASTS_LONGER = 3_600_000;
 
 /**
- * Puts right what fell between two steps: a waiting message without a job gets it, one past its expiry is given up, and
- * what is left of one that is over goes.
+ * Puts right what fell between two steps: a waiting message without a job gets it, one past its expiry, or of which too
+ * much is damaged, is given up, and what is left of one that is over goes.
  * Looks only at messages whose time has come, never at all of them; of several processes each gets others.
  *
  * @returns how many it looked at; as many as a batch holds means that there may be more
@@ -45,7 +46,7 @@ async function putRight(id: string, now: number, tools: SweepTools): Promise<voi
     if (now - record.updatedAt > NO_ATTEMPT_LASTS_LONGER && !tools.jumped()) return tools.recover(id);
     return void (await messages.postpone(id, record.ticket, now + LATER));
   }
-  if (record.expiresAt <= now && !tools.jumped()) return tools.expire(id);
+  if (record.isDamaged || (record.expiresAt <= now && !tools.jumped())) return tools.giveUp(id);
   const priority = record.firstTicket === record.ticket ? 'first' : record.priority;
   await tools.enqueue(record.mailbox, { messageId: id, number: record.ticket, priority });
   await messages.postpone(id, record.ticket, nextLook(record, now));

@@ -3,7 +3,11 @@ import { holdDelay } from '../failure/plan.ts';
 import { LaneClosed, type Passage } from '../gateway/deliver.ts';
 import type { LaneOwner, MailboxStore, StoredHold } from '../gateway/ports.ts';
 
-/** What a failure of each scope stops; keys of holds. A mailbox that logs in by password belongs to no tenant we know. */
+/**
+ * What a failure of each scope stops; keys of holds. A mailbox that logs in by password belongs to no tenant we know. A
+ * tenant's is another one for each credential: what one that is refused meets must not hold those that log in by another,
+ * nor what these send end its hold.
+ */
 export interface HoldKeys {
   mailbox: string;
   tenant?: string;
@@ -26,20 +30,12 @@ export interface Gate {
   close(): void;
 }
 
-/**
- * Digests of the settings that logins depend on: a hold from under other settings is tried at once. A tenant's is the
- * same for all its mailboxes, or each of them would take the hold of another for outdated and try for itself.
- */
-export interface LoginDigests {
-  mailbox: string;
-  tenant: string;
-}
-
 export interface GateOptions {
   keys: HoldKeys;
   owner: LaneOwner;
   store: MailboxStore;
-  digests: LoginDigests;
+  /** Of the settings that may be what a mailbox is held for: a hold of its own from under others is tried at once. */
+  settingsDigest: string;
   windowMilliseconds: number;
   /** No hold lasts longer before it is tried out, whatever the failure. */
   longestHoldMilliseconds?: number | undefined;
@@ -60,7 +56,7 @@ const TRIAL_MILLISECONDS = 120_000;
 const TRIAL_LOOK_MILLISECONDS = 2_000;
 
 export async function openGate(options: GateOptions): Promise<Gate> {
-  const { store, owner, digests } = options;
+  const { store, owner, settingsDigest } = options;
   const keys = keysFrom(options.keys);
   const held = new Map<string, Closed>();
   let trialRunning = false;
@@ -72,10 +68,6 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   /** Holds that are being written, and of those that were: the last reading that may have been too early to find it. */
   const writing = new Set<string>();
   const writtenSince = new Map<string, number>();
-  /** When our own settings may be tried again that failed, by the key of the hold and this process's monotonic clock. */
-  const ownTry = new Map<string, number>();
-
-  const digestFor = (key: string) => (key === options.keys.tenant ? digests.tenant : digests.mailbox);
 
   function stir(): void {
     const stirred = waiters;
@@ -103,10 +95,8 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   /** When to try, by the monotonic clock. What was known of this very hold stands: it may be the clock that has changed. */
   function probeOf(key: string, hold: StoredHold, now: number): number {
     if (hold.byOperator) return Number.POSITIVE_INFINITY;
-    const outdated = key !== options.keys.network && hold.settings !== digestFor(key);
-    // Unless ours have failed, too: two that differ would each take the other's hold for outdated, and try by turns.
-    const own = outdated ? Math.max(0, (ownTry.get(key) ?? 0) - performance.now()) : Number.POSITIVE_INFINITY;
-    const wait = Math.min(own, hold.nextProbeAt - now, hold.delayMilliseconds ?? Number.POSITIVE_INFINITY);
+    const outdated = key === options.keys.mailbox && hold.settings !== settingsDigest;
+    const wait = outdated ? 0 : Math.min(hold.nextProbeAt - now, hold.delayMilliseconds ?? Number.POSITIVE_INFINITY);
     const known = held.get(key);
     const before = known?.hold.nextProbeAt === hold.nextProbeAt ? known.probeAt : Number.POSITIVE_INFINITY;
     return Math.min(before, performance.now() + wait);
@@ -186,13 +176,13 @@ export async function openGate(options: GateOptions): Promise<Gate> {
       failure,
       since,
       probes,
-      settings: digestFor(key),
+      settings: settingsDigest,
       nextProbeAt: now + delay,
       delayMilliseconds: delay,
+      by: owner,
     };
     const mine = { hold: begun, probeAt: performance.now() + delay };
     held.set(key, mine);
-    ownTry.set(key, mine.probeAt);
     options.onHold(key, failure, delay);
     let isWritten: boolean;
     writing.add(key);

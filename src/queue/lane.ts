@@ -1,13 +1,13 @@
 import { type ConnectionOptions, type Job, WaitingError, Worker } from 'bullmq';
 import { deliver, type Lane, LaneClosed, type Ticket } from '../gateway/deliver.ts';
 import type { Pace } from '../gateway/ports.ts';
-import { expiredFailure, lostFailure } from '../gateway/recover.ts';
+import { expiredFailure, lostFailure, overDayFailure } from '../gateway/recover.ts';
 import { isFinal, mayMoveTo } from '../mail/status.ts';
 import { isTestLane } from '../mail/test-lane.ts';
 import { sendBackAstray } from './astray.ts';
 import { type Dialer, keepConnections } from './connections.ts';
 import { freshly, LATE_MILLISECONDS } from './fresh.ts';
-import { type HoldKeys, keysFrom, type LoginDigests, openGate } from './gate.ts';
+import { type HoldKeys, keysFrom, openGate } from './gate.ts';
 import type { HoldTeller } from './hold-teller.ts';
 import { ITS_TURN, JOB_NAME, JOB_OPTIONS, type JobData, ticketOf, WORKER_OPTIONS } from './jobs.ts';
 import { localWindow } from './local-window.ts';
@@ -24,7 +24,8 @@ export interface LaneSettings<Connection> {
   connections: number;
   dialer: Dialer<Connection>;
   transact: Lane<Connection>['transact'];
-  loginDigests: LoginDigests;
+  /** Of the settings that its logins, and its day, depend on. */
+  settingsDigest: string;
   holdKeys: HoldKeys;
   /** For a server that no try can harm. */
   longestHoldMilliseconds?: number;
@@ -85,14 +86,14 @@ export async function openLane<Connection>(
   // What others have sent counts by that clock. Where it has jumped within a window, it may have forgotten all of it.
   const allTaken = () => window.fill(pace.windowMilliseconds + LATE_MILLISECONDS);
   if (clock.jumped(pace.windowMilliseconds + LATE_MILLISECONDS)) allTaken();
-  await recoverOrphans(mailbox, pace.windowMilliseconds, tools);
+  await recoverOrphans(mailbox, lease, pace.windowMilliseconds, tools);
   const holdKeys = keysFrom(settings.holdKeys);
   await mailboxes.describe(mailbox, holdKeys);
   const gate = await openGate({
     keys: settings.holdKeys,
     owner: { mailbox, lease },
     store: mailboxes,
-    digests: settings.loginDigests,
+    settingsDigest: settings.settingsDigest,
     windowMilliseconds: pace.windowMilliseconds,
     longestHoldMilliseconds: settings.longestHoldMilliseconds,
     random: tools.chance.random,
@@ -244,6 +245,7 @@ export async function openLane<Connection>(
       );
       if (moved.moved) await addJob({ messageId: id, number: moved.ticket, priority: ITS_TURN });
     },
+    giveUpOverDay: ({ messageId }) => giveUpMessage(messageId, overDayFailure(pace.recipientsPerDay), tools),
     giveUpEmpty: ({ messageId }) => giveUpMessage(messageId, lostFailure, tools),
     async expire({ messageId }) {
       await clock.now();

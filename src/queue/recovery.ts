@@ -1,7 +1,9 @@
 import type { Failure } from '../failure/failure.ts';
-import type { Ticket } from '../gateway/deliver.ts';
-import { expiredFailure, recoverSending } from '../gateway/recover.ts';
+import { LaneClosed, type Ticket } from '../gateway/deliver.ts';
+import type { Move } from '../gateway/ports.ts';
+import { expiredFailure, lostFailure, recoverSending } from '../gateway/recover.ts';
 import type { MessageRecord } from '../mail/message.ts';
+import type { Status } from '../mail/status.ts';
 import { LATE_MILLISECONDS } from './fresh.ts';
 import { ITS_TURN } from './jobs.ts';
 import type { LaneTools } from './tools.ts';
@@ -9,10 +11,19 @@ import type { LaneTools } from './tools.ts';
 /**
  * What a dead owner left: messages that were being sent, and jobs that were active. One that lives after all may still
  * be on its way to the server with them.
+ *
+ * @throws LaneClosed where this process has slept, and what is being sent is the next owner's
  */
-export async function recoverOrphans(mailbox: string, windowMilliseconds: number, tools: LaneTools): Promise<void> {
-  const sending = await tools.messages.sending(mailbox);
-  await Promise.all(sending.map((id) => recoverMessage(id, tools, windowMilliseconds + LATE_MILLISECONDS)));
+export async function recoverOrphans(
+  mailbox: string,
+  lease: string,
+  windowMilliseconds: number,
+  tools: LaneTools,
+): Promise<void> {
+  const sending = await tools.messages.sending(mailbox, lease);
+  if (!sending) throw new LaneClosed('The lane has passed to another process');
+  const flight = { counted: true, windowMilliseconds: windowMilliseconds + LATE_MILLISECONDS, unusedRecipients: 0 };
+  await Promise.all(sending.map(({ id, token }) => recoverMessage(id, tools, { token, flight })));
   await readdJobs(mailbox, await tools.jobs.active(mailbox), tools);
 }
 
@@ -29,25 +40,27 @@ export async function readdJobs(mailbox: string, tickets: Ticket[], { messages, 
 /**
  * Takes a `sending` message out of the hands of a dead attempt.
  *
- * @param windowMilliseconds for so long the attempt takes a place of the window, since nobody knows whether it counts
+ * @param dead that attempt, any if absent; and for how long it takes a place of the window, since nobody knows whether it
+ *   counts
  */
 export async function recoverMessage(
   id: string,
   { messages, jobs, chance, log }: LaneTools,
-  windowMilliseconds?: number,
+  dead?: { token: string; flight: NonNullable<Move['flight']> },
 ): Promise<void> {
   const record = await messages.find(id);
-  if (record?.status !== 'sending' || !record.attemptToken) return;
+  if (record?.status !== 'sending') return;
+  const { mailbox, ticket, attemptToken: token } = record;
+  if (dead && dead.token !== (token ?? '')) return;
   const recovery = recoverSending(record, chance.now(), chance.random);
-  const { mailbox } = record;
-  const flight = windowMilliseconds !== undefined && { counted: true, windowMilliseconds, unusedRecipients: 0 };
   const moved = await messages.move({
     id,
     mailbox,
     from: ['sending'],
-    token: record.attemptToken,
+    // Where the record has lost it, nobody can end that attempt any more.
+    ...(token ? { token } : { ticket }),
     ...recovery,
-    ...(flight && { flight }),
+    ...(dead && token && { flight: dead.flight }),
   });
   if (!moved.moved) return;
   log.warn({ messageId: id, mailbox, attempt: recovery.attempt.number }, `Message of a dead worker ${recovery.to}`);
@@ -58,14 +71,14 @@ export async function recoverMessage(
 }
 
 /**
- * Gives up a message whose time is over, and takes its job out of the queue: of a mailbox that is not configured any more
- * nobody else ever would.
+ * Gives up a message whose time is over, or whose record is damaged, and takes its job out of the queue: of a mailbox that
+ * is not configured any more nobody else ever would.
  */
-export async function expireMessage(
+export async function sweepAway(
   id: string,
   tools: Pick<LaneTools, 'messages' | 'jobs' | 'chance' | 'log'>,
 ): Promise<void> {
-  const record = await giveUp(id, expiredFailure, tools);
+  const record = await giveUp(id, (each, now) => (each.isDamaged ? lostFailure : expiredFailure)(each, now), tools);
   if (record) await tools.jobs.remove(record.mailbox, { messageId: id, number: record.ticket });
 }
 
@@ -92,7 +105,7 @@ async function giveUp(
       : { address: each.address, status: 'failed' as const, failure },
   );
   const to = recipients.some((each) => each.status === 'sent') ? 'partiallySent' : 'failed';
-  const from: ('queued' | 'deferred')[] = ['queued', 'deferred'];
+  const from: Status[] = ['scheduled', 'queued', 'deferred'];
   const { mailbox, ticket } = record;
   const moved = await messages.move({ id, mailbox, to, from, ticket, failure, recipients });
   if (!moved.moved) return undefined;

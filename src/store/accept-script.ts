@@ -1,4 +1,5 @@
 import { LASTING_HOLD } from './lasting-hold.ts';
+import { ADD, STANDING, WHOLE } from './number-scripts.ts';
 import { ANNOUNCE } from './webhook-scripts.ts';
 import { WINDOW_USE } from './window-use.ts';
 
@@ -19,7 +20,7 @@ export function acceptScript(firstJobs: string | undefined): string {
   return `${ANNOUNCE}${firstJobs ?? 'local firstJobs'}${ACCEPT}`;
 }
 
-const ACCEPT = `${LASTING_HOLD}${WINDOW_USE}
+const ACCEPT = `${LASTING_HOLD}${WINDOW_USE}${WHOLE}${ADD}${STANDING}
 local DUE, BUSY, COUNTS, HOLDS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -33,8 +34,8 @@ local acceptedAt, firstLook = digits(now), digits(now + all.firstLook)
 local areHolds = redis.call('EXISTS', HOLDS) == 1
 local function holdOf(mailbox, key)
   if not areHolds then return false end
-  local holdKeys = redis.call('HGET', key, 'holdKeys')
-  return lastingHold(HOLDS, mailbox, holdKeys)
+  local holdKeys = redis.pcall('HGET', key, 'holdKeys')
+  return lastingHold(HOLDS, mailbox, type(holdKeys) == 'string' and holdKeys)
 end
 
 -- What is known of each mailbox, and how many new messages this script gives it.
@@ -42,8 +43,8 @@ local lanes = {}
 local function laneOf(mailbox)
   if not lanes[mailbox] then
     local key = all.mailbox .. mailbox
-    local known = redis.call('HMGET', key, 'accepted', 'left')
-    lanes[mailbox] = { key = key, accepted = tonumber(known[1] or 0), left = tonumber(known[2] or 0), new = 0, jobs = {},
+    local accepted, left = standing(key, BUSY, mailbox)
+    lanes[mailbox] = { key = key, accepted = accepted, left = left, new = 0, jobs = {},
       hold = holdOf(mailbox, key), use = windowUse(all.permits .. mailbox) }
   end
   return lanes[mailbox]
@@ -130,8 +131,8 @@ end
 if #looked > 0 then redis.call('ZADD', DUE, unpack(looked)) end
 for mailbox, lane in pairs(lanes) do
   if lane.new > 0 then
-    redis.call('HINCRBY', lane.key, 'accepted', lane.new)
-    redis.call('HINCRBY', COUNTS, 'queued|' .. mailbox, lane.new)
+    add(lane.key, 'accepted', lane.new)
+    add(COUNTS, 'queued|' .. mailbox, lane.new)
     redis.call('ZINCRBY', BUSY, lane.new, mailbox)
     if firstJobs then
       -- What is wrong with the queue of one mailbox must not cost others their messages: the sweeper adds what is missing.
@@ -148,7 +149,7 @@ for callerId, list in pairs(listed) do
   redis.call('ZADD', all.lists .. callerId, unpack(list))
   redis.call('SADD', all.callers, callerId)
   for mailbox, new in pairs(given[callerId]) do
-    redis.call('HINCRBY', all.counts .. callerId, 'accepted|' .. mailbox, new)
+    add(all.counts .. callerId, 'accepted|' .. mailbox, new)
   end
 end
 return answers

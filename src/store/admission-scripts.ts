@@ -1,3 +1,5 @@
+import { ADD, WHOLE } from './number-scripts.ts';
+
 /**
  * A place among the connections of a mailbox: KEYS places, lease; ARGV place, lease or '' for a visitor, limit,
  * milliseconds, the most milliseconds that any place has, then what else this owner has open.
@@ -43,7 +45,7 @@ return 1
  * ARGV token, milliseconds of the window, messages in it, recipients in a day, of this message, milliseconds of a slice,
  * slices in a day. Answers 0, or the milliseconds until it is worth asking again, or -1 where the day is used up.
  */
-export const VISIT_PERMIT = `
+export const VISIT_PERMIT = `${WHOLE}${ADD}
 local PERMITS, SENDING, DAY = KEYS[1], KEYS[2], KEYS[3]
 local token, window, perWindow, perDay = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local recipients, daySlice, daySlices = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -59,12 +61,12 @@ local slice, used = math.floor(now / daySlice), 0
 local slices = redis.call('HGETALL', DAY)
 for i = 1, #slices, 2 do
   local number = tonumber(slices[i])
-  if number and number >= slice - daySlices then used = used + tonumber(slices[i + 1]) end
+  if number and number >= slice - daySlices then used = used + (whole(slices[i + 1]) or 0) end
 end
 if used + recipients > perDay then return -1 end
 redis.call('ZADD', PERMITS, now + window, token)
-redis.call('HINCRBY', DAY, slice, recipients)
-if redis.call('HEXISTS', DAY, 'sum') == 1 then redis.call('HINCRBY', DAY, 'sum', recipients) end
+add(DAY, slice, recipients)
+if redis.call('HEXISTS', DAY, 'sum') == 1 then add(DAY, 'sum', recipients) end
 return 0
 `;
 

@@ -3,6 +3,7 @@ import type { Load } from '../gateway/headroom.ts';
 import type { Keys } from './keys.ts';
 import { HOLDS_CONCERNING } from './lasting-hold.ts';
 import { DAY_SLICE, DAY_SLICES } from './messages.ts';
+import { WHOLE } from './number-scripts.ts';
 import type { Scripted } from './redis.ts';
 
 /** A step that holds nobody else up for long. */
@@ -26,7 +27,7 @@ export async function readLoads(redis: Redis & Scripted, keys: Keys, ids: string
  * KEYS holds; ARGV prefix, length of a slice of the day, slices of a day, mailboxes. Of each: is it held, messages in
  * its lane, places taken in its window, recipients of the last 24 hours.
  */
-export const LOADS = `${HOLDS_CONCERNING}
+export const LOADS = `${HOLDS_CONCERNING}${WHOLE}
 local function key(kind, name) return ARGV[1] .. ':' .. kind .. ':' .. name end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -41,9 +42,9 @@ for i = 4, #ARGV do
   local used, slices = 0, redis.call('HGETALL', key('day', ARGV[i]))
   for j = 1, #slices, 2 do
     local slice = tonumber(slices[j])
-    if slice and slice >= oldest then used = used + slices[j + 1] end
+    if slice and slice >= oldest then used = used + (whole(slices[j + 1]) or 0) end
   end
-  local waiting = (about[2] or 0) - (about[3] or 0)
+  local waiting = (whole(about[2]) or 0) - (whole(about[3]) or 0)
   table.insert(loads, { held, waiting, redis.call('ZCOUNT', key('permits', ARGV[i]), now, '+inf'), used })
 end
 return loads

@@ -37,7 +37,7 @@ export interface Keys {
   day(mailbox: string): string;
   /** Hash: what is known of a mailbox: which holds concern it, how many messages it was given and has done with. */
   mailbox(mailbox: string): string;
-  /** Hash: holds by what they stop: `mailbox:<id>`, `tenant:<id>`, `host:<host>:<port>`; of tests, `test:…`. */
+  /** Hash: holds by what they stop: `mailbox:<id>`, `tenant:<id>:<application>:<credential>`, `host:<host>:<port>`; of tests, `test:…`. */
   holds: string;
   /** Who tries out at present whether that hold is over. */
   trial(holdKey: string): string;

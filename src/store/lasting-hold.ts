@@ -21,7 +21,7 @@ local function lastingHold(holds, mailbox, holdKeys)
   for _, hold in ipairs(redis.pcall('HMGET', holds, unpack(holdsConcerning(mailbox, holdKeys)))) do
     if hold then
       local isWhole, known = pcall(cjson.decode, hold)
-      local at = isWhole and type(known) == 'table' and (known.byOperator and math.huge or tonumber(known.nextProbeAt)) or 0
+      local at = isWhole and type(known) == 'table' and (known.byOperator == true and math.huge or tonumber(known.nextProbeAt)) or 0
       if at > last then lasting, last = hold, at end
     end
   end

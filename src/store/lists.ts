@@ -3,6 +3,7 @@ import type { MessageLists } from '../gateway/lists.ts';
 import { isOlder, type Position } from '../gateway/position.ts';
 import type { Status } from '../mail/status.ts';
 import type { Keys } from './keys.ts';
+import { wholeIn } from './records.ts';
 import type { Scripted } from './redis.ts';
 
 /** The lists of messages: sorted sets by the time of acceptance, and within one millisecond by id. */
@@ -34,7 +35,9 @@ export function messageLists(redis: Redis & Scripted, keys: Keys): MessageLists 
 
 /** What was accepted and is nothing else is queued: so the way of an ordinary message costs one count, when it is sent. */
 function withQueued(flat: string[]): { lane: string; status: Status; count: number }[] {
-  const counts = flat.flatMap((field, index) => (index % 2 === 0 ? [countOf(field, Number(flat[index + 1]))] : []));
+  const counts = flat.flatMap((field, index) =>
+    index % 2 === 0 ? [countOf(field, wholeIn(flat[index + 1]) ?? 0)] : [],
+  );
   const isTotal = ({ status }: { status: string }) => status === 'accepted';
   const stated = counts.filter((each) => !isTotal(each));
   const queued = counts.filter(isTotal).map(({ lane, count }) => {

@@ -4,6 +4,7 @@ import { STATUSES, type Status } from '../mail/status.ts';
 import { isTestLane, mailboxOf, TEST_HOLDS } from '../mail/test-lane.ts';
 import type { Keys } from './keys.ts';
 import { recipientsSince } from './messages.ts';
+import { wholeIn } from './records.ts';
 import type { Scripted } from './redis.ts';
 import { holdOf } from './stored-hold.ts';
 
@@ -15,7 +16,8 @@ function nameOf({ lease, mailbox }: LaneOwner): string {
 /** Undefined where nothing is known, or nothing that can be read. */
 function keysIn(json: string | null): string[] | undefined {
   try {
-    return json ? (JSON.parse(json) as string[]) : undefined;
+    const holdKeys: unknown = json ? JSON.parse(json) : undefined;
+    return Array.isArray(holdKeys) && holdKeys.length > 0 ? holdKeys.map(String) : undefined;
   } catch {
     return undefined;
   }
@@ -39,7 +41,7 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       const values = await redis.hmget(keys.holds, ...holdKeys);
       const held = holdKeys.flatMap((key, index) => {
         const json = values[index];
-        return json ? [[key, holdOf(json)] as const] : [];
+        return typeof json === 'string' ? [[key, holdOf(json)] as const] : [];
       });
       return new Map(held);
     },
@@ -51,7 +53,10 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       const statuses = Object.keys(STATUSES) as Status[];
       const values = await redis.hmget(keys.counts, ...statuses.map((status) => `${status}|${mailbox}`));
       return Object.fromEntries(
-        statuses.flatMap((status, i) => (Number(values[i]) > 0 ? [[status, Number(values[i])]] : [])),
+        statuses.flatMap((status, i) => {
+          const count = wholeIn(values[i] ?? undefined);
+          return count ? [[status, count]] : [];
+        }),
       );
     },
     async usage(mailbox) {
@@ -76,7 +81,7 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
           const [status, ...rest] = field.split('|');
           const lane = rest.join('|');
           const test = isTestLane(lane) && { test: true as const };
-          return { mailbox: mailboxOf(lane), status: status as Status, count: Number(count), ...test };
+          return { mailbox: mailboxOf(lane), status: status as Status, count: wholeIn(count) ?? 0, ...test };
         }),
         holds: Object.entries(holds).map(([key, hold]) => ({
           key,
@@ -89,9 +94,9 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       await redis.hset(keys.holds, key, JSON.stringify(hold));
       await tellOfHold(key);
     },
-    async clearHold(key) {
-      await redis.hdel(keys.holds, key);
-      await tellOfHold(key);
+    async releaseHolds(mailbox) {
+      const released = await redis.releaseHolds(keys.holds, keys.busy, keys.mailbox(mailbox), mailbox);
+      for (const key of released) await tellOfHold(key);
     },
     beginHold: (key, hold) => writeEnginesHold(key, JSON.stringify(hold)),
     endHold: (key) => writeEnginesHold(key, ''),
@@ -99,7 +104,9 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       for (const key of await redis.forgetHolds(keys.holds, overdueMilliseconds)) await tellOfHold(key);
     },
     async describe(mailbox, holdKeys) {
-      await redis.hset(keys.mailbox(mailbox), 'holdKeys', JSON.stringify(holdKeys));
+      const names = [keys.mailbox(mailbox), keys.holds] as const;
+      const ended = await redis.describeMailbox(...names, keys.lease(''), JSON.stringify(holdKeys), ...holdKeys);
+      for (const key of ended) await tellOfHold(key);
     },
     async claimTrial(key, by, milliseconds) {
       return (await redis.claimTrial(keys.trial(key), nameOf(by), milliseconds, keys.lease(''))) === 1;

@@ -19,6 +19,7 @@ import {
   RESOLVED,
   recordOf,
   standingOf,
+  wholeIn,
 } from './records.ts';
 import type { Scripted } from './redis.ts';
 import { readContent, stageContent } from './staged-content.ts';
@@ -152,7 +153,7 @@ export function messageStore(
     return {
       record,
       attempts: attemptsOf(fields),
-      ahead: Math.max(0, Number(fields.place) - 1 - Number(left)),
+      ahead: Math.max(0, (wholeIn(fields.place) ?? 1) - 1 - (Number(left) || 0)),
       windowUse: standingOf(`0 ${use}`).windowAtFirst,
       ...(hold && { hold: holdOf(hold) }),
     };
@@ -160,8 +161,8 @@ export function messageStore(
 
   async function timeline(id: string) {
     const fields = await redis.hgetall(keys.message(id));
-    const { callerId, mailbox = '' } = fields;
-    return callerId ? { callerId, mailbox, events: eventsOf(fields) } : undefined;
+    const record = recordOf(id, fields);
+    return record && { callerId: record.callerId, mailbox: record.mailbox, events: eventsOf(record, fields) };
   }
 
   async function begin(request: Begin): Promise<Begun | Jumped> {
@@ -214,7 +215,10 @@ export function messageStore(
       const [answer] = await step({ name: 'markDot', values: [id, token] });
       return String(answer) === 'marked';
     },
-    sending: (mailbox: string) => redis.sendingOf(keys.sending(mailbox), keys.message('')),
+    async sending(mailbox: string, lease: string) {
+      const found = await redis.sendingOf(keys.sending(mailbox), keys.lease(mailbox), keys.message(''), lease);
+      return found === 0 ? undefined : Object.entries(pairs(found)).map(([id, token]) => ({ id, token }));
+    },
     async reticket(id: string, ticket: number): Promise<number | undefined> {
       return (await redis.reticket(keys.message(id), keys.due, String(ticket), id)) || undefined;
     },
@@ -313,7 +317,7 @@ function permitOf(id: string, [kind, detail, fixed, recipients, attempts, mime]:
   const name = String(kind);
   if (name === 'jumped') return { kind: name, now: Number(String(detail)) };
   if (name === 'wait' || name === 'quota') return { kind: name, milliseconds: Number(String(detail)) };
-  if (name !== 'go') return { kind: name as 'void' | 'held' | 'expired' | 'gone' | 'lost' };
+  if (name !== 'go') return { kind: name as 'void' | 'held' | 'overDay' | 'expired' | 'gone' | 'lost' | 'damaged' };
   const record = parsed(() => attemptedOf(id, String(fixed), recipients, attempts));
   if (!record) return { kind: 'damaged' };
   return { kind: 'go', record, ...(mime && { mime }), startedAt: Number(String(detail)) };
@@ -323,5 +327,8 @@ function permitOf(id: string, [kind, detail, fixed, recipients, attempts, mime]:
 export function recipientsSince(day: Record<string, string>, now: number): number {
   const oldest = Math.floor(now / DAY_SLICE) - DAY_SLICES;
   // Of the fields that are no slice, Number makes NaN, which is never as great.
-  return Object.entries(day).reduce((sum, [slice, count]) => (Number(slice) >= oldest ? sum + Number(count) : sum), 0);
+  return Object.entries(day).reduce(
+    (sum, [slice, count]) => (Number(slice) >= oldest ? sum + (wholeIn(count) ?? 0) : sum),
+    0,
+  );
 }

@@ -1,8 +1,9 @@
 /** A message's record as Redis keeps it, written and read. What is damaged says as much as can be read of it. */
 import type { Failure } from '../failure/failure.ts';
+import { timeOfId } from '../gateway/identifiers.ts';
 import type { Attempted, FixedPart, MoveTold, NewMessage } from '../gateway/ports.ts';
 import type { NewScheduled } from '../gateway/schedule.ts';
-import type { Attempt, Envelope, MessageRecord, RecipientState } from '../mail/message.ts';
+import { type Attempt, type Envelope, type MessageRecord, PRIORITIES, type RecipientState } from '../mail/message.ts';
 import type { Status } from '../mail/status.ts';
 import { areSame } from './steps.ts';
 
@@ -32,14 +33,29 @@ export function compactFixed(fixed: FixedPart): string {
   return JSON.stringify(kept);
 }
 
+/** @throws where it is damaged */
 function wholeFixed(json: string): FixedPart {
   const { to = [], cc = [], bcc = [], tags = [], metadata = {}, ...kept } = JSON.parse(json) as FixedPart;
   const usual: Partial<FixedPart> = {
-    envelope: envelopeOf({ from: kept.from, to }),
+    envelope: checkedEnvelope(kept.envelope ?? envelopeOf({ from: kept.from, to })),
     onUnconfirmed: 'hold',
     priority: 'normal',
   };
+  const isWhole = typeof kept.from === 'string' && [to, cc, bcc, tags].every(Array.isArray) && isRanked(kept);
+  if (!isWhole || !Number.isFinite(kept.bytes)) throw new Error('A message without its addresses or its size');
   return { to, cc, bcc, tags, metadata, ...usual, ...kept };
+}
+
+function isRanked({ priority }: Partial<FixedPart>): boolean {
+  return priority === undefined || PRIORITIES.includes(priority);
+}
+
+/** @throws where it is damaged; no message is for nobody */
+function checkedEnvelope(envelope: Envelope): Envelope {
+  const { reversePath, recipients } = envelope;
+  const isWhole = typeof reversePath === 'string' && Array.isArray(recipients) && recipients.length > 0;
+  if (!isWhole) throw new Error('A message without a sender or recipients');
+  return envelope;
 }
 
 /** What the addresses tell, where no envelope is kept. */
@@ -60,9 +76,19 @@ type Standing = Pick<MessageRecord, 'aheadAtFirst' | 'windowAtFirst'>;
 
 /** As the scripts write it: how many are before it, and then, where places of the window are taken, `windowUse`. */
 export function standingOf(text: string): Standing {
-  const [ahead, taken, nextFreeAt] = text.split(' ');
-  const windowAtFirst = nextFreeAt ? { taken: Number(taken), nextFreeAt: Number(nextFreeAt) } : undefined;
-  return { aheadAtFirst: Number(ahead), windowAtFirst };
+  const [ahead, ...use] = text.split(' ').map(wholeIn);
+  const [taken, nextFreeAt] = use;
+  const windowAtFirst = taken === undefined || nextFreeAt === undefined ? undefined : { taken, nextFreeAt };
+  return { aheadAtFirst: ahead ?? 0, windowAtFirst };
+}
+
+/** The greatest number of milliseconds that a date can be made of (ECMA-262, time values). */
+export const MOST = 8.64e15;
+
+/** The number that a field of a record says, as `whole` in Lua reads it; undefined where it is absent or says none. */
+export function wholeIn(text: string | undefined): number | undefined {
+  const number = text && /^\d{1,16}$/.test(text) ? Number(text) : undefined;
+  return number !== undefined && number <= MOST ? number : undefined;
 }
 
 export function freshRecord(
@@ -116,30 +142,51 @@ export function recordOf(id: string, fields: Record<string, string>): MessageRec
     fields.recipients ? recipientsIn(fields.recipients) : allWaiting(fixed ?? UNREADABLE, waiting),
   );
   const failure = fields.failure && parsed(() => JSON.parse(fields.failure ?? '') as Failure);
+  const told = (name: string) => wholeIn(fields[name]);
+  const acceptedAt = told('acceptedAt') ?? timeOfId(id) ?? 0;
+  const updatedAt = told('updatedAt') ?? acceptedAt;
+  const [ticket, expiresAt, pending] = [told('ticket'), told('expiresAt'), told('pending')];
+  const sendAt = told('sendAt');
+  const numbers = {
+    nextAttemptAt: told('nextAttemptAt'),
+    interruptions: told('interruptions'),
+    sendAt,
+    firstSendAt: told('firstSendAt') ?? sendAt,
+    lifetime: told('lifetime'),
+    firstTicket: told('firstTicket'),
+  };
+  const isWhole = fixed && recipients && ticket !== undefined && expiresAt !== undefined && pending !== undefined;
   return {
     id,
     ...(fixed ?? UNREADABLE),
     callerId: fields.callerId ?? '',
     mailbox: fields.mailbox ?? '',
     status: fields.status as Status,
-    revision: Number(fields.revision),
-    acceptedAt: Number(fields.acceptedAt),
-    updatedAt: Number(fields.updatedAt ?? fields.acceptedAt),
-    expiresAt: Number(fields.expiresAt),
-    attempts: Number(fields.attempts ?? 0),
-    ticket: Number(fields.ticket),
+    revision: told('revision') ?? lastRevision(fields),
+    acceptedAt,
+    updatedAt,
+    expiresAt: expiresAt ?? updatedAt,
+    attempts: told('attempts') ?? 0,
+    ticket: ticket ?? 0,
     ...standingOf(fields.aheadAtFirst ?? ''),
     recipients: recipients ?? [],
-    ...((!fixed || !recipients) && { isDamaged: true }),
-    ...(fields.nextAttemptAt && { nextAttemptAt: Number(fields.nextAttemptAt) }),
+    ...(!isWhole && { isDamaged: true }),
+    ...present(numbers),
     ...(failure && { failure }),
     ...(fields.attemptToken && { attemptToken: fields.attemptToken }),
     ...(fields.dotMayHaveLeft && { dotMayHaveLeft: true }),
-    ...(fields.interruptions && { interruptions: Number(fields.interruptions) }),
-    ...(fields.sendAt && { sendAt: Number(fields.sendAt), firstSendAt: Number(fields.firstSendAt) }),
-    ...(fields.lifetime && { lifetime: Number(fields.lifetime) }),
-    ...(fields.firstTicket && { firstTicket: Number(fields.firstTicket) }),
   };
+}
+
+type Present<T> = { [name in keyof T]?: Exclude<T[name], undefined> };
+
+function present<T extends Record<string, number | undefined>>(numbers: T): Present<T> {
+  return Object.fromEntries(Object.entries(numbers).filter(([, number]) => number !== undefined)) as Present<T>;
+}
+
+/** Of its timeline, where the record does not say it. */
+function lastRevision(fields: Record<string, string>): number {
+  return numbered(fields, 'e').at(-1)?.[0] ?? 1;
 }
 
 /** What stands for the fixed part of a record where that cannot be read. */
@@ -171,6 +218,8 @@ export function parsed<T>(read: () => T): T | undefined {
 function recipientsIn(json: string): RecipientState[] {
   const recipients = JSON.parse(json) as RecipientState[];
   if (!Array.isArray(recipients) || recipients.length === 0) throw new Error('A message without recipients');
+  const isWhole = recipients.every((each) => typeof each?.address === 'string' && typeof each.status === 'string');
+  if (!isWhole) throw new Error('A recipient without address or status');
   return recipients;
 }
 
@@ -182,13 +231,16 @@ function allWaiting(fixed: Pick<FixedPart, 'envelope'>, status: Status): Recipie
  * The timeline as the record keeps it. That it was accepted need not be written, the record says when; of a message that
  * was scheduled it is, and may be past keeping.
  */
-export function eventsOf(fields: Record<string, string>): MoveTold[] {
-  const first = { number: 1, at: Number(fields.acceptedAt), status: 'queued' as Status };
+export function eventsOf(
+  { acceptedAt, revision, firstSendAt }: MessageRecord,
+  fields: Record<string, string>,
+): MoveTold[] {
+  const first = { number: 1, at: acceptedAt, status: 'queued' as Status };
   const later = numbered(fields, 'e').map(([number, told]) => {
     const [at, status, detail] = told.split(' ');
-    return { number, at: Number(at), status: status as Status, ...detailOf(detail) };
+    return { number, at: wholeIn(at) ?? acceptedAt, status: status as Status, ...detailOf(detail) };
   });
-  return fields.firstSendAt || later.length < Number(fields.revision) - 1 ? later : [first, ...later];
+  return firstSendAt !== undefined || later.length < revision - 1 ? later : [first, ...later];
 }
 
 /** Why it moved where that was no failure: somebody said that it was sent. */
@@ -199,13 +251,15 @@ function detailOf(detail: string | undefined): Pick<MoveTold, 'code' | 'sendAt' 
   if (!detail) return {};
   if (detail === RESOLVED) return { resolved: true };
   if (detail === '!') return { expedited: true };
-  return detail.startsWith('@') ? { sendAt: Number(detail.slice(1)) } : { code: detail };
+  if (!detail.startsWith('@')) return { code: detail };
+  const sendAt = wholeIn(detail.slice(1));
+  return sendAt === undefined ? {} : { sendAt };
 }
 
 export function attemptsOf(fields: Record<string, string>): Attempt[] {
   return numbered(fields, 'a').flatMap(([, told], index) => {
     const attempt = parsed(() => JSON.parse(told) as Attempt);
-    return attempt ? [{ ...attempt, number: index + 1 }] : [];
+    return attempt?.startedAt ? [{ ...attempt, number: index + 1 }] : [];
   });
 }
 
@@ -227,14 +281,16 @@ export function attemptedOf(
   attempts?: Buffer | null,
 ): Attempted {
   const known = JSON.parse(fixed) as Partial<FixedPart> & Pick<FixedPart, 'from'>;
-  const { envelope = envelopeOf(known), onUnconfirmed = 'hold', priority = 'normal', test } = known;
+  const { onUnconfirmed = 'hold', priority = 'normal', test } = known;
+  const envelope = checkedEnvelope(known.envelope ?? envelopeOf(known));
+  if (!isRanked(known)) throw new Error('A message of no priority');
   return {
     id,
     envelope,
     onUnconfirmed,
     priority,
     ...(test && { test }),
-    attempts: attempts ? Number(String(attempts)) : 0,
+    attempts: (attempts && wholeIn(String(attempts))) ?? 0,
     recipients: recipients ? recipientsIn(String(recipients)) : allWaiting({ envelope }, 'queued'),
   };
 }

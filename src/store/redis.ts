@@ -62,10 +62,12 @@ export interface Scripted {
   postponeLook(key: string, due: string, id: string, ticket: string, at: number): Promise<number>;
   leaveMessage(key: string, content: string, due: string, ...args: string[]): Promise<number>;
   forgetHolds(holds: string, milliseconds: number): Promise<string[]>;
-  sendingOf(sending: string, messages: string): Promise<string[]>;
+  sendingOf(sending: string, leaseKey: string, messages: string, lease: string): Promise<string[] | 0>;
   /** With the number of keys first. */
   takeLeases(keys: number, ...args: string[]): Promise<number[]>;
   writeEnginesHold(holds: string, key: string, hold: string): Promise<number>;
+  describeMailbox(about: string, holds: string, leasePrefix: string, ...keys: string[]): Promise<string[]>;
+  releaseHolds(holds: string, busy: string, about: string, mailbox: string): Promise<string[]>;
   claimTrial(trial: string, by: string, milliseconds: number, leasePrefix: string): Promise<number>;
   lookForWork(busy: string, leasePrefix: string, leaseMilliseconds: number): Promise<(string | number)[]>;
   releaseLease(key: string, id: string): Promise<number>;
@@ -96,9 +98,11 @@ export function withScripts(redis: Redis): Redis & Scripted {
   redis.defineCommand('postponeLook', { numberOfKeys: 2, lua: POSTPONE });
   redis.defineCommand('leaveMessage', { numberOfKeys: 3, lua: LEAVE });
   redis.defineCommand('forgetHolds', { numberOfKeys: 1, lua: FORGET_HOLDS });
-  redis.defineCommand('sendingOf', { numberOfKeys: 1, lua: SENDING });
+  redis.defineCommand('sendingOf', { numberOfKeys: 2, lua: SENDING });
   redis.defineCommand('takeLeases', { lua: scripts.LEASE });
   redis.defineCommand('writeEnginesHold', { numberOfKeys: 1, lua: scripts.ENGINES_HOLD });
+  redis.defineCommand('describeMailbox', { numberOfKeys: 2, lua: scripts.DESCRIBE });
+  redis.defineCommand('releaseHolds', { numberOfKeys: 3, lua: scripts.RELEASE_HOLDS });
   redis.defineCommand('claimTrial', { numberOfKeys: 1, lua: scripts.CLAIM_TRIAL });
   redis.defineCommand('lookForWork', { numberOfKeys: 1, lua: scripts.LOOK });
   redis.defineCommand('releaseLease', { numberOfKeys: 1, lua: scripts.RELEASE });

@@ -1,3 +1,4 @@
+import { ADD, LAST_REVISION, STANDING, WHOLE } from './number-scripts.ts';
 import { ANNOUNCE } from './webhook-scripts.ts';
 
 /**
@@ -8,7 +9,7 @@ import { ANNOUNCE } from './webhook-scripts.ts';
  * mailbox busy. It enters the engine (`enter`) when it becomes queued.
  */
 const PRELUDE = `
-${ANNOUNCE}
+${ANNOUNCE}${WHOLE}${LAST_REVISION}${ADD}${STANDING}
 local PREFIX = ARGV[1]
 local function key(kind, name) return PREFIX .. ':' .. kind .. ':' .. name end
 local SCHEDULED, DUE, BUSY, COUNTS = PREFIX .. ':scheduled', PREFIX .. ':due', PREFIX .. ':busy', PREFIX .. ':counts'
@@ -17,10 +18,11 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 -- The timeline is part of the record, as \`e<revision>\` = \`<time> <status> [<detail>]\`; of a very long one, its end.
 local function tell(id, event)
-  local revision = redis.call('HINCRBY', key('message', id), 'revision', 1)
-  redis.call('HSET', key('message', id), 'e' .. revision, now .. ' ' .. event)
-  redis.call('HDEL', key('message', id), 'e' .. (revision - 500))
-  announce(redis.call('HGET', key('message', id), 'hooks'), id, key('message', id))
+  local record = key('message', id)
+  local revision = (whole(redis.call('HGET', record, 'revision')) or lastRevision(record)) + 1
+  redis.call('HSET', record, 'revision', revision, 'e' .. revision, now .. ' ' .. event)
+  redis.call('HDEL', record, 'e' .. (revision - 500))
+  announce(redis.call('HGET', record, 'hooks'), id, record)
   redis.call('PUBLISH', PREFIX .. ':changed', id)
 end
 
@@ -29,9 +31,9 @@ local function listOf(status, callerId) return key('list', status) .. ':' .. cal
 
 -- A message that is not of this status any more leaves its caller's list and its count.
 local function unlist(id, status, mailbox)
-  local callerId = redis.call('HGET', key('message', id), 'callerId')
+  local callerId = redis.call('HGET', key('message', id), 'callerId') or ''
   redis.call('ZREM', listOf(status, callerId), id)
-  redis.call('HINCRBY', key('counts', callerId), status .. '|' .. mailbox, -1)
+  add(key('counts', callerId), status .. '|' .. mailbox, -1)
 end
 
 -- The mailbox stands in the index under the time of its first scheduled message; one that is behind, under \`asOf\`.
@@ -49,18 +51,27 @@ local function place(id, mailbox, sendAt, priority)
   index(mailbox)
 end
 
+-- Its new ticket; 0 where the one it has is damaged, and stays so: whoever begins with it gives the message up.
+local function newTicket(id)
+  local ticket = whole(redis.call('HGET', key('message', id), 'ticket'))
+  if not ticket then return 0 end
+  redis.call('HSET', key('message', id), 'ticket', ticket + 1)
+  return ticket + 1
+end
+
 -- From scheduled to queued: from now on the engine has it. Returns its new ticket. The index is left to the caller.
 local function enter(id, mailbox, look)
-  local accepted = redis.call('HINCRBY', key('mailbox', mailbox), 'accepted', 1)
-  redis.call('HINCRBY', COUNTS, 'scheduled|' .. mailbox, -1)
-  redis.call('HINCRBY', COUNTS, 'queued|' .. mailbox, 1)
+  standing(key('mailbox', mailbox), BUSY, mailbox)
+  local accepted = add(key('mailbox', mailbox), 'accepted', 1) or 0
+  add(COUNTS, 'scheduled|' .. mailbox, -1)
+  add(COUNTS, 'queued|' .. mailbox, 1)
   redis.call('ZINCRBY', BUSY, 1, mailbox)
   redis.call('ZREM', key('scheduled', mailbox), id)
   unlist(id, 'scheduled', mailbox)
   redis.call('HSET', key('message', id), 'status', 'queued', 'updatedAt', now, 'place', accepted)
   redis.call('ZADD', DUE, now + look, id)
   tell(id, 'queued')
-  return redis.call('HINCRBY', key('message', id), 'ticket', 1)
+  return newTicket(id)
 end
 
 -- Not before its time after all: it goes from now, and its life counts from now. \`date\` is the same time as RFC 5322 has it.
@@ -75,7 +86,8 @@ local FINAL = { sent = true, failed = true, canceled = true }
 local function waitAnew(id)
   local written = redis.call('HGET', key('message', id), 'recipients')
   if not written then return end
-  local recipients = cjson.decode(written)
+  local isRead, recipients = pcall(cjson.decode, written)
+  if not isRead or type(recipients) ~= 'table' then return end
   for i, each in ipairs(recipients) do
     if not FINAL[each.status] then recipients[i] = { address = each.address, status = 'queued' } end
   end
@@ -84,7 +96,8 @@ end
 
 local function read(id)
   local m = redis.call('HMGET', key('message', id), 'status', 'mailbox', 'ticket', 'lifetime', 'dateAt', 'priority', 'expiresAt')
-  return { status = m[1], mailbox = m[2], ticket = m[3], lifetime = m[4] and tonumber(m[4]), dateAt = m[5], priority = m[6], expiresAt = m[7] }
+  return { status = m[1], mailbox = m[2], ticket = m[3], lifetime = whole(m[4]), dateAt = whole(m[5]),
+    priority = RANK[m[6]] and m[6] or 'normal', expiresAt = m[7] }
 end
 `;
 
@@ -118,10 +131,10 @@ if order.fingerprint then
   redis.call('HSET', KEYS[3], 'fingerprint', order.fingerprint, 'id', order.id)
   redis.call('PEXPIRE', KEYS[3], order.idempotencyLifetime)
 end
-redis.call('HINCRBY', COUNTS, 'scheduled|' .. order.mailbox, 1)
+add(COUNTS, 'scheduled|' .. order.mailbox, 1)
 for _, status in ipairs({ 'all', 'scheduled' }) do redis.call('ZADD', listOf(status, order.callerId), now, order.id) end
 for _, what in ipairs({ 'accepted', 'scheduled' }) do
-  redis.call('HINCRBY', key('counts', order.callerId), what .. '|' .. order.mailbox, 1)
+  add(key('counts', order.callerId), what .. '|' .. order.mailbox, 1)
 end
 redis.call('SADD', PREFIX .. ':callers', order.callerId)
 place(order.id, order.mailbox, order.sendAt, order.priority)
@@ -162,19 +175,19 @@ if m.status == 'scheduled' then
   index(m.mailbox)
 else
   if m.status ~= 'queued' then
-    redis.call('HINCRBY', COUNTS, m.status .. '|' .. m.mailbox, -1)
-    redis.call('HINCRBY', COUNTS, 'queued|' .. m.mailbox, 1)
+    add(COUNTS, m.status .. '|' .. m.mailbox, -1)
+    add(COUNTS, 'queued|' .. m.mailbox, 1)
     unlist(id, m.status, m.mailbox)
     waitAnew(id)
   end
   redis.call('HSET', KEYS[1], 'status', 'queued', 'updatedAt', now)
   redis.call('HDEL', KEYS[1], 'nextAttemptAt', 'failure')
-  ticket = redis.call('HINCRBY', KEYS[1], 'ticket', 1)
+  ticket = newTicket(id)
   redis.call('ZADD', DUE, now + order.look, id)
   tell(id, 'queued !')
 end
 if order.first then
-  local left = tonumber(redis.call('HGET', key('mailbox', m.mailbox), 'left') or 0)
+  local left = whole(redis.call('HGET', key('mailbox', m.mailbox), 'left')) or 0
   redis.call('HSET', KEYS[1], 'place', left + 1, 'firstTicket', ticket)
 end
 return { 'moved', tostring(ticket) }
@@ -188,16 +201,23 @@ return { 'moved', tostring(ticket) }
  */
 export const RELEASE_DUE = `${PRELUDE}
 local asOf, queued = tonumber(ARGV[2]), {}
+local function release(id, mailbox)
+  local m = read(id)
+  if m.status ~= 'scheduled' then return redis.call('ZREM', key('scheduled', mailbox), id) end
+  table.insert(queued, { id, mailbox, tostring(enter(id, mailbox, ARGV[5])), m.priority, m.expiresAt or '' })
+end
 local before = '(' .. string.format('%.0f', asOf + 1)
 local due = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', before, 'LIMIT', 0, ARGV[3])
 for _, mailbox in ipairs(due) do
   local some = math.ceil(ARGV[4] / #due)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('scheduled', mailbox), '-inf', before, 'LIMIT', 0, some)) do
-    local m = read(id)
-    if m.status == 'scheduled' then
-      table.insert(queued, { id, mailbox, tostring(enter(id, mailbox, ARGV[5])), m.priority, m.expiresAt })
-    else
+    local isDone, why = pcall(release, id, mailbox)
+    if not isDone then
+      -- It must not keep back all that come after it: the sweeper sees what can be done about it.
       redis.call('ZREM', key('scheduled', mailbox), id)
+      redis.call('ZADD', DUE, now, id)
+      local told = type(why) == 'table' and why.err or tostring(why)
+      redis.log(redis.LOG_WARNING, 'postroom could not queue the scheduled message ' .. id .. ': ' .. told)
     end
   end
   index(mailbox, asOf)

@@ -5,7 +5,7 @@ import type { Priority } from '../mail/message.ts';
 import type { Keys } from './keys.ts';
 import { idempotencyKeyOf, isUntold, movedOf, type Retention, replayedAs } from './messages.ts';
 import { whenThereIsRoom } from './on-the-way.ts';
-import { scheduledRecord } from './records.ts';
+import { scheduledRecord, wholeIn } from './records.ts';
 import type { Scripted } from './redis.ts';
 import { stageContent } from './staged-content.ts';
 
@@ -109,7 +109,8 @@ function releasedOf([now, next, queued]: [string, string, string[][]]): Released
     queued: queued.map(([messageId = '', mailbox = '', number, priority, expiresAt]) => ({
       mailbox,
       ticket: { messageId, number: Number(number), priority: priority as Priority },
-      expiresAt: Number(expiresAt),
+      // Where it does not say, the sweeper shall look now.
+      expiresAt: wholeIn(expiresAt) ?? Number(now),
     })),
   };
 }

@@ -1,4 +1,5 @@
-import { LASTING_HOLD } from './lasting-hold.ts';
+import { HOLDS_CONCERNING, LASTING_HOLD } from './lasting-hold.ts';
+import { WHOLE } from './number-scripts.ts';
 import { WINDOW_USE } from './window-use.ts';
 
 /**
@@ -14,7 +15,7 @@ export const READ = `${LASTING_HOLD}${WINDOW_USE}
 local m = redis.call('HGETALL', KEYS[1])
 if #m == 0 then return false end
 local prefix = ARGV[1]
-local mailbox = redis.call('HGET', KEYS[1], 'mailbox')
+local mailbox = redis.call('HGET', KEYS[1], 'mailbox') or ''
 local about = redis.call('HMGET', prefix .. ':mailbox:' .. mailbox, 'holdKeys', 'left')
 local hold = lastingHold(prefix .. ':holds', mailbox, about[1])
 return { m, hold, about[2] or '0', windowUse(prefix .. ':permits:' .. mailbox) }
@@ -24,12 +25,14 @@ return { m, hold, about[2] or '0', windowUse(prefix .. ':permits:' .. mailbox) }
  * Voids a job that a dead owner left active: only its message's next ticket may act. KEYS message, due; ARGV ticket, id.
  * The sweeper looks after it soon, in case that the next ticket's job is never added.
  */
-export const RETICKET = `
+export const RETICKET = `${WHOLE}
 local m = redis.call('HMGET', KEYS[1], 'status', 'ticket', 'nextAttemptAt')
-if (m[1] ~= 'queued' and m[1] ~= 'deferred') or m[2] ~= ARGV[1] then return 0 end
+local ticket = whole(m[2])
+if (m[1] ~= 'queued' and m[1] ~= 'deferred') or not ticket or ticket ~= tonumber(ARGV[1]) then return 0 end
 local time = redis.call('TIME')
-redis.call('ZADD', KEYS[2], math.max(time[1] * 1000, tonumber(m[3] or 0)) + 30000, ARGV[2])
-return redis.call('HINCRBY', KEYS[1], 'ticket', 1)
+redis.call('ZADD', KEYS[2], math.max(time[1] * 1000, whole(m[3]) or 0) + 30000, ARGV[2])
+redis.call('HSET', KEYS[1], 'ticket', ticket + 1)
+return ticket + 1
 `;
 
 /**
@@ -61,10 +64,62 @@ return answers
 export const ENGINES_HOLD = `
 local before = redis.call('HGET', KEYS[1], ARGV[1])
 local isRead, hold = pcall(cjson.decode, before or '{}')
-if isRead and type(hold) == 'table' and hold.byOperator then return 0 end
+if isRead and type(hold) == 'table' and hold.byOperator == true then return 0 end
 if ARGV[2] == '' then redis.call('HDEL', KEYS[1], ARGV[1])
 else redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
 return 1
+`;
+
+/**
+ * Which holds concern a mailbox. What its tenant was held by under a credential that it has no more would stay for days in
+ * what operators look at: it ends, unless the lane whose message met it last still has the same owner, who would show that
+ * credential again. KEYS what is known of the mailbox, holds; ARGV prefix of the leases' keys, the keys of the holds as
+ * JSON, and each. Answers the keys of those that have ended.
+ */
+export const DESCRIBE = `
+local isRead, before = pcall(cjson.decode, redis.call('HGET', KEYS[1], 'holdKeys') or '[]')
+redis.call('HSET', KEYS[1], 'holdKeys', ARGV[2])
+local concerns, ended = {}, {}
+for i = 3, #ARGV do concerns[ARGV[i]] = true end
+for _, key in ipairs(isRead and type(before) == 'table' and before or {}) do
+  key = tostring(key)
+  local json = string.sub(key, 1, 7) == 'tenant:' and not concerns[key] and redis.call('HGET', KEYS[2], key)
+  local isWhole, hold = pcall(cjson.decode, json or 'null')
+  local by = isWhole and type(hold) == 'table' and type(hold.by) == 'table' and hold.by
+  local isDriven = by and redis.call('GET', ARGV[1] .. tostring(by.mailbox)) == by.lease
+  if json and not isDriven then
+    redis.call('HDEL', KEYS[2], key)
+    ended[#ended + 1] = key
+  end
+end
+return ended
+`;
+
+/**
+ * A person's leave to go on: ends an operator's holds that concern a mailbox, and lets any other be tried out now, or ends
+ * it where there is nothing to try it out with: the mailbox has nothing to send, and, where it is held with others, no other
+ * has, all of which would go at once. In one step, since a hold may end meanwhile, or an operator begin one. KEYS holds, busy, what is known of the mailbox; ARGV mailbox. Answers the keys of those holds.
+ */
+export const RELEASE_HOLDS = `${HOLDS_CONCERNING}
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local isIdle, areAllIdle = not redis.call('ZSCORE', KEYS[2], ARGV[1]), redis.call('ZCARD', KEYS[2]) == 0
+local released = {}
+for _, key in ipairs(holdsConcerning(ARGV[1], redis.call('HGET', KEYS[3], 'holdKeys'))) do
+  local before = redis.call('HGET', KEYS[1], key)
+  local isRead, hold = pcall(cjson.decode, before or 'null')
+  local isWhole = isRead and type(hold) == 'table'
+  if before then
+    local isUntried = areAllIdle or (isIdle and key == 'mailbox:' .. ARGV[1])
+    if isUntried or (isWhole and hold.byOperator == true) then redis.call('HDEL', KEYS[1], key)
+    elseif isWhole then
+      hold.nextProbeAt = now
+      redis.call('HSET', KEYS[1], key, cjson.encode(hold))
+    end
+    released[#released + 1] = key
+  end
+end
+return released
 `;
 
 /**

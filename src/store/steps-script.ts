@@ -1,4 +1,5 @@
 import { RELIST } from './list-scripts.ts';
+import { ADD, LAST_REVISION, STANDING, WHOLE } from './number-scripts.ts';
 import { MAX_OCTETS } from './one-turn.ts';
 import { ANNOUNCE } from './webhook-scripts.ts';
 
@@ -8,7 +9,7 @@ import { ANNOUNCE } from './webhook-scripts.ts';
  * arguments, touch as few keys as they can, and what many steps of one turn want to know of their mailbox, or add to its
  * sums and sets, is read and written once.
  */
-const SHARED = `
+const SHARED = `${WHOLE}${LAST_REVISION}${ADD}${STANDING}
 local MESSAGES, CONTENTS, CHANGED = ARGV[1], ARGV[2], ARGV[3]
 local DAY_SLICE, DAY_SLICES, NEXT_LOOK = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local KEEP_RECORD, KEEP_FAILED_CONTENT = ARGV[7], ARGV[8]
@@ -34,6 +35,8 @@ local function count(key, field, by)
 end
 -- To how many messages of mailboxes there is something left to do, by the mailboxes' key and name.
 local busy = {}
+-- The mailboxes whose \`left\` is among the sums, by their key.
+local leaving = {}
 -- What comes to sets (true) and what goes (false), by key and member; of sorted sets, with what score it comes.
 local sets, sorted = {}, {}
 local function put(all, key, member, value)
@@ -76,7 +79,8 @@ local function writeSums()
   local summed, engaged = sums, busy
   sums, busy = {}, {}
   for key, fields in pairs(summed) do
-    for field, by in pairs(fields) do if by ~= 0 then unlessBroken(key, redis.pcall('HINCRBY', key, field, by)) end end
+    if leaving[key] then standing(key, leaving[key].busy, leaving[key].mailbox) end
+    for field, by in pairs(fields) do if by ~= 0 then add(key, field, by) end end
   end
   for key, mailboxes in pairs(engaged) do
     for mailbox, by in pairs(mailboxes) do
@@ -109,15 +113,15 @@ const LANE = `
 local firstKey = 1
 local function nameLane(mailbox)
   lane = lanes[mailbox]
-  if not lane then
-    lane = { mailbox = mailbox }
-    lane.counts, lane.sending, lane.permits, lane.day, lane.lease, lane.holds, lane.due, lane.busy, lane.about =
-      unpack(KEYS, firstKey, firstKey + 8)
-    -- How many attempts run, and how many places of the window are taken beside theirs.
-    lane.running, lane.taken = redis.call('SCARD', lane.sending), redis.call('ZCARD', lane.permits)
-    lanes[mailbox] = lane
-  end
+  local first = firstKey
   firstKey = firstKey + 9
+  if lane then return end
+  local known = { mailbox = mailbox }
+  known.counts, known.sending, known.permits, known.day, known.lease, known.holds, known.due, known.busy, known.about =
+    unpack(KEYS, first, first + 8)
+  -- How many attempts run, and how many places of the window are taken beside theirs.
+  known.running, known.taken = redis.call('SCARD', known.sending), redis.call('ZCARD', known.permits)
+  lane, lanes[mailbox] = known, known
 end
 `;
 
@@ -139,28 +143,40 @@ function steps.begin(id, ticket, token, trial, expected)
 local MESSAGE, MIME = MESSAGES .. id, CONTENTS .. id
 local window, perWindow, perDay = terms.window, terms.perWindow, terms.perDay
 
-local m = redis.call('HMGET', MESSAGE, 'status', 'ticket', 'pending', 'expiresAt', 'attemptToken', 'updatedAt',
+local m = redis.pcall('HMGET', MESSAGE, 'status', 'ticket', 'pending', 'expiresAt', 'attemptToken', 'updatedAt',
   'revision', 'nextAttemptAt', 'dotMayHaveLeft', 'fixed', 'recipients', 'attempts', 'hooks')
-local status, revision = m[1], m[7]
+-- No record at all: there is nothing that could be said of it.
+if m.err then return { 'void' } end
+local status = m[1]
 -- The answer was lost on its way and the step is repeated.
 if status == 'sending' and m[5] == token then
   return { 'go', m[6], m[10], m[11], m[12], contentOf(MIME, redis.call('STRLEN', MIME)) }
 end
-if (status ~= 'queued' and status ~= 'deferred') or m[2] ~= ticket then return { 'void' } end
+if status ~= 'queued' and status ~= 'deferred' then return { 'void' } end
+local isWhole = whole(m[2]) and whole(m[3]) and whole(m[4])
+if isWhole and whole(m[2]) ~= tonumber(ticket) then return { 'void' } end
 lane.holder = lane.holder or redis.call('GET', lane.lease) or ''
 if lane.holder ~= terms.lease then return { 'lost' } end
+if not isWhole then return { 'damaged' } end
 -- Places of the window may be free that are not: the lane makes it good.
 if expected ~= '' and math.abs(now - expected) > 3000 then return { 'jumped', tostring(now) } end
 if tonumber(m[4]) <= now and not terms.ignoreExpiry then return { 'expired' } end
-if trial == '0' and terms.holdKeys[1] then
+if terms.holdKeys[1] then
   if lane.isHeld == nil then
-    lane.isHeld = false
+    lane.isHeld, lane.byOperator = false, false
     for _, hold in ipairs(redis.call('HMGET', lane.holds, unpack(terms.holdKeys))) do
-      if hold then lane.isHeld = true end
+      local isRead, known = pcall(cjson.decode, hold or 'null')
+      lane.isHeld = lane.isHeld or hold ~= false
+      lane.byOperator = lane.byOperator or (isRead and type(known) == 'table' and known.byOperator == true)
     end
   end
-  if lane.isHeld then return { 'held' } end
+  -- Who tries it out may have waited long for a connection and a place of the window; a person may have come meanwhile.
+  if lane.byOperator or (lane.isHeld and trial == '0') then return { 'held' } end
 end
+
+local recipients, slice = tonumber(m[3]), math.floor(now / DAY_SLICE)
+-- However long it waited, and everybody behind it.
+if recipients > perDay then return { 'overDay' } end
 
 if lane.taken + lane.running >= perWindow then
   writeMembers()
@@ -177,14 +193,19 @@ if lane.taken + lane.running >= perWindow then
   end
 end
 
-local recipients, slice = tonumber(m[3]), math.floor(now / DAY_SLICE)
 -- Adds up the slices of the last 24 hours, and frees those that are older. @returns their sum, and the oldest of them
 local function countDay()
   writeSums()
   local used, first = 0, nil
   local slices = redis.call('HGETALL', lane.day)
   for i = 1, #slices, 2 do
-    local number, sum = tonumber(slices[i]), slices[i + 1]
+    local number, sum = tonumber(slices[i]), whole(slices[i + 1])
+    -- What it was nobody knows: the server does.
+    if number and not sum then
+      redis.call('HDEL', lane.day, slices[i])
+      redis.log(redis.LOG_WARNING, 'postroom has forgotten what was damaged in ' .. lane.day)
+      number = nil
+    end
     -- Where the clock has jumped lately, all of them are of the last day until it is known by how much.
     if number and number < slice - DAY_SLICES and not terms.ignoreExpiry then redis.call('HDEL', lane.day, slices[i])
     elseif number then
@@ -194,7 +215,7 @@ local function countDay()
         redis.call('HDEL', lane.day, slices[i])
         number = slice
       end
-      used = used + tonumber(sum)
+      used = used + sum
       if not first or number < first then first = number end
     end
   end
@@ -205,7 +226,8 @@ end
 if not lane.used then
   local day = redis.call('HMGET', lane.day, 'sum', 'summedIn')
   local added = sums[lane.day] and sums[lane.day].sum or 0
-  lane.used = day[2] == tostring(slice) and tonumber(day[1]) + added or countDay()
+  local sum = day[2] == tostring(slice) and whole(day[1])
+  lane.used = sum and sum + added or countDay()
 end
 if lane.used + recipients > perDay then
   local first
@@ -214,11 +236,11 @@ if lane.used + recipients > perDay then
   if lane.used + recipients > perDay then return { 'quota', tostring(math.max(free, 1000)) } end
 end
 
-local octets = redis.call('STRLEN', MIME)
+local octets = redis.pcall('STRLEN', MIME)
 -- Redis lost it: begun, it would stand in its lane's way for ever.
-if octets == 0 then return { 'gone' } end
+if type(octets) ~= 'number' or octets == 0 then return { 'gone' } end
 
-revision = revision + 1
+local revision = (whole(m[7]) or lastRevision(MESSAGE)) + 1
 local set = { 'status', 'sending', 'attemptToken', token, 'slice', slice, 'updatedAt', nowText, 'revision', revision }
 told(set, revision, 'sending')
 redis.call('HSET', MESSAGE, unpack(set))
@@ -280,11 +302,12 @@ if window then
   lane.taken = lane.taken + 1
 end
 if not status or not string.find(from, '|' .. status .. '|', 1, true) or (token ~= '' and m[2] ~= token)
-  or (seen ~= '' and m[4] ~= seen) then
+  or (seen ~= '' and (whole(m[4]) or 0) ~= tonumber(seen)) then
   return { 'refused', status or '' }
 end
 
-local revision, ticket, tries = m[6] + 1, m[4] + 1, (m[7] or 0) + 1
+local revision, ticket, tries = whole(m[6]) or lastRevision(MESSAGE), whole(m[4]) or 0, whole(m[7]) or 0
+revision, ticket, tries = revision + 1, ticket + 1, tries + 1
 local set = { 'status', to, 'updatedAt', nowText, 'revision', revision, 'ticket', ticket, ... }
 local function add(field, value) set[#set + 1] = field set[#set + 1] = value end
 local clear = {}
@@ -318,6 +341,7 @@ if change ~= 0 then
   busy[lane.busy] = busy[lane.busy] or {}
   busy[lane.busy][lane.mailbox] = (busy[lane.busy][lane.mailbox] or 0) + change
   count(lane.about, 'left', -change)
+  leaving[lane.about] = lane
 end
 if status == 'sending' then
   put(sets, lane.sending, id, false)
@@ -361,7 +385,8 @@ ${MOVE}
 local answers, at = {}, COMMON + 1
 while ARGV[at] do
   local name, first, last = ARGV[at], at + 2, at + 1 + ARGV[at + 1]
-  if name == 'lane' then nameLane(ARGV[first])
+  -- Where a key of the mailbox is no set, its steps fail, and no other's.
+  if name == 'lane' then pcall(nameLane, ARGV[first])
   elseif name == 'terms' then nameTerms(unpack(ARGV, first, last))
   else
     local isDone, answer = pcall(steps[name], unpack(ARGV, first, last))

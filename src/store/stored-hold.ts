@@ -1,5 +1,6 @@
 import type { Failure } from '../failure/failure.ts';
 import type { StoredHold } from '../gateway/ports.ts';
+import { MOST } from './records.ts';
 
 /**
  * A hold as Redis keeps it. One that is damaged is to be tried out at once: it must not keep a lane from being opened, nor a
@@ -8,12 +9,31 @@ import type { StoredHold } from '../gateway/ports.ts';
 export function holdOf(json: string): StoredHold {
   try {
     const hold = JSON.parse(json) as StoredHold | null;
-    if (hold?.failure) return hold;
+    if (typeof hold?.failure === 'object' && hold.failure !== null) return withNumbers(hold);
   } catch {
     // As good as one without a reason.
   }
   const now = Date.now();
   return { failure: damaged(now), since: now, nextProbeAt: now, probes: 0, settings: '' };
+}
+
+/** Where one of its numbers is none, as good as a hold that has just begun, and is to be tried out now. */
+function withNumbers({ since, nextProbeAt, probes, delayMilliseconds, byOperator, ...kept }: StoredHold): StoredHold {
+  const now = Date.now();
+  return {
+    ...kept,
+    since: isTime(since) ? since : now,
+    nextProbeAt: isTime(nextProbeAt) ? nextProbeAt : now,
+    probes: isTime(probes) ? probes : 0,
+    ...(isTime(delayMilliseconds) && { delayMilliseconds }),
+    // As the scripts read it: who begins must not be told that it is a person's hold, and who waits that it is none.
+    ...(byOperator === true && { byOperator }),
+  };
+}
+
+/** A number that a date can be made of. */
+function isTime(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0 && value <= MOST;
 }
 
 function damaged(now: number): Failure {

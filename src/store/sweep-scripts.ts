@@ -28,7 +28,7 @@ redis.call('ZREM', DUE, ARGV[1])
 if status == 'unconfirmed' then return 1 end
 -- Nobody knows any more what it was.
 if not status then return redis.call('DEL', MIME) end
-redis.call('SREM', ARGV[2] .. m[2], ARGV[1])
+redis.call('SREM', ARGV[2] .. (m[2] or ''), ARGV[1])
 if redis.call('PTTL', MESSAGE) == -1 then redis.call('PEXPIRE', MESSAGE, ARGV[3]) end
 if status ~= 'failed' then redis.call('DEL', MIME)
 elseif redis.call('PTTL', MIME) == -1 then redis.call('PEXPIRE', MIME, ARGV[4]) end
@@ -37,12 +37,17 @@ return 1
 
 /**
  * Takes those out of the set of a mailbox's messages that are being sent which are not: each would take a place of the
- * window for ever. KEYS sending; ARGV what the keys of messages begin with. Answers those that are.
+ * window for ever. KEYS sending, lease; ARGV what the keys of messages begin with, lease. Answers those that are, and the
+ * token of each one's attempt, in turn; 0 where somebody else has the lease, whose they may be.
  */
 export const SENDING = `
+if redis.call('GET', KEYS[2]) ~= ARGV[2] then return 0 end
 local found = {}
 for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  if redis.call('HGET', ARGV[1] .. id, 'status') == 'sending' then found[#found + 1] = id
+  local m = redis.call('HMGET', ARGV[1] .. id, 'status', 'attemptToken')
+  if m[1] == 'sending' then
+    found[#found + 1] = id
+    found[#found + 1] = m[2] or ''
   else redis.call('SREM', KEYS[1], id) end
 end
 return found
@@ -60,8 +65,8 @@ local forgotten, holds = {}, redis.call('HGETALL', KEYS[1])
 for i = 1, #holds, 2 do
   local isRead, hold = pcall(cjson.decode, holds[i + 1])
   -- One that is damaged ends when it is tried out.
-  local isKnown = isRead and type(hold) == 'table' and hold.nextProbeAt
-  if isKnown and not hold.byOperator and hold.nextProbeAt < overdue then
+  local isKnown = isRead and type(hold) == 'table' and type(hold.nextProbeAt) == 'number'
+  if isKnown and hold.byOperator ~= true and hold.nextProbeAt < overdue then
     redis.call('HDEL', KEYS[1], holds[i])
     forgotten[#forgotten + 1] = holds[i]
   end

@@ -21,7 +21,7 @@ async function swept(record: MessageRecord | undefined, jumped = false): Promise
   await sweep({
     messages: messages as unknown as SweepTools['messages'],
     enqueue: async (_mailbox, { number }) => void done.push(`job of ticket ${number}`),
-    expire: note('expired'),
+    giveUp: note('given up'),
     recover: note('recovered'),
     now: async () => NOW,
     jumped: () => jumped,
@@ -45,7 +45,8 @@ describe('the sweeper', () => {
       aRecord({ status: 'deferred', expiresAt: later, nextAttemptAt: NOW + 5_000 }),
       ['job of ticket 1', 'looked at again in 65 s'],
     ],
-    ['one past its time', aRecord({ status: 'queued', expiresAt: NOW }), ['expired']],
+    ['one past its time', aRecord({ status: 'queued', expiresAt: NOW }), ['given up']],
+    ['one that is damaged', aRecord({ status: 'queued', expiresAt: later, isDamaged: true }), ['given up']],
     ['one that is being sent', aRecord({ updatedAt: NOW - 1_000 }), ['looked at again in 60 s']],
     ['one that has been sent for longer than anything takes', aRecord({ updatedAt: NOW - 2 * HOUR }), ['recovered']],
   ])('%s', async (_what, record, expected) => {
@@ -53,7 +54,7 @@ describe('the sweeper', () => {
   });
 
   it('gives nothing up because of a clock that jumped', async () => {
-    expect(await swept(aRecord({ status: 'queued', expiresAt: NOW }), true)).not.toContain('expired');
+    expect(await swept(aRecord({ status: 'queued', expiresAt: NOW }), true)).not.toContain('given up');
   });
 
   it('takes nothing out of the hands of an attempt that is only long by a clock that jumped', async () => {
@@ -77,7 +78,7 @@ describe('the sweeper', () => {
     const tools: SweepTools = {
       messages: messages as unknown as SweepTools['messages'],
       enqueue: async () => undefined,
-      expire: async (id) => void given.push(id),
+      giveUp: async (id) => void given.push(id),
       recover: async () => undefined,
       now: clock.now,
       jumped: () => clock.jumped(),

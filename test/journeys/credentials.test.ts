@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
 import type { ClientCredential } from '../../src/smtp/client-authentication.ts';
 import { makeClientCertificate, makeIssuer } from '../support/client-certificate.ts';
-import { mailboxOf, startPostroom } from '../support/postroom.ts';
+import { KEY, mailboxOf, startPostroom } from '../support/postroom.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'postroom-credentials-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -70,4 +70,32 @@ describe('a mailbox without a client secret', () => {
     await postroom.until(await postroom.sendTo('ada@fabrikam.com'), 'sent');
     expect(postroom.sandbox.stats().tokensIssued).toBe(2);
   });
+});
+
+it('a secret that is refused is shown no more often for another one of the same application that works', async () => {
+  const passwordOf = (name: string) => ({ address: `${name}@contoso.com`, password: `the password of ${name}` });
+  await using postroom = await startPostroom({ sandbox: { mailboxes: [passwordOf('new'), passwordOf('old')] } });
+  const { sandbox } = postroom;
+  const mailbox = (id: string, clientSecret: string) => {
+    const own = { ...loggingInWith({ clientSecret })(sandbox), id, address: `${id}@contoso.com` };
+    return { ...own, from: [own.address] };
+  };
+  await postroom.restart({
+    mailboxes: [mailbox('new', sandbox.clientSecret), mailbox('old', 'a secret that has ended')],
+  });
+  const waiting = await postroom.sendTo('ada@fabrikam.com', { from: 'old@contoso.com' });
+  const { failure } = await postroom.until(waiting, 'held');
+  expect(failure?.code).toBe('token_credentials_invalid');
+  for (let number = 0; number < 5; number += 1)
+    await postroom.until(await postroom.sendTo('ada@fabrikam.com', { from: 'new@contoso.com' }), 'sent');
+  expect((await postroom.read(waiting)).status).toBe('held');
+  expect(postroom.logged().split('"Mailbox held"')).toHaveLength(2);
+  expect(postroom.logged()).not.toContain('"Mailbox released"');
+  expect(sandbox.stats().tokenRequests).toBe(2);
+  await postroom.restart({
+    mailboxes: [mailbox('new', sandbox.clientSecret), mailbox('old', sandbox.clientSecret)],
+  });
+  await postroom.until(waiting, 'sent');
+  const metrics = await fetch(`${postroom.url}/metrics`, { headers: { authorization: `Bearer ${KEY}` } });
+  expect(await metrics.text()).not.toContain('postroom_holds{');
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { MessageView } from '../../src/gateway/view.ts';
 import { makeCertificate } from '../../src/sandbox/certificate.ts';
-import { eventually, mailboxOf, startPostroom } from '../support/postroom.ts';
+import { eventually, KEY, mailboxOf, startPostroom } from '../support/postroom.ts';
 
 const UNPACED = { limits: { messagesPerMinute: 10_000 }, sandbox: { limits: { messagesPerWindow: 10_000 } } };
 
@@ -160,4 +160,35 @@ it('a message to more recipients than a mailbox has in a day is refused, since i
     errors: [{ pointer: '/to', message: expect.stringContaining('mailbox main takes 2 a message') }],
   });
   await postroom.until(await postroom.sendTo(['ada@fabrikam.com', 'ben@fabrikam.com']), 'sent');
+});
+
+it('a message to more recipients than its mailbox has in a day since its limit was lowered fails and says so, and others go on', async () => {
+  await using postroom = await startPostroom({ limits: { recipientsPerDay: 3 } });
+  const { sandbox } = postroom;
+  const operate = (what: string) =>
+    fetch(`${postroom.url}${what}`, { method: 'POST', headers: { authorization: `Bearer ${KEY}` } });
+  const withLimit = (recipientsPerDay: number) =>
+    postroom.restart({ mailboxes: [mailboxOf(sandbox, { recipientsPerDay })] });
+  await operate('/v1/mailboxes/main/hold');
+  const three = await postroom.sendTo(['ada@fabrikam.com', 'ben@fabrikam.com', 'eve@fabrikam.com']);
+  const others = [await postroom.sendTo('ada@fabrikam.com'), await postroom.sendTo('ben@fabrikam.com')];
+  await withLimit(2);
+  await operate('/v1/mailboxes/main/release');
+  for (const id of others) await postroom.until(id, 'sent');
+  const { failure, recipients } = await postroom.until(three, 'failed');
+  expect(failure).toMatchObject({ category: 'messageRefused', code: 'too_many_recipients', plan: 'afterFix' });
+  expect(failure?.summary).toContain('recipientsPerDay of mailbox main');
+  expect(recipients.map(({ status }) => status)).toEqual(['failed', 'failed', 'failed']);
+  await withLimit(5);
+  expect((await operate(`/v1/messages/${three}/retry`)).status).toBe(200);
+  await postroom.until(three, 'sent');
+});
+
+it('a mailbox that has used its day up goes on at once when it is given more recipients a day', async () => {
+  await using postroom = await startPostroom({ limits: { recipientsPerDay: 1 } });
+  await postroom.until(await postroom.sendTo('ada@fabrikam.com'), 'sent');
+  const waiting = await postroom.sendTo('ben@fabrikam.com');
+  expect((await postroom.until(waiting, 'held')).failure?.code).toBe('daily_quota_exceeded');
+  await postroom.restart({ mailboxes: [mailboxOf(postroom.sandbox, { recipientsPerDay: 2 })] });
+  await postroom.until(waiting, 'sent');
 });

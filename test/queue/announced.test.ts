@@ -155,7 +155,7 @@ async function openLaneTo(server: ScriptedServer, pace: Pace) {
       isOpen: (connection) => connection.isOpen(),
     },
     transact: runTransaction,
-    loginDigests: { mailbox: '', tenant: '' },
+    settingsDigest: '',
     holdKeys: { mailbox: 'mailbox:main', network: 'host:example:587' },
     longestHoldMilliseconds: 50,
   };

@@ -80,7 +80,7 @@ async function openLaneThatNotes(
       if (reply.code === 250) return { ...ended, accepted: envelope.recipients, reply };
       return { ...ended, accepted: [], trouble: { via: 'smtp', reply } };
     },
-    loginDigests: { mailbox: '', tenant: '' },
+    settingsDigest: '',
     holdKeys: { mailbox: 'mailbox:main', network: 'host:example:587' },
   };
   const tools = laneTools({ ...store, messages }, { now: async () => (await mailboxes.now()) - jumpsBy, jumped });
@@ -329,6 +329,8 @@ it.each([
   ['is no JSON', 'fixed', '{"from":'],
   ['is gone', 'fixed', undefined],
   ['tells of no recipients', 'recipients', '['],
+  ['does not tell when it expires', 'expiresAt', 'soon'],
+  ['does not tell to how many it goes', 'pending', undefined],
 ])(
   'a message whose record is damaged, since it %s, keeps no connection from others, and is not sent',
   async (_, field, value) => {
@@ -351,6 +353,23 @@ it.each([
     await lane.close();
   },
 );
+
+it('a process that has lost a lane while it was opening it takes nothing out of the hands of the next owner', async () => {
+  const { redis, keys } = store;
+  await redis.set(keys.lease('main'), 'the next owner', 'PX', 60_000);
+  const { id, token } = await acceptAndBegin(store, { lease: 'the next owner' });
+  await store.messages.markDot(id, token);
+  await expect(openLaneThatNotes(60_000, () => false)).rejects.toThrow('passed to another process');
+  expect(await store.messages.find(id)).toMatchObject({ status: 'sending', attemptToken: token });
+});
+
+it('a message whose record has lost the attempt that a dead owner had begun is sent again', async () => {
+  const { id } = await acceptAndBegin(store);
+  await store.redis.hdel(store.keys.message(id), 'attemptToken');
+  const lane = await openLaneThatNotes(60_000, () => false);
+  await eventually(() => isSent(id));
+  await lane.close();
+});
 
 it('a lane is opened although a message that a dead owner was sending is damaged', async () => {
   const { redis, keys } = store;

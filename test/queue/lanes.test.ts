@@ -21,7 +21,7 @@ const lane = (mailbox: string): LaneSettings<object> => ({
   transact: async () => {
     throw new Error('There is nothing to send');
   },
-  loginDigests: { mailbox: '', tenant: '' },
+  settingsDigest: '',
   holdKeys: { mailbox: `mailbox:${mailbox}`, network: 'host:example:587' },
 });
 

@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { Failure } from '../../src/failure/failure.ts';
+import { readMailbox } from '../../src/gateway/operate.ts';
 import type { Accepted, NewMessage, StoredHold } from '../../src/gateway/ports.ts';
+import { readMessage } from '../../src/gateway/read.ts';
 import { lastingHold } from '../../src/gateway/view.ts';
 import { openGate } from '../../src/queue/gate.ts';
 import { readLoads } from '../../src/store/headroom.ts';
 import { scheduleStore } from '../../src/store/schedule.ts';
-import { aMessage, LEASE, leasedStore } from '../support/store.ts';
+import { aMessage, beginning, LEASE, leasedStore } from '../support/store.ts';
 
 const store = leasedStore();
 
@@ -78,7 +80,7 @@ describe('a message that is accepted', () => {
 });
 
 describe('a hold that is damaged', () => {
-  it.each(['[not JSON', '7', '[]', '{"a":1}', '[{}]'])(
+  it.each(['[not JSON', '7', 'true', '[]', '{"a":1}', '[{}]'])(
     'refuses no mail where the mailbox says %s for what concerns it',
     async (damaged) => {
       const { messages, mailboxes, redis, keys } = store;
@@ -88,6 +90,8 @@ describe('a hold that is damaged', () => {
       expect(await messages.accept(message)).toMatchObject({ kind: 'accepted', record: { status: 'queued' } });
       expect((await messages.findWithSurroundings(message.id))?.record.id).toBe(message.id);
       expect((await readLoads(redis, keys, ['main'])).get('main')?.waiting).toBe(1);
+      // Nor keeps anybody from the list of all mailboxes.
+      expect((await mailboxes.holdsOf('main')).size).toBe(0);
     },
   );
 
@@ -110,7 +114,7 @@ describe('a hold that is damaged', () => {
       keys: { mailbox: MAILBOX, network: NETWORK },
       owner: { mailbox: 'main', lease: LEASE },
       store: mailboxes,
-      digests: { mailbox: 'a', tenant: 'a' },
+      settingsDigest: 'a',
       windowMilliseconds: 1,
       random: () => 0,
       onHold: () => undefined,
@@ -121,6 +125,47 @@ describe('a hold that is damaged', () => {
     await trial.works();
     expect(await redis.hlen(keys.holds)).toBe(0);
     gate.close();
+  });
+
+  it.each([
+    ['when it is tried', { nextProbeAt: 'soon' }],
+    ['since when it lasts', { since: 1e300 }],
+    ['how often it was tried', { probes: null }],
+    ['how long it lasts', { delayMilliseconds: 'x' }],
+  ])('as to %s says all else as before, and is a hold that one can read', async (_what, damaged) => {
+    const { messages, mailboxes, redis, keys } = store;
+    const json = (more: object) => JSON.stringify({ ...holdBecause('held_by_operator', more), ...damaged });
+    await redis.hset(keys.holds, MAILBOX, json({ byOperator: true }));
+    const message = aMessage();
+    expect(codeOf(await messages.accept(message))).toBe('held_by_operator');
+    const senders = [{ id: 'main', pace: { perWindow: 1, windowMilliseconds: 1 } }];
+    const caller = { id: 'test', permissions: ['read'] } as never;
+    expect((await readMessage(messages, senders, caller, message.id))?.message.status).toBe('held');
+    const sender = { ...senders[0], from: [], recipientsPerDay: 1 } as never;
+    const view = await readMailbox({ senders: [sender], mailboxes, now: () => new Date() }, 'main');
+    expect(view?.hold).toMatchObject({ byOperator: true, probes: 0 });
+    await redis.hset(keys.holds, MAILBOX, json({ nextProbeAt: 1 }));
+    await mailboxes.forgetHolds(1_000);
+  });
+
+  it.each([null, 0, 'yes'])(
+    'and says %s to whether a person holds is none of a person, whoever reads it',
+    async (byOperator) => {
+      const { messages, mailboxes, redis, keys } = store;
+      const begun = { ...holdBecause('auth_failed', { nextProbeAt: 1 }), byOperator };
+      await redis.hset(keys.holds, MAILBOX, JSON.stringify(begun));
+      const message = aMessage();
+      await messages.accept(message);
+      expect((await mailboxes.holds([MAILBOX])).get(MAILBOX)?.byOperator).toBeUndefined();
+      expect((await messages.begin(beginning(message.id, { trial: true, holdKeys: [MAILBOX] }))).kind).toBe('go');
+      expect(await mailboxes.endHold(MAILBOX)).toBe(true);
+    },
+  );
+
+  it('and is nothing at all is tried out at once, as it is by those who begin', async () => {
+    const { mailboxes, redis, keys } = store;
+    await redis.hset(keys.holds, MAILBOX, '');
+    expect((await mailboxes.holds([MAILBOX])).get(MAILBOX)?.failure.code).toBe('hold_damaged');
   });
 
   it('does not matter where it is unknown which concern the mailbox: its own does', async () => {
@@ -140,7 +185,7 @@ describe('an answer that is repeated', () => {
     const schedule = scheduleStore(redis, keys, {} as never, messages);
     await mailboxes.setHold(MAILBOX, holdBecause('first'));
     await messages.accept(keyed('while held'));
-    await mailboxes.clearHold(MAILBOX);
+    await mailboxes.endHold(MAILBOX);
     await messages.accept(keyed('while open'));
     await mailboxes.setHold(MAILBOX, holdBecause('second'));
     for (const [key, told] of [

@@ -4,9 +4,9 @@ import type { NewMessage } from '../../src/gateway/ports.ts';
 import { sweep } from '../../src/gateway/sweep.ts';
 import { sharedBackends } from '../../src/queue/backend.ts';
 import { jobQueues } from '../../src/queue/jobs.ts';
-import { expireMessage } from '../../src/queue/recovery.ts';
+import { sweepAway } from '../../src/queue/recovery.ts';
 import { startRedisProxy } from '../support/redis-proxy.ts';
-import { acceptAndBegin, aMessage, leasedStore, openStore } from '../support/store.ts';
+import { acceptAndBegin, aMessage, LEASE, leasedStore, openStore } from '../support/store.ts';
 
 const store = leasedStore();
 
@@ -26,7 +26,7 @@ async function sweepNow(): Promise<void> {
   await sweep({
     messages: store.messages,
     enqueue: async () => undefined,
-    expire: async () => undefined,
+    giveUp: async () => undefined,
     recover: async () => undefined,
     now: store.mailboxes.now,
     jumped: () => false,
@@ -173,7 +173,7 @@ describe('the job of a message whose time is over', () => {
     expect(await redis.exists(job)).toBe(1);
     const chance = { now: () => new Date(), random: Math.random, token: () => '' };
     const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
-    await expireMessage(message.id, { messages, jobs, chance, log });
+    await sweepAway(message.id, { messages, jobs, chance, log });
     expect(await messages.find(message.id)).toMatchObject({ status: 'failed', failure: { code: 'expired' } });
     expect(await redis.exists(job)).toBe(0);
     expect(await redis.zcard(`${keys.bull}:main:prioritized`)).toBe(0);
@@ -186,7 +186,7 @@ describe('a place of the window', () => {
     const { messages, mailboxes, redis, keys } = store;
     await redis.sadd(keys.sending('main'), 'msg_whose_record_is_gone');
     const { id } = await acceptAndBegin(store);
-    expect(await messages.sending('main')).toEqual([id]);
+    expect((await messages.sending('main', LEASE))?.map((each) => each.id)).toEqual([id]);
     expect(await mailboxes.usage('main')).toMatchObject({ inWindow: 1 });
   });
 });

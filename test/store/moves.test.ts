@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { MOVES, STATUSES, type Status } from '../../src/mail/status.ts';
-import { acceptAndBegin, aMessage, beginning, leasedStore } from '../support/store.ts';
+import { acceptAndBegin, aMessage, beginning, LEASE, leasedStore } from '../support/store.ts';
 
 const store = leasedStore();
 
@@ -78,11 +78,12 @@ describe('a move', () => {
     expect(await store.mailboxes.counts('main')).toEqual({ queued: 1 });
     expect(await store.mailboxes.look(60_000)).toEqual([{ mailbox: 'main', isDriven: true }]);
     await store.messages.begin(beginning(message.id, { token: 'a' }));
-    expect(await store.messages.sending('main')).toEqual([message.id]);
+    expect((await store.messages.sending('main', LEASE))?.map(({ id }) => id)).toEqual([message.id]);
     await store.messages.move({ id: message.id, mailbox: 'main', to: 'sent', token: 'a' });
     expect(await store.mailboxes.counts('main')).toEqual({ sent: 1 });
     expect(await store.mailboxes.look(60_000)).toEqual([]);
-    expect(await store.messages.sending('main')).toEqual([]);
+    expect(await store.messages.sending('main', LEASE)).toEqual([]);
+    expect(await store.messages.sending('main', 'another owner')).toBeUndefined();
     expect(await store.messages.hasContent(message.id)).toBe(false);
   });
 });

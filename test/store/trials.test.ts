@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Failure } from '../../src/failure/failure.ts';
 import { LEASE, leasedStore } from '../support/store.ts';
 
 const store = leasedStore();
@@ -31,5 +32,51 @@ describe('the right to try out whether a hold is over', () => {
   it('does not last for ever, though its lane lives', async () => {
     expect(await claim(main, 50)).toBe(true);
     await expect.poll(() => claim({ mailbox: 'other', lease: 'owner-2' })).toBe(true);
+  });
+});
+
+describe('a hold of a tenant under a credential that a mailbox has no more', () => {
+  const [OLD, NEW, MAILBOX] = ['tenant:contoso:app:old', 'tenant:contoso:app:new', 'mailbox:main'] as const;
+  const metBy = (lease: string) => ({
+    failure: { code: 'token_credentials_invalid' } as Failure,
+    since: 1,
+    nextProbeAt: Date.now() + 60_000,
+    probes: 0,
+    settings: '',
+    by: { mailbox: 'main', lease },
+  });
+
+  async function heldOnceBy(lease: string): Promise<string[]> {
+    const { mailboxes } = store;
+    await mailboxes.describe('other', [OLD, MAILBOX]);
+    for (const key of [OLD, MAILBOX]) await mailboxes.setHold(key, metBy(lease));
+    await mailboxes.describe('other', [NEW, 'mailbox:other']);
+    return [...(await mailboxes.holds([OLD, MAILBOX])).keys()];
+  }
+
+  it('ends where nobody drives the lane any more whose message met it', async () => {
+    expect(await heldOnceBy('an owner that is gone')).toEqual([MAILBOX]);
+  });
+
+  it('lasts where that lane has the same owner, who would show the credential again', async () => {
+    expect(await heldOnceBy(LEASE)).toEqual([OLD, MAILBOX]);
+  });
+
+  it('lasts for those who still have it', async () => {
+    const { mailboxes } = store;
+    await mailboxes.describe('other', [OLD]);
+    await mailboxes.setHold(OLD, metBy('an owner that is gone'));
+    await mailboxes.describe('other', [OLD]);
+    expect((await mailboxes.holds([OLD])).size).toBe(1);
+  });
+
+  it('does not matter where it is damaged, or which concern the mailbox is', async () => {
+    const { mailboxes, redis, keys } = store;
+    await redis.hset(keys.mailbox('other'), 'holdKeys', '{"a":[1]}');
+    await mailboxes.describe('other', [OLD]);
+    await redis.hset(keys.holds, OLD, '{');
+    await mailboxes.describe('other', [NEW]);
+    expect([...(await mailboxes.holdsOf('other')).keys()]).toEqual([]);
+    expect(await redis.hlen(keys.holds)).toBe(0);
   });
 });
