@@ -17,8 +17,12 @@ import { CHANGE_SECRETS, CHANGE_WEBHOOK, CREATE_WEBHOOK, DROP_EVENTS, NOTE_DELIV
 export type Patience = 'prompt' | 'patient';
 
 const COMMAND_TIMEOUT_MILLISECONDS = 2_000;
-/** A connection that owes an answer for so long is given up: its other end may be gone without having said so. */
-const SILENCE_MILLISECONDS = { prompt: 4_000, patient: 10_000 };
+/**
+ * A connection that owes an answer for so long is given up: its other end may be gone without having said so. The prompt
+ * one before the first of its commands is: a request that had to wait for others of its caller, and begins when these
+ * are given up, must be refused at once, since it has waited as long as they did.
+ */
+const SILENCE_MILLISECONDS = { prompt: COMMAND_TIMEOUT_MILLISECONDS - 200, patient: 10_000 };
 
 /**
  * @param url `redis://`, `rediss://`, or an absolute path of a Unix socket (with or without `unix://` before it)
