@@ -31,3 +31,16 @@ it('where Redis says nothing any more, whoever asks after the first one was give
   await expect(redis.ping()).rejects.toThrow("Stream isn't writeable");
   redis.disconnect();
 });
+
+it('what was given up while Redis said nothing is not done when it answers again', async () => {
+  await using server = await startTestRedis();
+  await using proxy = await startRedisProxy(server.url);
+  const redis = connectRedis(proxy.url, 'prompt', () => undefined);
+  await expect.poll(() => redis.ping().catch(() => undefined)).toBe('PONG');
+  proxy.blackHole();
+  await expect(redis.incr('accepted')).rejects.toThrow('timed out');
+  proxy.restore();
+  await expect.poll(() => redis.ping().catch(() => undefined), { timeout: 10_000 }).toBe('PONG');
+  expect(await redis.get('accepted')).toBeNull();
+  redis.disconnect();
+});
