@@ -162,6 +162,10 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
   const sweeper = startSweeper({
     messages: tools.messages,
     enqueue: enqueuer(jobs, tools.mailboxes.wake),
+    async promote(mailbox, ticket) {
+      await jobs.promote(mailbox, ticket);
+      await tools.mailboxes.wake(mailbox);
+    },
     expire: (id) => expireMessage(id, tools),
     recover: (id) => recoverMessage(id, tools),
     now: tools.clock.now,

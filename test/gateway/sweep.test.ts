@@ -21,6 +21,7 @@ async function swept(record: MessageRecord | undefined, jumped = false): Promise
   await sweep({
     messages: messages as unknown as SweepTools['messages'],
     enqueue: async (_mailbox, { number }) => void done.push(`job of ticket ${number}`),
+    promote: note('its job goes now'),
     expire: note('expired'),
     recover: note('recovered'),
     now: async () => NOW,
@@ -45,6 +46,11 @@ describe('the sweeper', () => {
       aRecord({ status: 'deferred', expiresAt: later, nextAttemptAt: NOW + 5_000 }),
       ['job of ticket 1', 'looked at again in 65 s'],
     ],
+    [
+      'one whose next attempt is overdue: its job waits by a clock that was ahead',
+      aRecord({ status: 'deferred', expiresAt: later, nextAttemptAt: NOW - 30_000 }),
+      ['job of ticket 1', 'its job goes now', 'looked at again in 36000 s'],
+    ],
     ['one past its time', aRecord({ status: 'queued', expiresAt: NOW }), ['expired']],
     ['one that is being sent', aRecord({ updatedAt: NOW - 1_000 }), ['looked at again in 60 s']],
     ['one that has been sent for longer than anything takes', aRecord({ updatedAt: NOW - 2 * HOUR }), ['recovered']],
@@ -54,6 +60,11 @@ describe('the sweeper', () => {
 
   it('gives nothing up because of a clock that jumped', async () => {
     expect(await swept(aRecord({ status: 'queued', expiresAt: NOW }), true)).not.toContain('expired');
+  });
+
+  it('lets nothing go early that is only overdue by a clock that jumped, and looks again soon', async () => {
+    const record = aRecord({ status: 'deferred', expiresAt: later, nextAttemptAt: NOW - 30_000 });
+    expect(await swept(record, true)).toEqual(['job of ticket 1', 'looked at again in 60 s']);
   });
 
   it('takes nothing out of the hands of an attempt that is only long by a clock that jumped', async () => {
@@ -77,6 +88,7 @@ describe('the sweeper', () => {
     const tools: SweepTools = {
       messages: messages as unknown as SweepTools['messages'],
       enqueue: async () => undefined,
+      promote: async () => undefined,
       expire: async (id) => void given.push(id),
       recover: async () => undefined,
       now: clock.now,

@@ -26,6 +26,7 @@ async function sweepNow(): Promise<void> {
   await sweep({
     messages: store.messages,
     enqueue: async () => undefined,
+    promote: async () => undefined,
     expire: async () => undefined,
     recover: async () => undefined,
     now: store.mailboxes.now,
