@@ -60,6 +60,8 @@ import type { WebhookSettings } from './webhook-settings.ts';
 import { startWebhooks, wireWebhookApi } from './webhook-wiring.ts';
 
 const HOUR = 3_600_000;
+/** A day is what callers are told. Redis forgets by its clock, which may be set two days ahead. */
+const KEY_REMEMBERED_HOURS = 24 + 48;
 /** What is being sent into the sandbox then is cut off: no deployment waits for a test message that hangs. */
 const TEST_GRACE_MILLISECONDS = 3_000;
 
@@ -127,7 +129,7 @@ function redisTrouble(log: Logger): (error: Error) => void {
 const retentionOf = (config: Settled) => ({
   recordMilliseconds: config.retentionDays * 24 * HOUR,
   failedContentMilliseconds: Math.min(config.retentionDays, 7) * 24 * HOUR,
-  idempotencyMilliseconds: 48 * HOUR,
+  idempotencyMilliseconds: KEY_REMEMBERED_HOURS * HOUR,
   lifetimeMilliseconds: config.expiresHours * HOUR,
 });
 
@@ -161,6 +163,10 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
     messages: tools.messages,
     enqueue: enqueuer(jobs, tools.mailboxes.wake),
     giveUp: (id) => sweepAway(id, tools),
+    async promote(mailbox, ticket) {
+      await jobs.promote(mailbox, ticket);
+      await tools.mailboxes.wake(mailbox);
+    },
     recover: (id) => recoverMessage(id, tools),
     now: tools.clock.now,
     jumped: () => tools.clock.jumped(),

@@ -9,6 +9,8 @@ export interface SweepTools {
   enqueue(mailbox: string, ticket: Ticket): Promise<void>;
   /** Gives up a waiting message whose time is over, or whose record is damaged. */
   giveUp(id: string): Promise<void>;
+  /** Lets its job go now, if it still waits for its time. */
+  promote(mailbox: string, ticket: Ticket): Promise<void>;
   /** Takes a `sending` message out of the hands of an attempt that cannot be running any more. */
   recover(id: string): Promise<void>;
   /** Milliseconds since the epoch by the store's clock. */
@@ -24,8 +26,8 @@ const LATER = 60_000;
 const NO_ATTEMPT_LASTS_LONGER = 3_600_000;
 
 /**
- * Puts right what fell between two steps: a waiting message without a job gets it, one past its expiry, or of which too
- * much is damaged, is given up, and what is left of one that is over goes.
+ * Puts right what fell between two steps: a waiting message without a job gets it, one whose job waits for too long goes,
+ * one past its expiry, or of which too much is damaged, is given up, and what is left of one that is over goes.
  * Looks only at messages whose time has come, never at all of them; of several processes each gets others.
  *
  * @returns how many it looked at; as many as a batch holds means that there may be more
@@ -48,8 +50,13 @@ async function putRight(id: string, now: number, tools: SweepTools): Promise<voi
   }
   if (record.isDamaged || (record.expiresAt <= now && !tools.jumped())) return tools.giveUp(id);
   const priority = record.firstTicket === record.ticket ? 'first' : record.priority;
-  await tools.enqueue(record.mailbox, { messageId: id, number: record.ticket, priority });
-  await messages.postpone(id, record.ticket, nextLook(record, now));
+  const ticket: Ticket = { messageId: id, number: record.ticket, priority };
+  await tools.enqueue(record.mailbox, ticket);
+  const isOverdue = record.status === 'deferred' && (record.nextAttemptAt ?? 0) <= now;
+  // Its job waits by the clock of the process that added it, which may have been days ahead, and may be gone.
+  if (isOverdue && !tools.jumped()) await tools.promote(record.mailbox, ticket);
+  const isDoubtful = isOverdue && tools.jumped();
+  await messages.postpone(id, record.ticket, isDoubtful ? now + LATER : nextLook(record, now));
 }
 
 /** It has its job now; the next thing that could be wrong with it is that its time is over. */

@@ -16,7 +16,7 @@ const GRACE_MILLISECONDS = 1_000;
  */
 export function startReleaser(
   tools: ReleaseTools & { log: LaneLog },
-  time: SteadyTime = steadyTime(),
+  time: SteadyTime = steadyTime(undefined, Date.now),
 ): { stop(): Promise<void> } {
   let stopped = false;
   let timer: NodeJS.Timeout;

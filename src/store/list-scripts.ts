@@ -5,7 +5,7 @@ import { LISTED_STATUSES } from '../gateway/lists.ts';
  * statuses, and its counts. A message that is accepted, queued, being sent and sent is on none of the lists and is
  * counted once, when it is sent. `about` is the record's `callerId`, `acceptedAt` and `mailbox`, where they are known.
  * The names of the lists are made from the message's key, since whose message it is is only known once it is read (all
- * share one hash tag). Where a record does not say when it was accepted, it is listed under \`now\`.
+ * share one hash tag). Where a record does not say when it was accepted, it is listed under `now`.
  */
 export const RELIST = `
 local LISTED = '|${LISTED_STATUSES.join('|')}|'

@@ -114,7 +114,7 @@ export function messageStore(
     const { id, mime } = message;
     const isLarge = mime.length >= WRITTEN_AT_ONCE;
     const written = isLarge ? { ...message, mime: await stageContent(redis, keys, id, mime) } : message;
-    const [kind, detail, second, third, hold] = await whenThereIsRoom(written.mime.length, () => write(written));
+    const [kind, detail, second, third, hold] = await whenThereIsRoom(redis, written.mime.length, () => write(written));
     const first = detail ?? '';
     if (kind === 'error') throw new Error(`Redis did not take ${id}: ${first}`);
     if (kind === 'gone') throw new Error(`The content of ${message.id} was not kept until it could be accepted`);

@@ -41,7 +41,7 @@ end
 
 /**
  * `standing(about, busy, mailbox)`: how many messages a mailbox was given, and with how many it is done. Their difference is
- * what it has to do, which \`busy\` says, too: by that one that is damaged is put right.
+ * what it has to do, which `busy` says, too: by that one that is damaged is put right.
  */
 export const STANDING = `
 local function standing(about, busy, mailbox)

@@ -17,8 +17,12 @@ import { CHANGE_SECRETS, CHANGE_WEBHOOK, CREATE_WEBHOOK, DROP_EVENTS, NOTE_DELIV
 export type Patience = 'prompt' | 'patient';
 
 const COMMAND_TIMEOUT_MILLISECONDS = 2_000;
-/** A connection that owes an answer for so long is given up: its other end may be gone without having said so. */
-const SILENCE_MILLISECONDS = { prompt: 4_000, patient: 10_000 };
+/**
+ * A connection that owes an answer for so long is given up: its other end may be gone without having said so. The prompt
+ * one before the first of its commands is: a request that had to wait for others of its caller, and begins when these
+ * are given up, must be refused at once, since it has waited as long as they did.
+ */
+const SILENCE_MILLISECONDS = { prompt: COMMAND_TIMEOUT_MILLISECONDS - 200, patient: 10_000 };
 
 /**
  * @param url `redis://`, `rediss://`, or an absolute path of a Unix socket (with or without `unix://` before it)
@@ -35,10 +39,20 @@ export function connectRedis(url: string, patience: Patience, onError: (error: E
     socketTimeout: SILENCE_MILLISECONDS[patience],
     retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 1_000) * (0.75 + Math.random() / 2),
   });
+  forgetGivenUp(redis);
   redis.on('error', onError);
   // One for each lane. Not 0, which means the same until BullMQ adds to it what its own need.
   redis.setMaxListeners(Number.POSITIVE_INFINITY);
   return redis;
+}
+
+/**
+ * When there is a connection again the driver repeats what the last one left unanswered, that too which was given up long
+ * before. A message whose caller was told that it cannot be taken, and sent it elsewhere, would be accepted after all.
+ */
+function forgetGivenUp(redis: Redis): void {
+  const send = redis.sendCommand.bind(redis);
+  redis.sendCommand = (command, stream) => (command.isSettled ? command.promise : send(command, stream));
 }
 
 /** Our scripts as commands. Their replies are Buffers, since one of them carries a message's bytes. */

@@ -45,7 +45,7 @@ export function scheduleStore(
     };
     const idempotencyKey = idempotency ? idempotencyKeyOf(keys, callerId, idempotency.key) : keys.message(id);
     const mime = await stageContent(redis, keys, id, message.mime);
-    const [kind, detail, hold] = await whenThereIsRoom(mime.length, () =>
+    const [kind, detail, hold] = await whenThereIsRoom(redis, mime.length, () =>
       redis.scheduleMessage(
         keys.message(id),
         keys.mime(id),

@@ -22,7 +22,7 @@ export async function stageContent(redis: Redis & Scripted, keys: Keys, id: stri
   for (let at = 0; at < content.length; at += PIECE) {
     const piece = content.subarray(at, at + PIECE);
     const write = () => redis.stagePiece(keys.mime(id), keys.message(id), at, piece, KEPT_MILLISECONDS);
-    if (!(await whenThereIsRoom(piece.length, write)))
+    if (!(await whenThereIsRoom(redis, piece.length, write)))
       throw new Error(`The first ${at} octets of the content of ${id} were not kept until the rest came`);
   }
   return ELSEWHERE;
@@ -38,7 +38,7 @@ export async function readContent(redis: Redis, keys: Keys, id: string): Promise
   const pieces: Buffer[] = [];
   for (let at = 0; at < octets; at += PIECE) {
     const last = Math.min(at + PIECE, octets) - 1;
-    pieces.push(await whenThereIsRoom(last - at + 1, () => redis.getrangeBuffer(keys.mime(id), at, last)));
+    pieces.push(await whenThereIsRoom(redis, last - at + 1, () => redis.getrangeBuffer(keys.mime(id), at, last)));
   }
   const content = Buffer.concat(pieces);
   if (octets === 0 || content.length !== octets) throw new Error(`The content of ${id} is not kept any more`);

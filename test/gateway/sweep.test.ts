@@ -22,6 +22,7 @@ async function swept(record: MessageRecord | undefined, jumped = false): Promise
     messages: messages as unknown as SweepTools['messages'],
     enqueue: async (_mailbox, { number }) => void done.push(`job of ticket ${number}`),
     giveUp: note('given up'),
+    promote: note('its job goes now'),
     recover: note('recovered'),
     now: async () => NOW,
     jumped: () => jumped,
@@ -47,6 +48,11 @@ describe('the sweeper', () => {
     ],
     ['one past its time', aRecord({ status: 'queued', expiresAt: NOW }), ['given up']],
     ['one that is damaged', aRecord({ status: 'queued', expiresAt: later, isDamaged: true }), ['given up']],
+    [
+      'one whose next attempt is overdue: its job waits by a clock that was ahead',
+      aRecord({ status: 'deferred', expiresAt: later, nextAttemptAt: NOW - 30_000 }),
+      ['job of ticket 1', 'its job goes now', 'looked at again in 36000 s'],
+    ],
     ['one that is being sent', aRecord({ updatedAt: NOW - 1_000 }), ['looked at again in 60 s']],
     ['one that has been sent for longer than anything takes', aRecord({ updatedAt: NOW - 2 * HOUR }), ['recovered']],
   ])('%s', async (_what, record, expected) => {
@@ -55,6 +61,11 @@ describe('the sweeper', () => {
 
   it('gives nothing up because of a clock that jumped', async () => {
     expect(await swept(aRecord({ status: 'queued', expiresAt: NOW }), true)).not.toContain('given up');
+  });
+
+  it('lets nothing go early that is only overdue by a clock that jumped, and looks again soon', async () => {
+    const record = aRecord({ status: 'deferred', expiresAt: later, nextAttemptAt: NOW - 30_000 });
+    expect(await swept(record, true)).toEqual(['job of ticket 1', 'looked at again in 60 s']);
   });
 
   it('takes nothing out of the hands of an attempt that is only long by a clock that jumped', async () => {
@@ -79,6 +90,7 @@ describe('the sweeper', () => {
       messages: messages as unknown as SweepTools['messages'],
       enqueue: async () => undefined,
       giveUp: async (id) => void given.push(id),
+      promote: async () => undefined,
       recover: async () => undefined,
       now: clock.now,
       jumped: () => clock.jumped(),

@@ -1,3 +1,5 @@
+import { hash } from 'node:crypto';
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MessageView } from '../../src/gateway/view.ts';
 import { eventually, startPostroom, type TestPostroom } from '../support/postroom.ts';
@@ -37,6 +39,16 @@ describe('an Idempotency-Key', () => {
     expect(second.headers.get('idempotent-replayed')).toBe('true');
     expect(second.headers.get('location')).toBe(first.headers.get('location'));
     expect(await second.json()).toEqual(body);
+  });
+
+  it('is remembered for a day, also where the clock of Redis is set two days ahead', async () => {
+    await postroom.send({ to: 'ahead@fabrikam.com' }, withKey('ahead'));
+    const redis = new Redis(postroom.redis.url);
+    const [entry = ''] = await redis.keys(`*idempotency*${hash('sha256', 'ahead', 'hex')}`);
+    const untilForgotten = await redis.pttl(entry);
+    redis.disconnect();
+    const minute = 60_000;
+    expect(untilForgotten + minute).toBeGreaterThanOrEqual((2 + 1) * 24 * 60 * minute);
   });
 
   it('refuses another body with 422 and names the first message', async () => {

@@ -59,6 +59,36 @@ describe('a steady time', () => {
   });
 });
 
+describe('a steady time that begins when the clock it is set by has jumped', () => {
+  it.each([48 * HOUR, 90_000])('goes by its own clock for an hour where that is %i ms behind', (ahead) => {
+    let monotonic = 5_000;
+    const time = steadyTime(
+      () => monotonic,
+      () => START + monotonic,
+    );
+    for (const passed of [0, HOUR / 2]) {
+      monotonic = 5_000 + passed;
+      time.learn(START + monotonic + ahead);
+      expect(time.now()).toBe(START + monotonic);
+    }
+    monotonic += HOUR;
+    time.learn(START + monotonic + ahead);
+    expect(time.now()).toBe(START + monotonic + ahead);
+  });
+
+  it.each([-HOUR, 30_000])(
+    'goes by the reading where that is %i ms ahead: rather late, and never by itself',
+    (ahead) => {
+      const time = steadyTime(
+        () => 5_000,
+        () => START,
+      );
+      time.learn(START + ahead);
+      expect(time.now()).toBe(START + ahead);
+    },
+  );
+});
+
 describe('the releaser', () => {
   const stops: (() => Promise<void>)[] = [];
   afterEach(async () => {
@@ -66,8 +96,8 @@ describe('the releaser', () => {
   });
 
   /** A store whose clock a test sets, with one message due at `dueAt`. */
-  function release(dueAt: number) {
-    const store = { offset: 0, asked: [] as number[], away: false };
+  function release(dueAt: number, offset = 0) {
+    const store = { offset, asked: [] as number[], away: false };
     const jobs: string[] = [];
     let there = true;
     const now = () => Date.now() + store.offset;
@@ -98,6 +128,14 @@ describe('the releaser', () => {
     const { store, jobs } = release(dueAt);
     await eventually(() => store.asked.length >= 2);
     store.offset = 48 * HOUR;
+    await eventually(() => jobs.length === 1);
+    expect(Date.now()).toBeGreaterThanOrEqual(dueAt - 1);
+    expect(Math.max(...store.asked)).toBeLessThan(dueAt + HOUR);
+  });
+
+  it('queues nothing early that starts after the clock was set two days ahead', async () => {
+    const dueAt = Date.now() + 1_500;
+    const { store, jobs } = release(dueAt, 48 * HOUR);
     await eventually(() => jobs.length === 1);
     expect(Date.now()).toBeGreaterThanOrEqual(dueAt - 1);
     expect(Math.max(...store.asked)).toBeLessThan(dueAt + HOUR);

@@ -68,6 +68,7 @@ function sweptBy() {
   return {
     messages: store.messages,
     enqueue: async () => undefined,
+    promote: async () => undefined,
     giveUp: (id: string) => sweepAway(id, tools),
     recover: async () => undefined,
     now: store.mailboxes.now,

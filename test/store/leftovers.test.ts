@@ -1,7 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { WRITTEN_AT_ONCE } from '../../src/gateway/accept.ts';
 import type { NewMessage } from '../../src/gateway/ports.ts';
-import { sweep } from '../../src/gateway/sweep.ts';
+import { type SweepTools, sweep } from '../../src/gateway/sweep.ts';
 import { sharedBackends } from '../../src/queue/backend.ts';
 import { jobQueues } from '../../src/queue/jobs.ts';
 import { sweepAway } from '../../src/queue/recovery.ts';
@@ -21,15 +21,17 @@ const NOT_THERE = -2;
 const FOR_EVER = -1;
 
 /** Looks at everything that waits to be looked at, whenever that is. */
-async function sweepNow(): Promise<void> {
+async function sweepNow(tools: Partial<SweepTools> = {}): Promise<void> {
   for (const id of await store.redis.zrange(store.keys.due, '0', '-1')) await store.redis.zadd(store.keys.due, '0', id);
   await sweep({
     messages: store.messages,
     enqueue: async () => undefined,
     giveUp: async () => undefined,
+    promote: async () => undefined,
     recover: async () => undefined,
     now: store.mailboxes.now,
     jumped: () => false,
+    ...tools,
   });
 }
 
@@ -177,6 +179,34 @@ describe('the job of a message whose time is over', () => {
     expect(await messages.find(message.id)).toMatchObject({ status: 'failed', failure: { code: 'expired' } });
     expect(await redis.exists(job)).toBe(0);
     expect(await redis.zcard(`${keys.bull}:main:prioritized`)).toBe(0);
+    await jobs.close();
+  });
+});
+
+describe('a retry', () => {
+  afterEach(() => vi.useRealTimers());
+
+  it('goes at its time, though its job waits by the clock of a process that was two days ahead and is gone', async () => {
+    const { redis, keys, messages, mailboxes } = store;
+    const jobs = jobQueues(redis, keys.bull, sharedBackends(redis));
+    const { id, token } = await acceptAndBegin(store);
+    const moved = await messages.move({ id, mailbox: 'main', to: 'deferred', token, delayMilliseconds: 1 });
+    const ticket = { messageId: id, number: moved.moved ? moved.ticket : 0, priority: 'normal' } as const;
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 48 * 3_600_000 });
+    await jobs.add('main', ticket, 1);
+    vi.useRealTimers();
+    const woken: string[] = [];
+    await sweepNow({
+      enqueue: (mailbox, each) => jobs.add(mailbox, each),
+      async promote(mailbox, each) {
+        await jobs.promote(mailbox, each);
+        woken.push(mailbox);
+      },
+    });
+    expect(await redis.zcard(`${keys.bull}:main:delayed`)).toBe(0);
+    expect(await redis.zrange(`${keys.bull}:main:prioritized`, '0', '-1')).toEqual([`${id}-2`]);
+    expect(woken).toEqual(['main']);
+    expect(await mailboxes.isBusy('main')).toBe(true);
     await jobs.close();
   });
 });

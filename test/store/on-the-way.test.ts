@@ -1,4 +1,6 @@
-import { expect, it } from 'vitest';
+import type { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { whenThereIsRoom } from '../../src/store/on-the-way.ts';
 import { startTestRedis } from '../support/redis.ts';
 import { startRedisProxy } from '../support/redis-proxy.ts';
 import { aMessage, openStore } from '../support/store.ts';
@@ -20,4 +22,57 @@ it('contents that come all at once are accepted, however long Redis takes for al
   const small = messages.accept(aMessage());
   expect((await Promise.all([...all, small])).map(({ kind }) => kind)).toEqual(Array(45).fill('accepted'));
   close();
+});
+
+describe('where there is room for eight contents at a time, and two more wait,', () => {
+  const ROOM = 8;
+  let redis: Redis;
+  let sent: { resolve(answer: string): void; reject(error: Error): void }[];
+
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    redis = {} as Redis;
+    sent = [];
+  });
+  afterEach(() => vi.useRealTimers());
+
+  /** What becomes of one content; it is on its way until the test answers it. */
+  function give(over = redis): Promise<string> {
+    const send = () => new Promise<string>((resolve, reject) => void sent.push({ resolve, reject }));
+    return whenThereIsRoom(over, MEGABYTE, send).catch((error: Error) => error.message);
+  }
+
+  const giveAll = () => Array.from({ length: ROOM + 2 }, () => give());
+  const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+  it('those who wait are given up with those before them, and not sent when nobody would wait for them', async () => {
+    const all = giveAll();
+    await settle();
+    vi.advanceTimersByTime(2_000);
+    for (const { reject } of sent) reject(new Error('Command timed out'));
+    expect(await Promise.all(all)).toEqual(Array(ROOM + 2).fill('Command timed out'));
+    expect(sent).toHaveLength(ROOM);
+  });
+
+  it('one that is refused costs them nothing, nor does one that is given up while others are answered', async () => {
+    const all = giveAll();
+    await settle();
+    sent[0]?.reject(new Error('OOM'));
+    await settle();
+    vi.advanceTimersByTime(2_000);
+    sent[1]?.resolve('kept');
+    await settle();
+    sent[2]?.reject(new Error('Command timed out'));
+    await settle();
+    for (const { resolve } of sent) resolve('kept');
+    expect(await Promise.all(all)).toEqual(['OOM', 'kept', 'Command timed out', ...Array(ROOM - 1).fill('kept')]);
+  });
+
+  it('nobody waits for what is said over another connection, where it may be waited for without end', async () => {
+    giveAll();
+    const other = give({} as Redis);
+    await settle();
+    sent.at(-1)?.resolve('kept');
+    expect(await other).toBe('kept');
+  });
 });
