@@ -3,6 +3,7 @@ import type { Failure, Trouble } from '../failure/failure.ts';
 import type { Envelope, Priority } from '../mail/message.ts';
 import { isFinal } from '../mail/status.ts';
 import { judge, type Outcome, type Verdict } from './judge.ts';
+import { type AnswerWatch, wasJudged } from './lost-answers.ts';
 import type { Attempted, Permit } from './ports.ts';
 
 /** One claim on one message. Only the newest ticket of a message may act on it. */
@@ -35,6 +36,7 @@ export interface Lane<Connection> {
   transact(connection: Connection, transaction: Transaction): Promise<Outcome & { reusable: boolean }>;
   /** Notes that the final dot may leave; false if this attempt no longer holds the message. */
   markDot(messageId: string, token: string): Promise<boolean>;
+  missesAnswer: AnswerWatch;
   /** Writes the verdict, however long the store takes; changes nothing if the message has moved on meanwhile. */
   settle(record: Attempted, token: string, verdict: Verdict, outcome: Outcome): Promise<void>;
   /**
@@ -224,16 +226,17 @@ async function attempt<Connection>(
   });
   lane.giveBack(connection, outcome.reusable, outcome.reply && performance.now() - dotLeft);
   const verdict = judge(record, startedAt, { reused, ...outcome }, chance.now(), chance.random);
-  const told = tellGate(passage, verdict, outcome);
+  const hold = verdict.hold ?? lane.missesAnswer(verdict, outcome, passage.trial);
+  const told = tellGate(passage, hold, outcome);
   // The result comes first: a gate that cannot write its hold must not keep it from being written.
   told.catch(() => undefined);
   await lane.settle(record, token, verdict, outcome);
   await told;
 }
 
-async function tellGate(passage: Passage, verdict: Verdict, outcome: Outcome): Promise<void> {
-  if (verdict.hold) await passage.blocked(verdict.hold);
-  else if (passage.trial && serverJudged(outcome)) await passage.works();
+async function tellGate(passage: Passage, hold: Failure | undefined, outcome: Outcome): Promise<void> {
+  if (hold) await passage.blocked(hold);
+  else if (passage.trial && wasJudged(outcome)) await passage.works();
 }
 
 function pendingEnvelope({ envelope, recipients }: Attempted): Envelope {
@@ -258,11 +261,6 @@ async function leaveForTheDot<Connection>(
     const upcoming = await lane.upcoming(connection);
     if (performance.now() - askedAt < FRESH_MILLISECONDS) return upcoming;
   }
-}
-
-/** A server that judges a message lets the mailbox in, whatever the verdict. */
-function serverJudged({ reply, refused, trouble }: Outcome): boolean {
-  return reply !== undefined || refused.length > 0 || trouble?.via === 'smtp';
 }
 
 function quotaUsedUp(now: Date): Failure {

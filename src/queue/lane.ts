@@ -1,5 +1,6 @@
 import { type ConnectionOptions, type Job, WaitingError, Worker } from 'bullmq';
 import { deliver, type Lane, LaneClosed, type Ticket } from '../gateway/deliver.ts';
+import { watchAnswers } from '../gateway/lost-answers.ts';
 import type { Pace } from '../gateway/ports.ts';
 import { expiredFailure, lostFailure, overDayFailure } from '../gateway/recover.ts';
 import { isFinal, mayMoveTo } from '../mail/status.ts';
@@ -56,6 +57,8 @@ const RETRY_STORE_MILLISECONDS = 500;
 const PROMISED_FROM_A_SECOND = 1;
 /** So many messages that follow each other at once, and a lane takes more of them in hand. */
 const PROMISED_BEFORE_MORE = 10;
+/** Answers behind the dot that are lost in a row, beside one on each connection, before the mailbox is held. */
+const LOST_BY_CHANCE = 2;
 /** Half a minute's. */
 const JOB_TRIES = 60;
 /** After Redis was away, for what was under way to have settled. */
@@ -191,6 +194,7 @@ export async function openLane<Connection>(
     },
     transact: settings.transact,
     markDot: messages.markDot,
+    missesAnswer: watchAnswers(settings.connections + LOST_BY_CHANCE),
     sleep: (milliseconds) => sleep(milliseconds, closing.signal),
     async settle(record, token, verdict, outcome) {
       const place = places.get(token);

@@ -54,6 +54,27 @@ describe('a fault of the mailbox costs no message anything', () => {
     expect(message.attempts).toMatchObject([{ outcome: 'held', reply: { code: 554 } }]);
   });
 
+  it('a way that cuts every connection behind the dot leaves a few messages unconfirmed, and not the whole queue', async () => {
+    await using postroom = await startPostroom(UNPACED);
+    postroom.sandbox.behave({ message: { afterwards: 'drop' } });
+    const ids: string[] = [];
+    for (let index = 0; index < 20; index += 1) ids.push(await postroom.sendTo('ada@fabrikam.com'));
+    // It is behind all that are sent before the mailbox is held, or try it out soon after.
+    const last = ids.at(-1) as string;
+    const waiting = await postroom.until(last, 'held');
+    expect(waiting.failure).toMatchObject({ code: 'outcome_unknown', category: 'outcomeUnknown', scope: 'mailbox' });
+    expect(waiting.attempts).toHaveLength(0);
+    postroom.sandbox.behave({ message: null });
+    // The next that tries it out is answered, and so the mailbox goes on.
+    await postroom.until(last, 'sent', 60_000);
+    const over: MessageView[] = [];
+    for (const id of ids) over.push(await postroom.until(id, ['sent', 'unconfirmed']));
+    const unconfirmed = over.filter(({ status }) => status === 'unconfirmed').length;
+    // Five in a row, two that were on their way with the fifth, and perhaps the next two that tried it out.
+    expect(unconfirmed).toBeGreaterThanOrEqual(5);
+    expect(unconfirmed).toBeLessThanOrEqual(9);
+  }, 90_000);
+
   it('a throttled mailbox waits one window and then sends, each message once', async () => {
     const limits = { messagesPerMinute: 30, windowSeconds: 1, connections: 3 };
     await using postroom = await startPostroom({ limits, sandbox: { limits: { messagesPerWindow: 10_000 } } });

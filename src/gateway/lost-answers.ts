@@ -1,0 +1,48 @@
+import type { Failure } from '../failure/failure.ts';
+import type { Outcome, Verdict } from './judge.ts';
+
+/**
+ * What a transaction without an answer means for the mailbox, when that is more than for its message.
+ *
+ * @param isTrial it was the one to try out whether a hold is over
+ * @returns why the mailbox waits; undefined where it need not
+ */
+export type AnswerWatch = (verdict: Verdict, outcome: Outcome, isTrial: boolean) => Failure | undefined;
+
+/**
+ * Something on the way may cut every connection behind the final dot: then each message that is sent ends `unconfirmed`,
+ * and a person has to look after each. So one mailbox's lost answers are counted, until a dot is answered.
+ *
+ * @param most so many in a row may be chance: one event can end all its connections at once
+ */
+export function watchAnswers(most: number): AnswerWatch {
+  let inARow = 0;
+  return ({ attempt, failure }, outcome, isTrial) => {
+    if (attempt.outcome === 'unconfirmed') {
+      inARow += 1;
+      return failure && (isTrial || inARow >= most) ? answersLost(failure.at) : undefined;
+    }
+    if (outcome.stage === 'after-dot' && wasJudged(outcome)) inARow = 0;
+    // A trial that was cut off has shown nothing: the next one is due later, and not at once.
+    return isTrial && failure?.scope === 'connection' && !wasJudged(outcome) ? failure : undefined;
+  };
+}
+
+/** A server that judges a message lets the mailbox in, whatever the verdict. */
+export function wasJudged({ reply, refused, trouble }: Outcome): boolean {
+  return reply !== undefined || refused.length > 0 || trouble?.via === 'smtp';
+}
+
+function answersLost(at: string): Failure {
+  return {
+    category: 'outcomeUnknown',
+    code: 'outcome_unknown',
+    scope: 'mailbox',
+    plan: 'backoff',
+    summary:
+      'One connection of this mailbox after the other was lost behind the final dot, and nobody knows whether those messages arrived. The others wait, lest they end so too; one at a time tries whether an answer comes.',
+    remedy:
+      'Look for what cuts connections while the server works on a message: a firewall, NAT or proxy that ends idle connections early or inspects SMTP. Then look for the messages that are unconfirmed in message trace or Sent Items, and resolve or retry them.',
+    at,
+  };
+}
