@@ -226,7 +226,7 @@ async function attempt<Connection>(
   });
   lane.giveBack(connection, outcome.reusable, outcome.reply && performance.now() - dotLeft);
   const verdict = judge(record, startedAt, { reused, ...outcome }, chance.now(), chance.random);
-  const hold = verdict.hold ?? lane.missesAnswer(verdict, outcome, passage.trial);
+  const hold = verdict.hold ?? lane.missesAnswer(verdict, outcome);
   const told = tellGate(passage, hold, outcome);
   // The result comes first: a gate that cannot write its hold must not keep it from being written.
   told.catch(() => undefined);

@@ -1,13 +1,8 @@
 import type { Failure } from '../failure/failure.ts';
 import type { Outcome, Verdict } from './judge.ts';
 
-/**
- * What a transaction without an answer means for the mailbox, when that is more than for its message.
- *
- * @param isTrial it was the one to try out whether a hold is over
- * @returns why the mailbox waits; undefined where it need not
- */
-export type AnswerWatch = (verdict: Verdict, outcome: Outcome, isTrial: boolean) => Failure | undefined;
+/** @returns why the mailbox waits after this transaction, as it does after a lost answer too many */
+export type AnswerWatch = (verdict: Verdict, outcome: Outcome) => Failure | undefined;
 
 /**
  * Something on the way may cut every connection behind the final dot: then each message that is sent ends `unconfirmed`,
@@ -17,14 +12,11 @@ export type AnswerWatch = (verdict: Verdict, outcome: Outcome, isTrial: boolean)
  */
 export function watchAnswers(most: number): AnswerWatch {
   let inARow = 0;
-  return ({ attempt, failure }, outcome, isTrial) => {
-    if (attempt.outcome === 'unconfirmed') {
-      inARow += 1;
-      return failure && (isTrial || inARow >= most) ? answersLost(failure.at) : undefined;
-    }
-    if (outcome.stage === 'after-dot' && wasJudged(outcome)) inARow = 0;
-    // A trial that was cut off has shown nothing: the next one is due later, and not at once.
-    return isTrial && failure?.scope === 'connection' && !wasJudged(outcome) ? failure : undefined;
+  return ({ attempt, failure }, outcome) => {
+    if (attempt.outcome === 'unconfirmed') inARow += 1;
+    else if (outcome.stage === 'after-dot' && wasJudged(outcome)) inARow = 0;
+    const isOneTooMany = attempt.outcome === 'unconfirmed' && inARow >= most;
+    return isOneTooMany && failure ? answersLost(failure.at) : undefined;
   };
 }
 
