@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { StartupError } from './startup-error.ts';
+import { type Stop, stopOnSignals } from './stop-signals.ts';
 import { VERSION } from './version.ts';
 
 const USAGE = `Usage: postroom <command>
@@ -36,9 +37,13 @@ const TOOLS: Record<string, (words: string[]) => Promise<number>> = {
   },
 };
 
+/** These run until a signal tells them to stop. */
+const SERVICES: Record<string, (stop: Stop) => Promise<void>> = {
+  start: async (stop) => (await import('./start.ts')).start(stop),
+  sandbox: async (stop) => (await import('./start-sandbox.ts')).startSandboxAlone(stop),
+};
+
 const COMMANDS: Record<string, () => Promise<unknown>> = {
-  start: async () => (await import('./start.ts')).start(),
-  sandbox: async () => (await import('./start-sandbox.ts')).startSandboxAlone(),
   openapi: async () => {
     const { buildOpenApi } = await import('./http/openapi.ts');
     process.stdout.write(`${JSON.stringify(await buildOpenApi(VERSION), null, 2)}\n`);
@@ -67,6 +72,12 @@ async function main(): Promise<void> {
   if (values.version) return console.log(VERSION);
   if (values.help) return console.log(USAGE);
   const [name] = positionals;
+  const service = name && Object.hasOwn(SERVICES, name) ? SERVICES[name] : undefined;
+  if (service) {
+    const stop = stopOnSignals();
+    loadEnvFile();
+    return service(stop);
+  }
   const command = name && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (!command) throw new StartupError(name ? `There is no command "${name}".\n\n${USAGE}` : USAGE);
   loadEnvFile();

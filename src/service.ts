@@ -21,6 +21,7 @@ import { readMessage, readTimeline } from './gateway/read.ts';
 import { retryMessages } from './gateway/retry-many.ts';
 import { expediteMessage, rescheduleMessage, type ScheduleTools } from './gateway/schedule.ts';
 import type { SearchTools } from './gateway/search.ts';
+import { watchDelays } from './gateway/sweep.ts';
 import { createServer, DEFAULT_LIMITS, type HttpLimits } from './http/server.ts';
 import { markTests } from './lane-log.ts';
 import type { MailboxConfig } from './mailbox-config.ts';
@@ -170,6 +171,7 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
     recover: (id) => recoverMessage(id, tools),
     now: tools.clock.now,
     jumped: () => tools.clock.jumped(),
+    hasWaited: watchDelays(() => performance.now()),
     log: tools.log,
   });
   const releaser = startReleaser({

@@ -4,12 +4,13 @@ import { makeFolder } from './make-folder.ts';
 import { makeCertificate } from './sandbox/certificate.ts';
 import { type Sandbox, startSandbox } from './sandbox/sandbox.ts';
 import { StartupError } from './startup-error.ts';
+import type { Stop } from './stop-signals.ts';
 
 /**
- * Runs only the stand-in for Microsoft 365, until a signal ends it. It reads the names that the gateway reads, and is
+ * Runs only the stand-in for Microsoft 365, until it is told to stop. It reads the names that the gateway reads, and is
  * what they say; what is absent it chooses and prints, ready to be given to a gateway.
  */
-export async function startSandboxAlone(): Promise<void> {
+export async function startSandboxAlone(stop: Stop): Promise<void> {
   const env = (name: string) => process.env[name]?.trim() || undefined;
   const caFile = resolve(env('M365_SMTP_CA_FILE') ?? '.postroom/sandbox-ca.pem');
   const names = [...new Set(['localhost', '127.0.0.1', '::1', env('M365_SMTP_HOST') ?? 'localhost'])];
@@ -33,7 +34,7 @@ export async function startSandboxAlone(): Promise<void> {
       clientCertificates: clientCertificates(env('M365_CLIENT_CERTIFICATE_FILE')),
     }),
   );
-  endOnSignal(sandbox);
+  stop.leadsTo({ close: async () => sandbox[Symbol.asyncDispose](), withinSeconds: 10 });
   tellPerson(sandbox, caFile);
 }
 
@@ -85,11 +86,6 @@ async function listening(start: () => Promise<Sandbox>): Promise<Sandbox> {
     if (code !== 'EADDRINUSE') throw error;
     throw new StartupError(`Port ${taken} is in use. Set POSTROOM_SANDBOX_PORT or M365_SMTP_PORT to another one.`);
   }
-}
-
-function endOnSignal(sandbox: Sandbox): void {
-  const end = () => void sandbox[Symbol.asyncDispose]().then(() => process.exit(0));
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, end);
 }
 
 function tellPerson({ http, smtp, authority, mailboxes, tenantId, clientId, clientSecret }: Sandbox, caFile: string) {

@@ -1,4 +1,6 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
 import { type Config, readConfig } from './config.ts';
 import { keptApiKey } from './credentials.ts';
 import { createLogger } from './logger.ts';
@@ -7,40 +9,64 @@ import { type EmbeddedRedis, startEmbeddedRedis } from './sandbox/embedded-redis
 import { type Sandbox, startSandbox } from './sandbox/sandbox.ts';
 import { type Settled, startService } from './service.ts';
 import { StartupError } from './startup-error.ts';
+import type { Stop } from './stop-signals.ts';
 import { forTryingOut } from './webhook-settings.ts';
 
-/** Runs the service until a signal ends it. */
-export async function start(): Promise<void> {
+/** What has begun is opened to its end before it is closed, but for what waits for a Redis that does not answer. */
+const OPENING_MILLISECONDS = 3_000;
+
+/** Runs the service until it is told to stop. */
+export async function start(stop: Stop): Promise<void> {
   const config = readConfig(process.env);
   const log = createLogger(config.logLevel, !config.production && process.stdout.isTTY === true);
   warnOfEnded(config.mailboxes ?? [], (fields, sentence) => log.warn(fields, sentence));
-  const opened: (() => PromiseLike<unknown>)[] = [];
+  const opened: Opened = [];
   const closeAll = async () => {
     for (const close of opened.splice(0)) await close();
   };
   stopWithNpm();
-  const stop = stopOnSignal(closeAll, config.shutdownSeconds, (fields, sentence) => log.info(fields, sentence));
+  let opening: Promise<void> | undefined;
+  stop.leadsTo({
+    async close() {
+      await Promise.race([opening?.catch(() => undefined), sleep(OPENING_MILLISECONDS)]);
+      await closeAll();
+    },
+    withinSeconds: config.shutdownSeconds + 10,
+    onSignal: (signal, again) => log.info({ signal }, again ? 'Still stopping' : 'Stopping'),
+  });
+  opening = openAll(config, log, opened, stop);
   try {
-    const redis = config.redisUrl
-      ? undefined
-      : await startEmbeddedRedis({
-          dataDir: config.dataDir,
-          onRestart: (reason) => log.warn({ reason }, 'Embedded Redis restarted'),
-        });
-    if (redis) opened.unshift(() => redis[Symbol.asyncDispose]());
-    const sandbox = config.mailboxes ? undefined : await openSandbox(config);
-    if (sandbox) opened.unshift(() => sandbox[Symbol.asyncDispose]());
-    if (stop.asked()) return;
-    const settled = settle(config, redis, sandbox);
-    const service = await startService(settled, log);
-    opened.unshift(service.close);
-    watchRedis(redis, stop.now);
-    log.info({ role: config.role, url: service.url }, 'Postroom started');
-    if (!config.production && service.url) tellPerson(settled, service.url, sandbox);
+    await opening;
   } catch (error) {
+    // The end that is under way closes what is open.
+    if (stop.asked()) return log.warn({ error }, 'Not started before it was stopped');
     await closeAll();
     throw error;
   }
+}
+
+/** In the order in which they are to be closed. */
+type Opened = (() => PromiseLike<unknown>)[];
+
+async function openAll(config: Config, log: Logger, opened: Opened, stop: Stop): Promise<void> {
+  const redis = config.redisUrl
+    ? undefined
+    : await startEmbeddedRedis({
+        dataDir: config.dataDir,
+        onRestart: (reason) => log.warn({ reason }, 'Embedded Redis restarted'),
+      });
+  if (redis) opened.unshift(() => redis[Symbol.asyncDispose]());
+  if (stop.asked()) return;
+  const sandbox = config.mailboxes ? undefined : await openSandbox(config);
+  if (sandbox) opened.unshift(() => sandbox[Symbol.asyncDispose]());
+  if (stop.asked()) return;
+  const settled = settle(config, redis, sandbox);
+  const service = await startService(settled, log);
+  opened.unshift(service.close);
+  if (stop.asked()) return;
+  watchRedis(redis, stop);
+  log.info({ role: config.role, url: service.url }, 'Postroom started');
+  if (!config.production && service.url) tellPerson(settled, service.url, sandbox);
 }
 
 /** No reason not to start: mail is accepted and held, and it is for Entra ID to say whether the day has come. */
@@ -107,38 +133,12 @@ function sandboxMailbox(sandbox: Sandbox, { pace }: Config): MailboxConfig {
 }
 
 /** An embedded Redis that cannot be kept alive ends the process: without it nothing can be promised. */
-function watchRedis(redis: EmbeddedRedis | undefined, stopNow: (reason: string) => void): void {
+function watchRedis(redis: EmbeddedRedis | undefined, stop: Stop): void {
   void redis?.exited.then((reason) => {
-    if (reason) stopNow(reason.message);
+    if (!reason) return;
+    console.error(`\n${reason.message}\n`);
+    stop.now();
   });
-}
-
-function stopOnSignal(
-  close: () => Promise<void>,
-  graceSeconds: number,
-  tell: (fields: object, sentence: string) => void,
-) {
-  let asked = false;
-  async function stop(exitCode: number): Promise<void> {
-    if (asked) return;
-    asked = true;
-    // Everything has its own limit; this is for what has none.
-    setTimeout(() => process.exit(1), (graceSeconds + 10) * 1000).unref();
-    await close();
-    process.exit(exitCode);
-  }
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-    process.on(signal, () => {
-      tell({ signal }, asked ? 'Still stopping' : 'Stopping');
-      void stop(0);
-    });
-  return {
-    asked: () => asked,
-    now(reason: string) {
-      console.error(`\n${reason}\n`);
-      void stop(1);
-    },
-  };
 }
 
 /** Killed with -9, `npm start` cannot take us along: a start by npm ends with it. */

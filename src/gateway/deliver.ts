@@ -1,8 +1,8 @@
 import { classify } from '../failure/classify.ts';
 import type { Failure, Trouble } from '../failure/failure.ts';
-import type { Envelope, Priority } from '../mail/message.ts';
+import type { Envelope, Priority, RecipientState } from '../mail/message.ts';
 import { isFinal } from '../mail/status.ts';
-import { judge, type Outcome, type Verdict } from './judge.ts';
+import { judge, judgeRefused, type Outcome, type Verdict } from './judge.ts';
 import { type AnswerWatch, wasJudged } from './lost-answers.ts';
 import type { Attempted, Permit } from './ports.ts';
 
@@ -35,7 +35,7 @@ export interface Lane<Connection> {
   begin(ticket: Ticket, token: string, trial: boolean): Promise<Permit>;
   transact(connection: Connection, transaction: Transaction): Promise<Outcome & { reusable: boolean }>;
   /** Notes that the final dot may leave; false if this attempt no longer holds the message. */
-  markDot(messageId: string, token: string): Promise<boolean>;
+  markDot(messageId: string, token: string, refused: RecipientState[]): Promise<boolean>;
   missesAnswer: AnswerWatch;
   /** Writes the verdict, however long the store takes; changes nothing if the message has moved on meanwhile. */
   settle(record: Attempted, token: string, verdict: Verdict, outcome: Outcome): Promise<void>;
@@ -102,8 +102,8 @@ export interface Transaction {
   mime: Buffer;
   /** Its commands up to DATA left with the final dot of the transaction before. */
   isAnnounced: boolean;
-  /** Leave to send the final dot, and what may be announced along with it. */
-  beforeDot: () => Promise<Upcoming | undefined>;
+  /** Leave to send the final dot, which those that were refused have no part in, and what may be announced along with it. */
+  beforeDot: (refused: Outcome['refused']) => Promise<Upcoming | undefined>;
 }
 
 /** The lane is being closed or has passed to another process: the job goes back to the queue untouched. */
@@ -216,10 +216,12 @@ async function attempt<Connection>(
     envelope: pendingEnvelope(record),
     mime,
     isAnnounced,
-    async beforeDot() {
+    async beforeDot(refused) {
       // Before the mark: the next message's leave to begin is then asked for in the same step.
       lane.promise(connection);
-      const upcoming = await leaveForTheDot(lane, connection, record.id, token);
+      const upcoming = await leaveForTheDot(lane, connection, () =>
+        lane.markDot(record.id, token, judgeRefused(refused, chance.now())),
+      );
       dotLeft = performance.now();
       return upcoming;
     },
@@ -252,12 +254,11 @@ const FRESH_MILLISECONDS = 1_500;
 async function leaveForTheDot<Connection>(
   lane: Lane<Connection>,
   connection: Connection,
-  messageId: string,
-  token: string,
+  markDot: () => Promise<boolean>,
 ): Promise<Upcoming | undefined> {
   for (;;) {
     const askedAt = performance.now();
-    if (!(await lane.markDot(messageId, token))) throw new Error('The message is no longer this attempt’s to send');
+    if (!(await markDot())) throw new Error('The message is no longer this attempt’s to send');
     const upcoming = await lane.upcoming(connection);
     if (performance.now() - askedAt < FRESH_MILLISECONDS) return upcoming;
   }

@@ -101,9 +101,16 @@ function judgeRecipient(
     return { address, status: 'sent', ...(outcome.reply && { reply: outcome.reply }) };
   const refusal = outcome.refused.find((each) => each.address === address);
   const failure = refusal ? classify(refusal.trouble, now) : main;
-  if (!failure) return { address, status: 'queued' };
-  const status = statusAfter(failure, outcome.stage);
-  return { address, status, failure, ...(failure.smtp && { reply: failure.smtp }) };
+  return failure ? fared(address, failure, outcome.stage) : { address, status: 'queued' };
+}
+
+function fared(address: string, failure: Failure, stage: Stage): RecipientState {
+  return { address, status: statusAfter(failure, stage), failure, ...(failure.smtp && { reply: failure.smtp }) };
+}
+
+/** What has become of those that were refused at RCPT TO, whatever becomes of the others. */
+export function judgeRefused(refused: Outcome['refused'], now: Date): RecipientState[] {
+  return refused.map(({ address, trouble }) => fared(address, classify(trouble, now), 'after-dot'));
 }
 
 function statusAfter(failure: Failure, stage: Stage): Status {

@@ -183,8 +183,12 @@ export interface MessageStore {
   begin(request: Begin): Promise<Begun | Jumped>;
   /** One checked move; a move that the table of moves forbids changes nothing. */
   move(request: Move): Promise<Moved>;
-  /** Notes that the final dot may leave from now on. False if this attempt no longer holds the message. */
-  markDot(id: string, token: string): Promise<boolean>;
+  /**
+   * Notes that the final dot may leave from now on. False if this attempt no longer holds the message.
+   *
+   * @param refused what has become of those that were refused before it
+   */
+  markDot(id: string, token: string, refused?: RecipientState[]): Promise<boolean>;
   /** The mailbox's messages that are `sending`, and by which attempt; undefined where somebody else has the lease. */
   sending(mailbox: string, lease: string): Promise<{ id: string; token: string }[] | undefined>;
   /** Gives a waiting message a new ticket if `ticket` is its present one, which voids the jobs it has. */

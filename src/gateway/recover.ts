@@ -23,7 +23,8 @@ export interface Recovery {
 const MOST_INTERRUPTIONS = 10;
 
 /**
- * Before its mark the final dot cannot have left, so the message goes on as if nothing had been; after it nobody knows.
+ * Before its mark the final dot cannot have left, so the message goes on as if nothing had been; after it nobody knows,
+ * save of those whom the server had refused.
  * One that seems to be what workers die of is put off, and in the end parked. Pure.
  */
 export function recoverSending(record: MessageRecord, now: Date, random: () => number): Recovery {
@@ -45,6 +46,7 @@ export function recoverSending(record: MessageRecord, now: Date, random: () => n
     return { ...base, ...again, ...(failure && { failure }), recipients: withPending(record, again.to, failure) };
   }
   const failure = interrupted(at);
+  const refused = new Map(record.refusedBeforeDot?.map((each) => [each.address, each]));
   const next = record.onUnconfirmed === 'resend' && !isParked ? again : { to: 'unconfirmed' as const };
   return {
     ...next,
@@ -52,7 +54,7 @@ export function recoverSending(record: MessageRecord, now: Date, random: () => n
     attempt: { ...attempt, outcome: 'unconfirmed', failure },
     attempts: record.attempts + 1,
     interruptions,
-    recipients: withPending(record, next.to, failure),
+    recipients: withPending(record, next.to, failure).map((each) => refused.get(each.address) ?? each),
   };
 }
 

@@ -17,6 +17,34 @@ export interface SweepTools {
   now(): Promise<number>;
   /** Has that clock jumped lately? Then nothing is given up because of it. */
   jumped(): boolean;
+  /** Has the delay before the next attempt passed since this process first looked, whatever the store's clock says? */
+  hasWaited(record: MessageRecord): boolean;
+}
+
+const MOST_WATCHED = 10_000;
+
+/**
+ * While the store's clock cannot be trusted, a message that seems overdue is given its whole delay again by a clock that
+ * nobody sets. Where too many are watched the first are forgotten, and wait for the clock to be trusted again.
+ *
+ * @param monotonic milliseconds
+ */
+export function watchDelays(monotonic: () => number): SweepTools['hasWaited'] {
+  const watched = new Map<string, number>();
+  return ({ id, ticket, nextAttemptAt, updatedAt }) => {
+    const attempt = `${id}-${ticket}`;
+    const since = watched.get(attempt);
+    if (since === undefined) {
+      const [first] = watched.keys();
+      if (first !== undefined && watched.size >= MOST_WATCHED) watched.delete(first);
+      watched.set(attempt, monotonic());
+      return false;
+    }
+    // Both were read off the store's clock at one moment.
+    if (monotonic() - since < (nextAttemptAt ?? updatedAt) - updatedAt) return false;
+    watched.delete(attempt);
+    return true;
+  };
 }
 
 const BATCH = 200;
@@ -54,8 +82,8 @@ async function putRight(id: string, now: number, tools: SweepTools): Promise<voi
   await tools.enqueue(record.mailbox, ticket);
   const isOverdue = record.status === 'deferred' && (record.nextAttemptAt ?? 0) <= now;
   // Its job waits by the clock of the process that added it, which may have been days ahead, and may be gone.
-  if (isOverdue && !tools.jumped()) await tools.promote(record.mailbox, ticket);
-  const isDoubtful = isOverdue && tools.jumped();
+  const isDoubtful = isOverdue && tools.jumped() && !tools.hasWaited(record);
+  if (isOverdue && !isDoubtful) await tools.promote(record.mailbox, ticket);
   await messages.postpone(id, record.ticket, isDoubtful ? now + LATER : nextLook(record, now));
 }
 

@@ -124,7 +124,14 @@ export function viewOf(record: MessageRecord, around: Surroundings): MessageView
 
 /** The record as it was answered with 202: what an idempotent replay repeats. */
 export function asAccepted(record: MessageRecord): MessageRecord {
-  const { nextAttemptAt: _n, failure: _f, attemptToken: _t, dotMayHaveLeft: _d, ...fixed } = record;
+  const {
+    nextAttemptAt: _n,
+    failure: _f,
+    attemptToken: _t,
+    dotMayHaveLeft: _d,
+    refusedBeforeDot: _r,
+    ...fixed
+  } = record;
   const status = record.firstSendAt === undefined ? 'queued' : 'scheduled';
   return {
     ...fixed,

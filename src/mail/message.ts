@@ -154,6 +154,8 @@ export interface MessageRecord {
   attemptToken?: string;
   /** Set before the final dot may leave. */
   dotMayHaveLeft?: boolean;
+  /** What had become by then of those that were refused, and have no part in what the dot ends. */
+  refusedBeforeDot?: RecipientState[];
   /** How often the worker that was sending it stopped. */
   interruptions?: number;
   /** The store cannot read all of it any more: it must not be sent. */

@@ -14,8 +14,10 @@ export interface Transaction {
    * Called once the server has said 354 and, unless it goes in one write with the final dot, the message is written. If
    * it rejects, the dot is not sent. What it resolves to is announced along with the dot if it can be (RFC 2920 §3.1 lets
    * a group of commands begin with the end of a message).
+   *
+   * @param refused at RCPT TO: whatever becomes of the dot, they do not get the message by it
    */
-  beforeDot: () => Promise<Upcoming | undefined>;
+  beforeDot: (refused: Refused[]) => Promise<Upcoming | undefined>;
   /** Its commands up to DATA left with the final dot of the transaction before. */
   isAnnounced?: boolean;
 }
@@ -178,7 +180,7 @@ async function sendBody(
       if (session.hasNews()) break;
       await session.write(octets);
     }
-  const upcoming = session.hasNews() ? undefined : await beforeDot().catch(abandon);
+  const upcoming = session.hasNews() ? undefined : await beforeDot(progress.refused).catch(abandon);
   if (session.hasNews()) {
     const early = await hear(session, 'data');
     session.close();

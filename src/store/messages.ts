@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { WRITTEN_AT_ONCE } from '../gateway/accept.ts';
 import type { Accepted, Begin, Begun, Jumped, MessageStore, Move, Moved, NewMessage } from '../gateway/ports.ts';
-import type { MessageRecord } from '../mail/message.ts';
+import type { MessageRecord, RecipientState } from '../mail/message.ts';
 import { isFinal, mayMoveTo, type Status } from '../mail/status.ts';
 import { acceptScript } from './accept-script.ts';
 import type { Keys } from './keys.ts';
@@ -211,8 +211,9 @@ export function messageStore(
     move,
     content: (id) => readContent(redis, keys, id),
     hasContent: async (id) => (await redis.exists(keys.mime(id))) === 1,
-    async markDot(id: string, token: string) {
-      const [answer] = await step({ name: 'markDot', values: [id, token] });
+    async markDot(id: string, token: string, refused: RecipientState[] = []) {
+      const mark = refused.length > 0 ? JSON.stringify(refused) : '1';
+      const [answer] = await step({ name: 'markDot', values: [id, token, mark] });
       return String(answer) === 'marked';
     },
     async sending(mailbox: string, lease: string) {

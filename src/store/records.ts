@@ -174,8 +174,13 @@ export function recordOf(id: string, fields: Record<string, string>): MessageRec
     ...present(numbers),
     ...(failure && { failure }),
     ...(fields.attemptToken && { attemptToken: fields.attemptToken }),
-    ...(fields.dotMayHaveLeft && { dotMayHaveLeft: true }),
+    ...(fields.dotMayHaveLeft && dotMarkIn(fields.dotMayHaveLeft)),
   };
+}
+
+function dotMarkIn(mark: string): Pick<MessageRecord, 'dotMayHaveLeft' | 'refusedBeforeDot'> {
+  const refusedBeforeDot = mark === '1' ? undefined : parsed(() => recipientsIn(mark));
+  return { dotMayHaveLeft: true, ...(refusedBeforeDot && { refusedBeforeDot }) };
 }
 
 type Present<T> = { [name in keyof T]?: Exclude<T[name], undefined> };

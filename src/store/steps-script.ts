@@ -260,15 +260,18 @@ return { 'go', nowText, m[10], m[11], m[12], contentOf(MIME, octets) }
 end
 `;
 
-/** Written before the final dot may leave; refused to whoever no longer holds the message. */
+/**
+ * Written before the final dot may leave; refused to whoever no longer holds the message. The mark is 1, or what has
+ * become of the recipients that were refused before.
+ */
 const MARK_DOT = `
-function steps.markDot(id, token)
+function steps.markDot(id, token, mark)
 local MESSAGE = MESSAGES .. id
 local m = redis.call('HMGET', MESSAGE, 'status', 'attemptToken')
 if m[1] ~= 'sending' or m[2] ~= token then return { 'refused' } end
 if not hasWritten then redis.call('HDEL', MESSAGE, 'dotMayHaveLeft') end
 hasWritten = true
-redis.call('HSET', MESSAGE, 'dotMayHaveLeft', '1')
+redis.call('HSET', MESSAGE, 'dotMayHaveLeft', mark)
 return { 'marked' }
 end
 `;

@@ -60,6 +60,20 @@ describe('a message whose worker died', () => {
     const { recipients: after } = recoverSending(aRecord({ recipients, dotMayHaveLeft: true }), now, random);
     expect(after.map(({ status }) => status)).toEqual(['sent', 'unconfirmed']);
   });
+
+  it.each(['hold', 'resend'] as const)('after its mark leaves those that were refused what they are: %s', (wish) => {
+    const [ada, bob, cyd] = ['ada', 'bob', 'cyd'].map((name) => `${name}@fabrikam.com`) as [string, string, string];
+    const refusedBeforeDot = [
+      { address: bob, status: 'failed' as const },
+      { address: cyd, status: 'deferred' as const },
+    ];
+    const recipients = [ada, bob, cyd].map((address) => ({ address, status: 'queued' as const }));
+    const marked = { recipients, dotMayHaveLeft: true, refusedBeforeDot };
+    const recovery = recoverSending(aRecord({ ...marked, onUnconfirmed: wish }), now, random);
+    const first = wish === 'hold' ? 'unconfirmed' : 'queued';
+    expect(recovery.to).toBe(first);
+    expect(recovery.recipients.map(({ status }) => status)).toEqual([first, 'failed', 'deferred']);
+  });
 });
 
 it('an expired message says what its last trouble was', () => {

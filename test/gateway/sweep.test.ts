@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type SweepTools, sweep } from '../../src/gateway/sweep.ts';
+import { type SweepTools, sweep, watchDelays } from '../../src/gateway/sweep.ts';
 import type { MessageRecord } from '../../src/mail/message.ts';
 import { steadyClock } from '../../src/queue/clock.ts';
 import { aRecord } from '../support/record.ts';
@@ -8,7 +8,11 @@ const HOUR = 3_600_000;
 const NOW = 100 * HOUR;
 
 /** Sweeps one message and says what was done about it. */
-async function swept(record: MessageRecord | undefined, jumped = false): Promise<string[]> {
+async function swept(
+  record: MessageRecord | undefined,
+  jumped = false,
+  hasWaited: SweepTools['hasWaited'] = () => false,
+): Promise<string[]> {
   const done: string[] = [];
   const note = (what: string) => async () => void done.push(what);
   const messages = {
@@ -26,6 +30,7 @@ async function swept(record: MessageRecord | undefined, jumped = false): Promise
     recover: note('recovered'),
     now: async () => NOW,
     jumped: () => jumped,
+    hasWaited,
   });
   return done;
 }
@@ -68,6 +73,31 @@ describe('the sweeper', () => {
     expect(await swept(record, true)).toEqual(['job of ticket 1', 'looked at again in 60 s']);
   });
 
+  it('lets it go once its whole delay has passed by a clock that nobody sets', async () => {
+    let passed = 0;
+    const hasWaited = watchDelays(() => passed);
+    const delayed = { status: 'deferred' as const, updatedAt: NOW - 100_000, nextAttemptAt: NOW - 30_000 };
+    const record = aRecord({ ...delayed, expiresAt: later });
+    const doubtful = ['job of ticket 1', 'looked at again in 60 s'];
+    expect(await swept(record, true, hasWaited)).toEqual(doubtful);
+    passed += 69_000;
+    expect(await swept(record, true, hasWaited)).toEqual(doubtful);
+    passed += 1_000;
+    expect(await swept(record, true, hasWaited)).toContain('its job goes now');
+    // Its next attempt has a delay of its own.
+    expect(await swept({ ...record, ticket: 2 }, true, hasWaited)).not.toContain('its job goes now');
+  });
+
+  it('watches no more of them than a process can keep in mind', async () => {
+    let passed = 0;
+    const hasWaited = watchDelays(() => passed);
+    const overdue = (id: string) => aRecord({ id, status: 'deferred', updatedAt: NOW, nextAttemptAt: NOW + 1_000 });
+    for (let i = 0; i <= 10_000; i += 1) hasWaited(overdue(`msg_${i}`));
+    passed += 1_000;
+    expect(hasWaited(overdue('msg_1'))).toBe(true);
+    expect(hasWaited(overdue('msg_0'))).toBe(false);
+  });
+
   it('takes nothing out of the hands of an attempt that is only long by a clock that jumped', async () => {
     expect(await swept(aRecord({ updatedAt: NOW - 48 * HOUR }), true)).toEqual(['looked at again in 60 s']);
   });
@@ -94,6 +124,7 @@ describe('the sweeper', () => {
       recover: async () => undefined,
       now: clock.now,
       jumped: () => clock.jumped(),
+      hasWaited: () => false,
     };
     await sweep(tools);
     wall += 48 * HOUR;

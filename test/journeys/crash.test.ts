@@ -60,6 +60,31 @@ describe('a process that is killed', () => {
     await second.end('SIGTERM');
   });
 
+  it('while the server is silent after the dot: of those whom it had refused it is known', {
+    timeout: 90_000,
+  }, async () => {
+    await using redis = await startTestRedis();
+    await using sandbox = await startSandbox(UNLIMITED);
+    const options = { redisUrl: redis.url, sandbox, port: await freePort(), environment: trustOf(sandbox) };
+    const first = await startProcess(options);
+    const id = await first.sendTo(['hang-kept@fabrikam.com', 'unknown@fabrikam.com', 'greylisted@fabrikam.com']);
+    await eventually(() => sandbox.inbox.messages().length === 1);
+    await first.end('SIGKILL');
+    const second = await startProcess(options);
+    const { recipients } = await second.until(id, 'unconfirmed', 30_000);
+    expect(recipients.map(({ status }) => status)).toEqual(['unconfirmed', 'failed', 'queued']);
+    expect(recipients.map(({ reply }) => reply?.code)).toEqual([undefined, 550, 451]);
+    // The one that was refused for now still gets it once somebody has found the message sent.
+    const resolve = { method: 'POST', headers: { ...AUTHORIZED, 'content-type': 'application/json' } };
+    const answer = await fetch(`${second.url}/v1/messages/${id}/resolve`, { ...resolve, body: '{"outcome":"sent"}' });
+    expect(answer.status).toBe(200);
+    const end = await second.until(id, 'partiallySent', 30_000);
+    expect(end.recipients.map(({ status }) => status)).toEqual(['sent', 'failed', 'sent']);
+    expect(end.recipients.map(({ resolved }) => resolved === true)).toEqual([true, false, false]);
+    expect(copiesOf(sandbox, end.internetMessageId)).toBe(2);
+    await second.end('SIGTERM');
+  });
+
   it('before the dot has left: the message is sent after the restart', { timeout: 90_000 }, async () => {
     await using redis = await startTestRedis();
     await using sandbox = await startSandbox({ ...UNLIMITED, behaviour: { data: { delayMs: 60_000 } } });

@@ -74,7 +74,7 @@ async function openLaneThatNotes(
       sentTo.push(...envelope.recipients);
       if (envelope.recipients.includes(breaksKept) && kept.has(connection)) return { ...BROKEN, reusable: false };
       kept.add(connection);
-      await beforeDot();
+      await beforeDot([]);
       const reply: Answer = await answer(number);
       const ended = { stage: 'after-dot' as const, refused: [], reusable: true };
       if (reply.code === 250) return { ...ended, accepted: envelope.recipients, reply };

@@ -73,6 +73,7 @@ function sweptBy() {
     recover: async () => undefined,
     now: store.mailboxes.now,
     jumped: () => false,
+    hasWaited: () => false,
   };
 }
 

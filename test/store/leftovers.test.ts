@@ -31,6 +31,7 @@ async function sweepNow(tools: Partial<SweepTools> = {}): Promise<void> {
     recover: async () => undefined,
     now: store.mailboxes.now,
     jumped: () => false,
+    hasWaited: () => false,
     ...tools,
   });
 }

@@ -72,6 +72,19 @@ describe('a move', () => {
     expect((await store.messages.find(id))?.dotMayHaveLeft).toBe(true);
   });
 
+  it('by which the dot may leave tells what had become of those that were refused, until the next attempt', async () => {
+    const { id, token } = await acceptAndBegin(store);
+    const refused = [{ address: 'bob@fabrikam.com', status: 'failed' as const }];
+    expect(await store.messages.markDot(id, token, refused)).toBe(true);
+    expect(await store.messages.find(id)).toMatchObject({ dotMayHaveLeft: true, refusedBeforeDot: refused });
+    await store.redis.hset(store.keys.message(id), 'dotMayHaveLeft', '[{"address":');
+    const damaged = await store.messages.find(id);
+    expect(damaged?.dotMayHaveLeft).toBe(true);
+    expect(damaged?.refusedBeforeDot).toBeUndefined();
+    await store.messages.move({ id, mailbox: 'main', to: 'queued', token });
+    expect((await store.messages.find(id))?.dotMayHaveLeft).toBeUndefined();
+  });
+
   it('keeps the counts, the busy mailboxes and those that are being sent', async () => {
     const message = aMessage();
     await store.messages.accept(message);
