@@ -213,10 +213,12 @@ for _, mailbox in ipairs(due) do
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('scheduled', mailbox), '-inf', before, 'LIMIT', 0, some)) do
     local isDone, why = pcall(release, id, mailbox)
     if not isDone then
+      local told = type(why) == 'table' and why.err or tostring(why)
+      -- Memory is full, which is no fault of this message: it is queued when there is room.
+      if string.sub(told, 1, 4) == 'OOM ' then error(why) end
       -- It must not keep back all that come after it: the sweeper sees what can be done about it.
       redis.call('ZREM', key('scheduled', mailbox), id)
       redis.call('ZADD', DUE, now, id)
-      local told = type(why) == 'table' and why.err or tostring(why)
       redis.log(redis.LOG_WARNING, 'postroom could not queue the scheduled message ' .. id .. ': ' .. told)
     end
   end
