@@ -103,10 +103,11 @@ end
 
 /**
  * Accepts a message that is to go later, as ACCEPT does one that is to go now. KEYS message, mime, idempotency; ARGV
- * prefix, order, the fixed part, the content.
+ * prefix, order, the fixed part, the content. Too late (see `whileAwaited`), it answers `late` and the time.
  */
 export const SCHEDULE = `${PRELUDE}
 local order = cjson.decode(ARGV[2])
+if order.awaitedUntil and now > order.awaitedUntil then return { 'late', tostring(now) } end
 if order.fingerprint then
   local known = redis.call('HMGET', KEYS[3], 'fingerprint', 'id', 'hold')
   if known[1] then return { known[1] == order.fingerprint and 'replayed' or 'conflict', known[2], known[3] } end
