@@ -197,8 +197,8 @@ return { 'moved', tostring(ticket) }
 /**
  * Queues what is due, of every mailbox a few, so that a hundred thousand of one delay nobody else's. KEYS index; ARGV
  * prefix, as of (milliseconds since the epoch by a clock that does not jump, or -1 for nothing yet), how many mailboxes
- * and messages at a time, look. Returns the time by Redis, that of the next scheduled message or '', and what was queued: id, mailbox,
- * ticket, priority, expiresAt of each. A message that was canceled meanwhile only leaves the index.
+ * and messages at a time, look. Returns the time by Redis, that of the next scheduled message or '', and what was queued:
+ * id, mailbox, ticket, priority, expiresAt of each. A message that was canceled meanwhile only leaves the index.
  */
 export const RELEASE_DUE = `${PRELUDE}
 local asOf, queued = tonumber(ARGV[2]), {}

@@ -98,7 +98,8 @@ return ended
 /**
  * A person's leave to go on: ends an operator's holds that concern a mailbox, and lets any other be tried out now, or ends
  * it where there is nothing to try it out with: the mailbox has nothing to send, and, where it is held with others, no other
- * has, all of which would go at once. In one step, since a hold may end meanwhile, or an operator begin one. KEYS holds, busy, what is known of the mailbox; ARGV mailbox. Answers the keys of those holds.
+ * has, all of which would go at once. In one step, since a hold may end meanwhile, or an operator begin one. KEYS holds,
+ * busy, what is known of the mailbox; ARGV mailbox. Answers the keys of those holds.
  */
 export const RELEASE_HOLDS = `${HOLDS_CONCERNING}
 local time = redis.call('TIME')

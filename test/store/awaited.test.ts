@@ -8,18 +8,11 @@ import { freezeRedis } from '../support/redis-trouble.ts';
 import { aMessage, openStore } from '../support/store.ts';
 
 const HOUR = 3_600_000;
-const RETENTION = {
-  recordMilliseconds: HOUR,
-  failedContentMilliseconds: HOUR,
-  idempotencyMilliseconds: HOUR,
-  lifetimeMilliseconds: HOUR,
-};
-
 it('a message whose caller was told that Redis does not answer is not accepted when it goes on', async () => {
   await using redis = await startTestRedis();
   const { messages, mailboxes, redis: client, keys, close } = openStore(redis.url, 'prompt');
   await expect.poll(() => mailboxes.now().catch(() => 0)).toBeGreaterThan(0);
-  const schedule = scheduleStore(client, keys, RETENTION, messages);
+  const schedule = scheduleStore(client, keys, { lifetimeMilliseconds: HOUR } as never, messages);
   const sendAt = Date.now() + HOUR;
   const later = { ...aMessage(), sendAt, date: dateField(sendAt) };
   const now = aMessage();
