@@ -32,7 +32,8 @@ local function listOf(status, callerId) return key('list', status) .. ':' .. cal
 -- A message that is not of this status any more leaves its caller's list and its count.
 local function unlist(id, status, mailbox)
   local callerId = redis.call('HGET', key('message', id), 'callerId') or ''
-  redis.call('ZREM', listOf(status, callerId), id)
+  -- Were the list damaged, it would be no reason not to send.
+  redis.pcall('ZREM', listOf(status, callerId), id)
   add(key('counts', callerId), status .. '|' .. mailbox, -1)
 end
 

@@ -76,6 +76,14 @@ describe('a Redis that is full', () => {
   });
 });
 
+it('a list of its caller that is damaged costs a scheduled message nothing', async () => {
+  const id = await scheduled();
+  await store.redis.set(store.keys.list({ kind: 'scheduled', callerId: 'test' }), 'not a sorted set');
+  expect(await queuedBy(DUE)).toMatchObject([{ ticket: { messageId: id } }]);
+  expect(await store.mailboxes.counts('main')).toEqual({ queued: 1 });
+  expect(await store.messages.begin(beginning(id, { ticket: 2 }))).toMatchObject({ kind: 'go' });
+});
+
 describe('a scheduled message', () => {
   it('is in no lane: it has no place, keeps no mailbox busy, and no job of it would begin', async () => {
     const id = await scheduled();
