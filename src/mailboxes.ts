@@ -41,18 +41,22 @@ export function paceOf({ messagesPerMinute, windowSeconds, recipientsPerDay }: M
 function sharedTokens(): (auth: Extract<MailboxConfig['auth'], { type: 'clientCredentials' }>) => TokenSource {
   const sources = new Map<string, TokenSource>();
   return (auth) => {
-    const key = JSON.stringify(Object.entries(credentialsOf({ auth })).sort());
+    const key = JSON.stringify(credentialsOf({ auth }));
     const source = sources.get(key) ?? tokenSource(auth, { rememberMilliseconds: 1_000 });
     sources.set(key, source);
     return source;
   };
 }
 
-/** What is shown to log in; when it ends is only told to people, and by one mailbox perhaps and not by another. */
-function credentialsOf({ auth }: Pick<MailboxConfig, 'auth'>): object {
-  if (auth?.type !== 'clientCredentials') return auth ?? {};
-  const { secretExpires: _, ...credentials } = auth;
-  return credentials;
+/**
+ * What is shown to log in, in one order however it is written; when it ends is only told to people, and by one mailbox
+ * perhaps and not by another.
+ */
+function credentialsOf({ auth }: Pick<MailboxConfig, 'auth'>): unknown[] {
+  const isShown = ([name]: [string, unknown]) => name !== 'secretExpires';
+  return Object.entries(auth ?? {})
+    .filter(isShown)
+    .sort();
 }
 
 function loginOf({ id, address, auth }: MailboxConfig, tokens: ReturnType<typeof sharedTokens>): Login {
@@ -78,6 +82,6 @@ function holdKeysOf({ id, auth, smtp }: MailboxConfig): HoldKeys {
 }
 
 /** Tells credentials apart in names that people read; too short to find one by. */
-function mark(credentials: object): string {
+function mark(credentials: unknown[]): string {
   return digest(credentials).slice(0, 6);
 }

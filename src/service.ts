@@ -128,11 +128,16 @@ function redisTrouble(log: Logger): (error: Error) => void {
 }
 
 const retentionOf = (config: Settled) => ({
-  recordMilliseconds: config.retentionDays * 24 * HOUR,
-  failedContentMilliseconds: Math.min(config.retentionDays, 7) * 24 * HOUR,
-  idempotencyMilliseconds: KEY_REMEMBERED_HOURS * HOUR,
-  lifetimeMilliseconds: config.expiresHours * HOUR,
+  recordMilliseconds: hours(config.retentionDays * 24),
+  failedContentMilliseconds: hours(Math.min(config.retentionDays, 7) * 24),
+  idempotencyMilliseconds: hours(KEY_REMEMBERED_HOURS),
+  lifetimeMilliseconds: hours(config.expiresHours),
 });
+
+/** In whole milliseconds, however many decimals a setting has: Redis takes no others, and reads others as damaged. */
+function hours(count: number): number {
+  return Math.round(count * HOUR);
+}
 
 async function startEngine(config: Settled, { keys, connect }: Parts, log: Logger): Promise<() => Promise<void>> {
   const redis = withScripts(connect('patient'));

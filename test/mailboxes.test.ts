@@ -29,3 +29,10 @@ it('mailboxes with one secret share the holds of their tenant, whichever of them
   expect(tenantHolds(mailbox('a', {}), mailbox('b', { secretExpires: '2027-01-01' })).size).toBe(1);
   expect(tenantHolds(mailbox('a', {}), mailbox('b', { clientSecret: 'a new secret' })).size).toBe(2);
 });
+
+it('nor does it matter in which order their settings are written', () => {
+  const first = mailbox('a', {});
+  const second = mailbox('b', {});
+  const auth = Object.fromEntries(Object.entries(second.auth ?? {}).reverse()) as unknown as MailboxConfig['auth'];
+  expect(tenantHolds(first, { ...second, ...(auth && { auth }) }).size).toBe(1);
+});

@@ -9,9 +9,10 @@ import { WINDOW_USE } from './window-use.ts';
  * them.
  *
  * KEYS due, busy, counts, holds; those of the messages are made here, since each argument costs both sides more than
- * putting a key together. ARGV what is the same for all of them, the orders as one list, then fixed part and MIME of each
- * message. What is not written reads as its beginning (see `recordOf`); the first event of the timeline is implied by the
- * record, and nobody can wait for it yet.
+ * putting a key together. ARGV what is the same for all of them, the orders as one list, until when somebody waits for
+ * them or '' (see `whileAwaited`), then fixed part and MIME of each message. What is not written reads as its beginning (see
+ * `recordOf`); the first event of the timeline is implied by the record, and nobody can wait for it yet. The answers are one
+ * for each order, or `late` alone, and then the time.
  *
  * @param firstJobs Lua that defines `firstJobs(queue, timestamp, messages)`: adds the jobs of new messages, id and
  *   priority in turn, to the queue whose keys begin so; undefined where whoever accepts adds them
@@ -26,6 +27,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- Redis takes several times as long over a number that it is given than over its digits.
 local function digits(number) return string.format('%.0f', number) end
+if ARGV[3] ~= '' and now > tonumber(ARGV[3]) then return { { 'late' }, { digits(now) } } end
 local all = cjson.decode(ARGV[1])
 local acceptedAt, firstLook = digits(now), digits(now + all.firstLook)
 
@@ -118,7 +120,7 @@ end
 local answers = {}
 for i, order in ipairs(cjson.decode(ARGV[2])) do
   written = false
-  local isDone, answer = pcall(accept, order, ARGV[2 * i + 1], ARGV[2 * i + 2])
+  local isDone, answer = pcall(accept, order, ARGV[2 * i + 2], ARGV[2 * i + 3])
   -- What is wrong with one key must cost the other messages nothing. Nobody would look after what is written of this one,
   -- which is not accepted. Only where something is: a write of ours would let the next message into a full memory.
   if not isDone then
@@ -152,6 +154,7 @@ for callerId, list in pairs(listed) do
     add(all.counts .. callerId, 'accepted|' .. mailbox, new)
   end
 end
+answers[#answers + 1] = { acceptedAt }
 return answers
 `;
 

@@ -5,6 +5,7 @@ import type { Accepted, Begin, Begun, Jumped, MessageStore, Move, Moved, NewMess
 import type { MessageRecord, RecipientState } from '../mail/message.ts';
 import { isFinal, mayMoveTo, type Status } from '../mail/status.ts';
 import { acceptScript } from './accept-script.ts';
+import { whileAwaited } from './awaited.ts';
 import type { Keys } from './keys.ts';
 import { whenThereIsRoom } from './on-the-way.ts';
 import { inOneTurn } from './one-turn.ts';
@@ -104,7 +105,12 @@ export function messageStore(
       const contents: (string | Buffer)[] = [];
       for (const { fixed, mime } of messages) contents.push(compactFixed(fixed), mime);
       const orders = JSON.stringify(messages.map((message) => orderOf(message, keys)));
-      return redis.acceptMessages(keys.due, keys.busy, keys.counts, keys.holds, common, orders, ...contents);
+      const scriptKeys = [keys.due, keys.busy, keys.counts, keys.holds];
+      return whileAwaited(
+        redis,
+        (until) => redis.acceptMessages(...scriptKeys, common, orders, String(until ?? ''), ...contents),
+        (answers) => ({ at: wholeIn(answers.at(-1)?.[0] ?? undefined), isLate: answers[0]?.[0] === 'late' }),
+      );
     },
     PATIENCE,
     CROWD,

@@ -24,14 +24,16 @@ end
 
 /**
  * `add(key, field, by)`: adds to a number, and gives what it is then. One that is damaged counts from 0 on, and Redis's log
- * says so, once. Of a key that is no hash nothing is changed; false.
+ * says so, once. Of a key that is no hash nothing is changed; false. Raises where memory is full, which is nothing that is
+ * wrong with this number: whoever begins with it must not go on as if it were counted.
  */
 export const ADD = `
 local function add(key, field, by)
   local sum = redis.pcall('HINCRBY', key, field, by)
   if type(sum) == 'number' then return sum end
+  if string.sub(sum.err, 1, 4) == 'OOM ' then error(sum) end
   redis.log(redis.LOG_WARNING, 'postroom could not count ' .. field .. ' in ' .. key .. ': ' .. tostring(sum.err))
-  -- Whatever else is wrong (memory that is full, a key that is no hash) has a code of its own.
+  -- Whatever else is wrong (a key that is no hash) has a code of its own.
   if string.sub(sum.err, 1, 4) ~= 'ERR ' then return false end
   redis.pcall('HDEL', key, field)
   sum = redis.pcall('HINCRBY', key, field, by)

@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import { type Redis, ReplyError } from 'ioredis';
 
 /**
  * Octets of contents that are on their way over one connection to Redis at a time. What is sent has two seconds to be
@@ -54,8 +54,9 @@ async function inLine<T>(line: Line, octets: number, send: () => Promise<T>): Pr
     line.answeredAt = performance.now();
     return answer;
   } catch (error) {
+    // Refused is answered; it may be about this content alone, as what cannot be sent is, which fails at once.
+    if (error instanceof ReplyError) line.answeredAt = performance.now();
     const silentSince = Math.max(begunAt, line.answeredAt);
-    // What Redis refuses, or what cannot be sent, fails sooner, and may be about this content alone.
     if (performance.now() - silentSince >= SILENCE_MILLISECONDS)
       for (const { giveUp } of line.waiting.splice(0)) giveUp(error);
     throw error;

@@ -10,9 +10,10 @@ import { FORGET_HOLDS, LEAVE, POSTPONE, SENDING } from './sweep-scripts.ts';
 import { CHANGE_SECRETS, CHANGE_WEBHOOK, CREATE_WEBHOOK, DROP_EVENTS, NOTE_DELIVERY } from './webhook-scripts.ts';
 
 /**
- * Two ways to use Redis. `prompt` fails within about two seconds, so that the API can answer 503 instead of hanging;
- * a command that timed out may still have been carried out. `patient` waits for Redis to come back however long it
- * takes: what a worker has learned must be written, not given up.
+ * Two ways to use Redis. `prompt` fails within about two seconds, so that the API can answer 503 instead of hanging; a
+ * command that timed out may still have been carried out, or be when a Redis that stood still goes on, save what is asked
+ * for `whileAwaited`. `patient` waits for Redis to come back however long it takes: what a worker has learned must be
+ * written, not given up.
  */
 export type Patience = 'prompt' | 'patient';
 

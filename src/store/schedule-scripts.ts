@@ -32,7 +32,8 @@ local function listOf(status, callerId) return key('list', status) .. ':' .. cal
 -- A message that is not of this status any more leaves its caller's list and its count.
 local function unlist(id, status, mailbox)
   local callerId = redis.call('HGET', key('message', id), 'callerId') or ''
-  redis.call('ZREM', listOf(status, callerId), id)
+  -- Were the list damaged, it would be no reason not to send.
+  redis.pcall('ZREM', listOf(status, callerId), id)
   add(key('counts', callerId), status .. '|' .. mailbox, -1)
 end
 
@@ -103,10 +104,11 @@ end
 
 /**
  * Accepts a message that is to go later, as ACCEPT does one that is to go now. KEYS message, mime, idempotency; ARGV
- * prefix, order, the fixed part, the content.
+ * prefix, order, the fixed part, the content. Too late (see `whileAwaited`), it answers `late` and the time.
  */
 export const SCHEDULE = `${PRELUDE}
 local order = cjson.decode(ARGV[2])
+if order.awaitedUntil and now > order.awaitedUntil then return { 'late', tostring(now) } end
 if order.fingerprint then
   local known = redis.call('HMGET', KEYS[3], 'fingerprint', 'id', 'hold')
   if known[1] then return { known[1] == order.fingerprint and 'replayed' or 'conflict', known[2], known[3] } end
@@ -196,8 +198,8 @@ return { 'moved', tostring(ticket) }
 /**
  * Queues what is due, of every mailbox a few, so that a hundred thousand of one delay nobody else's. KEYS index; ARGV
  * prefix, as of (milliseconds since the epoch by a clock that does not jump, or -1 for nothing yet), how many mailboxes
- * and messages at a time, look. Returns the time by Redis, that of the next scheduled message or '', and what was queued: id, mailbox,
- * ticket, priority, expiresAt of each. A message that was canceled meanwhile only leaves the index.
+ * and messages at a time, look. Returns the time by Redis, that of the next scheduled message or '', and what was queued:
+ * id, mailbox, ticket, priority, expiresAt of each. A message that was canceled meanwhile only leaves the index.
  */
 export const RELEASE_DUE = `${PRELUDE}
 local asOf, queued = tonumber(ARGV[2]), {}
@@ -213,10 +215,12 @@ for _, mailbox in ipairs(due) do
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('scheduled', mailbox), '-inf', before, 'LIMIT', 0, some)) do
     local isDone, why = pcall(release, id, mailbox)
     if not isDone then
+      local told = type(why) == 'table' and why.err or tostring(why)
+      -- Memory is full, which is no fault of this message: it is queued when there is room.
+      if string.sub(told, 1, 4) == 'OOM ' then error(why) end
       -- It must not keep back all that come after it: the sweeper sees what can be done about it.
       redis.call('ZREM', key('scheduled', mailbox), id)
       redis.call('ZADD', DUE, now, id)
-      local told = type(why) == 'table' and why.err or tostring(why)
       redis.log(redis.LOG_WARNING, 'postroom could not queue the scheduled message ' .. id .. ': ' .. told)
     end
   end

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import type { MessageStore } from '../gateway/ports.ts';
 import type { NewScheduled, Released, ScheduleStore } from '../gateway/schedule.ts';
 import type { Priority } from '../mail/message.ts';
+import { whileAwaited } from './awaited.ts';
 import type { Keys } from './keys.ts';
 import { idempotencyKeyOf, isUntold, movedOf, type Retention, replayedAs } from './messages.ts';
 import { whenThereIsRoom } from './on-the-way.ts';
@@ -45,17 +46,17 @@ export function scheduleStore(
     };
     const idempotencyKey = idempotency ? idempotencyKeyOf(keys, callerId, idempotency.key) : keys.message(id);
     const mime = await stageContent(redis, keys, id, message.mime);
-    const [kind, detail, hold] = await whenThereIsRoom(redis, mime.length, () =>
+    const ask = (awaitedUntil: number | undefined) =>
       redis.scheduleMessage(
         keys.message(id),
         keys.mime(id),
         idempotencyKey,
         keys.prefix,
-        JSON.stringify(order),
+        JSON.stringify({ ...order, awaitedUntil }),
         JSON.stringify(fixed),
         mime,
-      ),
-    );
+      );
+    const [kind, detail, hold] = await whenThereIsRoom(redis, mime.length, () => whileAwaited(redis, ask, timeOf));
     if (kind === 'gone') throw new Error(`The content of ${id} was not kept until it could be accepted`);
     if (kind === 'accepted') {
       const record = scheduledRecord(message, Number(detail), expiresAt);
@@ -88,6 +89,11 @@ export function scheduleStore(
     },
     settle: (ids) => redis.zadd(keys.due, 'XX', ...ids.flatMap(({ id, until }) => [until, id])),
   };
+}
+
+function timeOf([kind, detail]: [string, string, (string | null)?]) {
+  const isLate = kind === 'late';
+  return { at: isLate || kind === 'accepted' ? Number(detail) : undefined, isLate };
 }
 
 function lifetimeOf({ lifetimeMilliseconds }: NewScheduled, retention: Retention): number {

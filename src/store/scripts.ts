@@ -1,4 +1,4 @@
-import { HOLDS_CONCERNING, LASTING_HOLD } from './lasting-hold.ts';
+import { HOLD_IN, HOLDS_CONCERNING, LASTING_HOLD } from './lasting-hold.ts';
 import { WHOLE } from './number-scripts.ts';
 import { WINDOW_USE } from './window-use.ts';
 
@@ -61,10 +61,8 @@ return answers
  * A hold that the engine begins, puts off, or ends (no JSON); 0 where an operator holds, whose hold stays as it is, since
  * it may have begun while a message tried out another: KEYS holds; ARGV key of the hold, JSON or ''.
  */
-export const ENGINES_HOLD = `
-local before = redis.call('HGET', KEYS[1], ARGV[1])
-local isRead, hold = pcall(cjson.decode, before or '{}')
-if isRead and type(hold) == 'table' and hold.byOperator == true then return 0 end
+export const ENGINES_HOLD = `${HOLD_IN}
+if isPersons(holdIn(redis.call('HGET', KEYS[1], ARGV[1]))) then return 0 end
 if ARGV[2] == '' then redis.call('HDEL', KEYS[1], ARGV[1])
 else redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
 return 1
@@ -76,7 +74,7 @@ return 1
  * credential again. KEYS what is known of the mailbox, holds; ARGV prefix of the leases' keys, the keys of the holds as
  * JSON, and each. Answers the keys of those that have ended.
  */
-export const DESCRIBE = `
+export const DESCRIBE = `${HOLD_IN}
 local isRead, before = pcall(cjson.decode, redis.call('HGET', KEYS[1], 'holdKeys') or '[]')
 redis.call('HSET', KEYS[1], 'holdKeys', ARGV[2])
 local concerns, ended = {}, {}
@@ -84,8 +82,8 @@ for i = 3, #ARGV do concerns[ARGV[i]] = true end
 for _, key in ipairs(isRead and type(before) == 'table' and before or {}) do
   key = tostring(key)
   local json = string.sub(key, 1, 7) == 'tenant:' and not concerns[key] and redis.call('HGET', KEYS[2], key)
-  local isWhole, hold = pcall(cjson.decode, json or 'null')
-  local by = isWhole and type(hold) == 'table' and type(hold.by) == 'table' and hold.by
+  local hold = holdIn(json)
+  local by = hold and type(hold.by) == 'table' and hold.by
   local isDriven = by and redis.call('GET', ARGV[1] .. tostring(by.mailbox)) == by.lease
   if json and not isDriven then
     redis.call('HDEL', KEYS[2], key)
@@ -98,21 +96,21 @@ return ended
 /**
  * A person's leave to go on: ends an operator's holds that concern a mailbox, and lets any other be tried out now, or ends
  * it where there is nothing to try it out with: the mailbox has nothing to send, and, where it is held with others, no other
- * has, all of which would go at once. In one step, since a hold may end meanwhile, or an operator begin one. KEYS holds, busy, what is known of the mailbox; ARGV mailbox. Answers the keys of those holds.
+ * has, all of which would go at once. In one step, since a hold may end meanwhile, or an operator begin one. KEYS holds,
+ * busy, what is known of the mailbox; ARGV mailbox. Answers the keys of those holds.
  */
-export const RELEASE_HOLDS = `${HOLDS_CONCERNING}
+export const RELEASE_HOLDS = `${HOLD_IN}${HOLDS_CONCERNING}
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local isIdle, areAllIdle = not redis.call('ZSCORE', KEYS[2], ARGV[1]), redis.call('ZCARD', KEYS[2]) == 0
 local released = {}
 for _, key in ipairs(holdsConcerning(ARGV[1], redis.call('HGET', KEYS[3], 'holdKeys'))) do
   local before = redis.call('HGET', KEYS[1], key)
-  local isRead, hold = pcall(cjson.decode, before or 'null')
-  local isWhole = isRead and type(hold) == 'table'
+  local hold = holdIn(before)
   if before then
     local isUntried = areAllIdle or (isIdle and key == 'mailbox:' .. ARGV[1])
-    if isUntried or (isWhole and hold.byOperator == true) then redis.call('HDEL', KEYS[1], key)
-    elseif isWhole then
+    if isUntried or isPersons(hold) then redis.call('HDEL', KEYS[1], key)
+    elseif hold then
       hold.nextProbeAt = now
       redis.call('HSET', KEYS[1], key, cjson.encode(hold))
     end

@@ -1,3 +1,4 @@
+import { HOLD_IN } from './lasting-hold.ts';
 import { RELIST } from './list-scripts.ts';
 import { ADD, LAST_REVISION, STANDING, WHOLE } from './number-scripts.ts';
 import { MAX_OCTETS } from './one-turn.ts';
@@ -9,7 +10,7 @@ import { ANNOUNCE } from './webhook-scripts.ts';
  * arguments, touch as few keys as they can, and what many steps of one turn want to know of their mailbox, or add to its
  * sums and sets, is read and written once.
  */
-const SHARED = `${WHOLE}${LAST_REVISION}${ADD}${STANDING}
+const SHARED = `${HOLD_IN}${WHOLE}${LAST_REVISION}${ADD}${STANDING}
 local MESSAGES, CONTENTS, CHANGED = ARGV[1], ARGV[2], ARGV[3]
 local DAY_SLICE, DAY_SLICES, NEXT_LOOK = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local KEEP_RECORD, KEEP_FAILED_CONTENT = ARGV[7], ARGV[8]
@@ -165,9 +166,8 @@ if terms.holdKeys[1] then
   if lane.isHeld == nil then
     lane.isHeld, lane.byOperator = false, false
     for _, hold in ipairs(redis.call('HMGET', lane.holds, unpack(terms.holdKeys))) do
-      local isRead, known = pcall(cjson.decode, hold or 'null')
       lane.isHeld = lane.isHeld or hold ~= false
-      lane.byOperator = lane.byOperator or (isRead and type(known) == 'table' and known.byOperator == true)
+      lane.byOperator = lane.byOperator or isPersons(holdIn(hold))
     end
   end
   -- Who tries it out may have waited long for a connection and a place of the window; a person may have come meanwhile.

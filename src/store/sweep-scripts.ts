@@ -1,4 +1,5 @@
 /** What puts right what is left behind, in Lua. Each goes by what Redis says now. */
+import { HOLD_IN } from './lasting-hold.ts';
 
 /**
  * Looks again at this time, unless the message has moved on since it was read: then its own time stands. KEYS message,
@@ -58,15 +59,15 @@ return found
  * tenant or a server that is not configured any more, most likely. An operator's hold stays. KEYS holds; ARGV
  * milliseconds. Answers their keys.
  */
-export const FORGET_HOLDS = `
+export const FORGET_HOLDS = `${HOLD_IN}
 local time = redis.call('TIME')
 local overdue = time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[1]
 local forgotten, holds = {}, redis.call('HGETALL', KEYS[1])
 for i = 1, #holds, 2 do
-  local isRead, hold = pcall(cjson.decode, holds[i + 1])
+  local hold = holdIn(holds[i + 1])
   -- One that is damaged ends when it is tried out.
-  local isKnown = isRead and type(hold) == 'table' and type(hold.nextProbeAt) == 'number'
-  if isKnown and hold.byOperator ~= true and hold.nextProbeAt < overdue then
+  local isKnown = hold and type(hold.nextProbeAt) == 'number'
+  if isKnown and not isPersons(hold) and hold.nextProbeAt < overdue then
     redis.call('HDEL', KEYS[1], holds[i])
     forgotten[#forgotten + 1] = holds[i]
   end

@@ -279,3 +279,15 @@ describe('of two mailboxes that may use the same From', () => {
     }
   });
 });
+
+it('a retention and a lifetime that come to no whole number of milliseconds neither damage a message nor keep it from being sent', async () => {
+  await using own = await startPostroom({ config: { retentionDays: 2.2, expiresHours: 0.33333333 } });
+  await own.until(await own.sendTo('ada@fabrikam.com'), 'sent');
+  await own.until(await own.sendTo('ada@fabrikam.com', { sendAt: inSeconds(1) }), 'sent');
+  const id = await own.sendTo('ada@fabrikam.com', { sendAt: inSeconds(3_600) });
+  const later = inSeconds(7_200);
+  const headers = { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' };
+  const body = JSON.stringify({ sendAt: later });
+  const moved = await fetch(`${own.url}/v1/messages/${id}`, { method: 'PATCH', headers, body });
+  expect(await moved.json()).toMatchObject({ status: 'scheduled', sendAt: later });
+});

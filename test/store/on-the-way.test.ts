@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import { type Redis, ReplyError } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { whenThereIsRoom } from '../../src/store/on-the-way.ts';
 import { startTestRedis } from '../support/redis.ts';
@@ -54,10 +54,11 @@ describe('where there is room for eight contents at a time, and two more wait,',
     expect(sent).toHaveLength(ROOM);
   });
 
-  it('one that is refused costs them nothing, nor does one that is given up while others are answered', async () => {
+  it('one that is refused, however late, costs them nothing, nor does one that is given up while others are answered', async () => {
     const all = giveAll();
     await settle();
-    sent[0]?.reject(new Error('OOM'));
+    vi.advanceTimersByTime(1_000);
+    sent[0]?.reject(new ReplyError('OOM'));
     await settle();
     vi.advanceTimersByTime(2_000);
     sent[1]?.resolve('kept');

@@ -46,6 +46,44 @@ async function scheduled(more: Partial<NewScheduled> = {}): Promise<string> {
 
 const queuedBy = async (asOf: number) => (await schedule.releaseDue(asOf)).queued;
 
+const wish = (from: Parameters<ScheduleStore['expedite']>[1]['from']) => ({ from, first: true, date: dateField(0) });
+
+async function whileFull(act: () => Promise<unknown>): Promise<void> {
+  await store.redis.config('SET', 'maxmemory', '1');
+  try {
+    await act();
+  } finally {
+    await store.redis.config('SET', 'maxmemory', '0');
+  }
+}
+
+describe('a Redis that is full', () => {
+  it('keeps a scheduled message until there is room, and lets it go then', async () => {
+    const id = await scheduled();
+    await whileFull(() => expect(queuedBy(DUE)).rejects.toThrow('OOM'));
+    expect(await store.messages.find(id)).toMatchObject({ status: 'scheduled' });
+    expect(await store.mailboxes.counts('main')).toEqual({ scheduled: 1 });
+    expect(await queuedBy(DUE)).toMatchObject([{ ticket: { messageId: id } }]);
+    expect(await store.mailboxes.counts('main')).toEqual({ queued: 1 });
+  });
+
+  it('changes nothing of a message that shall go at once, nor of the counts', async () => {
+    const { id, token } = await acceptAndBegin(store);
+    await store.messages.move({ id, mailbox: 'main', to: 'deferred', token, delayMilliseconds: HOUR });
+    await whileFull(() => expect(schedule.expedite(id, wish(['deferred']))).rejects.toThrow('OOM'));
+    expect(await store.messages.find(id)).toMatchObject({ status: 'deferred' });
+    expect(await store.mailboxes.counts('main')).toEqual({ deferred: 1 });
+  });
+});
+
+it('a list of its caller that is damaged costs a scheduled message nothing', async () => {
+  const id = await scheduled();
+  await store.redis.set(store.keys.list({ kind: 'scheduled', callerId: 'test' }), 'not a sorted set');
+  expect(await queuedBy(DUE)).toMatchObject([{ ticket: { messageId: id } }]);
+  expect(await store.mailboxes.counts('main')).toEqual({ queued: 1 });
+  expect(await store.messages.begin(beginning(id, { ticket: 2 }))).toMatchObject({ kind: 'go' });
+});
+
 describe('a scheduled message', () => {
   it('is in no lane: it has no place, keeps no mailbox busy, and no job of it would begin', async () => {
     const id = await scheduled();
@@ -188,8 +226,6 @@ describe('many for the same moment', () => {
 });
 
 describe('expediting', () => {
-  const wish = (from: Parameters<ScheduleStore['expedite']>[1]['from']) => ({ from, first: true, date: dateField(0) });
-
   it('voids the job that a queued message has, and puts it before the others', async () => {
     for (let i = 0; i < 3; i++) await store.messages.accept(aMessage());
     const message = aMessage();

@@ -1,0 +1,69 @@
+import type { Redis } from 'ioredis';
+import { describe, expect, it } from 'vitest';
+import { dateField } from '../../src/gateway/schedule.ts';
+import { whileAwaited } from '../../src/store/awaited.ts';
+import { scheduleStore } from '../../src/store/schedule.ts';
+import { startTestRedis } from '../support/redis.ts';
+import { freezeRedis } from '../support/redis-trouble.ts';
+import { aMessage, openStore } from '../support/store.ts';
+
+const HOUR = 3_600_000;
+it('a message whose caller was told that Redis does not answer is not accepted when it goes on', async () => {
+  await using redis = await startTestRedis();
+  const { messages, mailboxes, redis: client, keys, close } = openStore(redis.url, 'prompt');
+  await expect.poll(() => mailboxes.now().catch(() => 0)).toBeGreaterThan(0);
+  const schedule = scheduleStore(client, keys, { lifetimeMilliseconds: HOUR } as never, messages);
+  const sendAt = Date.now() + HOUR;
+  const later = { ...aMessage(), sendAt, date: dateField(sendAt) };
+  const now = aMessage();
+  await messages.accept(aMessage());
+  const frozen = freezeRedis(redis);
+  const answers = await Promise.allSettled([messages.accept(now), schedule.accept(later)]);
+  frozen.resume();
+  expect(answers.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  await expect.poll(() => mailboxes.now().catch(() => 0), { timeout: 10_000 }).toBeGreaterThan(0);
+  expect(await messages.find(now.id)).toBeUndefined();
+  expect(await messages.find(later.id)).toBeUndefined();
+  expect(await messages.accept(now)).toMatchObject({ kind: 'accepted' });
+  expect(await schedule.accept(later)).toMatchObject({ kind: 'accepted' });
+  close();
+});
+
+describe('where Redis refuses what comes too late,', () => {
+  interface Answer {
+    at: number;
+    isLate: boolean;
+  }
+
+  /** A Redis whose clock is the test's, which takes no time to answer. */
+  function clocked(commandTimeout?: number) {
+    const redis = { options: { commandTimeout } } as Redis;
+    const asked: (number | undefined)[] = [];
+    const clock = { ahead: 0 };
+    const ask = async (until: number | undefined): Promise<Answer> => {
+      asked.push(until);
+      const at = performance.now() + clock.ahead;
+      return { at, isLate: until !== undefined && at > until };
+    };
+    return { clock, asked, get: () => whileAwaited(redis, ask, (answer) => answer) };
+  }
+
+  it('a clock that is set two days ahead refuses nobody, nor one that is set back', async () => {
+    const { clock, asked, get } = clocked(2_000);
+    for (const ahead of [1e12, 1e12 + 48 * HOUR, 1e12, 1e12 + 48 * HOUR]) {
+      clock.ahead = ahead;
+      expect((await get()).isLate).toBe(false);
+      expect((await get()).isLate).toBe(false);
+    }
+    // Two for each time, and one more for each time that it was set ahead.
+    expect(asked).toHaveLength(10);
+    expect(asked[0]).toBeUndefined();
+    expect((asked.at(-1) ?? 0) - performance.now() - clock.ahead).toBeLessThan(2_000);
+  });
+
+  it('nothing is too late for whoever waits without end', async () => {
+    const { asked, get } = clocked();
+    for (let i = 0; i < 2; i++) await get();
+    expect(asked).toEqual([undefined, undefined]);
+  });
+});
