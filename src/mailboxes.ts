@@ -33,8 +33,9 @@ export function laneSettings(mailboxes: MailboxConfig[]): LaneSettings<Connectio
   });
 }
 
+/** The window in whole milliseconds, as the store counts them, and never shorter than what was set. */
 export function paceOf({ messagesPerMinute, windowSeconds, recipientsPerDay }: MailboxLimits): Pace {
-  return { perWindow: messagesPerMinute, windowMilliseconds: windowSeconds * 1000, recipientsPerDay };
+  return { perWindow: messagesPerMinute, windowMilliseconds: Math.ceil(windowSeconds * 1000), recipientsPerDay };
 }
 
 /** One token serves every mailbox of a tenant and application. */

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { type MailboxConfig, USUAL_LIMITS } from '../src/mailbox-config.ts';
-import { laneSettings } from '../src/mailboxes.ts';
+import { laneSettings, paceOf } from '../src/mailboxes.ts';
 
 function mailbox(id: string, auth: { clientSecret?: string; secretExpires?: string }): MailboxConfig {
   const address = `${id}@contoso.com`;
@@ -35,4 +35,8 @@ it('nor does it matter in which order their settings are written', () => {
   const second = mailbox('b', {});
   const auth = Object.fromEntries(Object.entries(second.auth ?? {}).reverse()) as unknown as MailboxConfig['auth'];
   expect(tenantHolds(first, { ...second, ...(auth && { auth }) }).size).toBe(1);
+});
+
+it('a window of a fraction of a millisecond is counted in whole ones, and not shortened', () => {
+  expect(paceOf({ ...USUAL_LIMITS, windowSeconds: 1.5005 }).windowMilliseconds).toBe(1_501);
 });
