@@ -195,6 +195,9 @@ end
 return { 'moved', tostring(ticket) }
 `;
 
+/** What could not be queued is tried again so much later. */
+const AGAIN_MILLISECONDS = 60_000;
+
 /**
  * Queues what is due, of every mailbox a few, so that a hundred thousand of one delay nobody else's. KEYS index; ARGV
  * prefix, as of (milliseconds since the epoch by a clock that does not jump, or -1 for nothing yet), how many mailboxes
@@ -218,8 +221,8 @@ for _, mailbox in ipairs(due) do
       local told = type(why) == 'table' and why.err or tostring(why)
       -- Memory is full, which is no fault of this message: it is queued when there is room.
       if string.sub(told, 1, 4) == 'OOM ' then error(why) end
-      -- It must not keep back all that come after it: the sweeper sees what can be done about it.
-      redis.call('ZREM', key('scheduled', mailbox), id)
+      -- It must not keep back all that come after it, and is tried again: the sweeper gives it up if it is damaged.
+      redis.call('ZADD', key('scheduled', mailbox), asOf + ${AGAIN_MILLISECONDS}, id)
       redis.call('ZADD', DUE, now, id)
       redis.log(redis.LOG_WARNING, 'postroom could not queue the scheduled message ' .. id .. ': ' .. told)
     end

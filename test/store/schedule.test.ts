@@ -84,6 +84,16 @@ it('a list of its caller that is damaged costs a scheduled message nothing', asy
   expect(await store.messages.begin(beginning(id, { ticket: 2 }))).toMatchObject({ kind: 'go' });
 });
 
+it('a scheduled message that cannot be queued goes once that is mended', async () => {
+  const id = await scheduled();
+  const { redis, keys } = store;
+  await redis.set(keys.busy, 'not a sorted set');
+  expect(await queuedBy(DUE)).toEqual([]);
+  await redis.del(keys.busy);
+  expect(await queuedBy(DUE + 60_000)).toMatchObject([{ ticket: { messageId: id } }]);
+  expect(await store.messages.find(id)).toMatchObject({ status: 'queued' });
+});
+
 describe('a scheduled message', () => {
   it('is in no lane: it has no place, keeps no mailbox busy, and no job of it would begin', async () => {
     const id = await scheduled();
