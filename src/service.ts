@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
@@ -25,7 +26,7 @@ import { watchDelays } from './gateway/sweep.ts';
 import { createServer, DEFAULT_LIMITS, type HttpLimits } from './http/server.ts';
 import { markTests } from './lane-log.ts';
 import type { MailboxConfig } from './mailbox-config.ts';
-import { laneSettings } from './mailboxes.ts';
+import { laneSettings, paceOf } from './mailboxes.ts';
 import { sharedBackends } from './queue/backend.ts';
 import { type Clock, type KnownClock, steadyClock } from './queue/clock.ts';
 import { FIRST_JOBS, type Jobs, jobQueues } from './queue/jobs.ts';
@@ -313,6 +314,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     },
     ...(sender && { exampleFrom: sender.address }),
   });
+  await connectedSoon(redis);
   const url = await listen(() => app.listen({ host: config.host, port: config.port }), config);
   return {
     url,
@@ -324,6 +326,15 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
   };
 }
 
+/** How long HTTP waits at its start for a Redis that may be there. */
+const CONNECTED_SOON_MILLISECONDS = 2_000;
+
+/** A request that comes at once is not to be refused for a connection that is only being made. */
+async function connectedSoon(redis: Redis): Promise<void> {
+  if (redis.status === 'ready') return;
+  await once(redis, 'ready', { signal: AbortSignal.timeout(CONNECTED_SOON_MILLISECONDS) }).catch(() => undefined);
+}
+
 /** Base64 in JSON is shorter than in MIME, where it has line ends; the rest of a message takes little. */
 function bodyLimits({ mailboxes, bodyMemoryMegabytes = 512 }: Settled): Partial<HttpLimits> {
   const messageBytes = Math.max(...mailboxes.map(({ limits }) => limits.messageBytes));
@@ -332,9 +343,9 @@ function bodyLimits({ mailboxes, bodyMemoryMegabytes = 512 }: Settled): Partial<
 }
 
 function senderOf({ id, from, limits }: MailboxConfig): Sender {
-  const { recipientsPerMessage, recipientsPerDay, messageBytes, connections, messagesPerMinute, windowSeconds } =
-    limits;
-  const pace = { perWindow: messagesPerMinute, windowMilliseconds: windowSeconds * 1000 };
+  const { recipientsPerMessage, recipientsPerDay, messageBytes, connections } = limits;
+  const { perWindow, windowMilliseconds } = paceOf(limits);
+  const pace = { perWindow, windowMilliseconds };
   // What is more than a day's never could go, and would hold all that waits behind it.
   const most = Math.min(recipientsPerMessage, recipientsPerDay);
   return { id, from, recipientsPerMessage: most, recipientsPerDay, messageBytes, connections, pace };

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from 'pino';
 import { type Config, readConfig } from './config.ts';
 import { keptApiKey } from './credentials.ts';
 import { createLogger } from './logger.ts';
@@ -48,7 +47,12 @@ export async function start(stop: Stop): Promise<void> {
 /** In the order in which they are to be closed. */
 type Opened = (() => PromiseLike<unknown>)[];
 
-async function openAll(config: Config, log: Logger, opened: Opened, stop: Stop): Promise<void> {
+async function openAll(
+  config: Config,
+  log: ReturnType<typeof createLogger>,
+  opened: Opened,
+  stop: Stop,
+): Promise<void> {
   const redis = config.redisUrl
     ? undefined
     : await startEmbeddedRedis({

@@ -42,6 +42,21 @@ async function startFaulty(options: SandboxOptions = {}): Promise<Faulty> {
   };
 }
 
+it('a process that has only just started takes a message, though its connection to Redis takes a while', async () => {
+  await using redis = await startTestRedis();
+  await using proxy = await startRedisProxy(redis.url);
+  proxy.slow(100);
+  await using sandbox = await startSandbox();
+  const mailbox = mailboxOf(sandbox);
+  const service = await startService(settled(proxy.url, [mailbox], { role: 'api' }), pino({ level: 'silent' }));
+  try {
+    const { send } = client(() => service.url ?? '', mailbox.address);
+    expect((await send({ to: 'ada@fabrikam.com' })).status).toBe(202);
+  } finally {
+    await service.close();
+  }
+});
+
 /** The API's promise is about two seconds; whoever waits this long has been left hanging. */
 const HANGING_MILLISECONDS = 6_000;
 
