@@ -36,7 +36,8 @@ export interface Lane<Connection> {
   transact(connection: Connection, transaction: Transaction): Promise<Outcome & { reusable: boolean }>;
   /** Notes that the final dot may leave; false if this attempt no longer holds the message. */
   markDot(messageId: string, token: string, refused: RecipientState[]): Promise<boolean>;
-  missesAnswer: AnswerWatch;
+  /** Asked after each transaction. */
+  holdAfter: AnswerWatch;
   /** Writes the verdict, however long the store takes; changes nothing if the message has moved on meanwhile. */
   settle(record: Attempted, token: string, verdict: Verdict, outcome: Outcome): Promise<void>;
   /**
@@ -228,7 +229,7 @@ async function attempt<Connection>(
   });
   lane.giveBack(connection, outcome.reusable, outcome.reply && performance.now() - dotLeft);
   const verdict = judge(record, startedAt, { reused, ...outcome }, chance.now(), chance.random);
-  const hold = verdict.hold ?? lane.missesAnswer(verdict, outcome);
+  const hold = verdict.hold ?? lane.holdAfter(verdict, outcome);
   const told = tellGate(passage, hold, outcome);
   // The result comes first: a gate that cannot write its hold must not keep it from being written.
   told.catch(() => undefined);

@@ -1,7 +1,7 @@
 import type { Failure } from '../failure/failure.ts';
 import type { Outcome, Verdict } from './judge.ts';
 
-/** @returns why the mailbox waits after this transaction, as it does after a lost answer too many */
+/** @returns why the whole mailbox is to wait after this transaction: one lost answer too many; undefined where it need not */
 export type AnswerWatch = (verdict: Verdict, outcome: Outcome) => Failure | undefined;
 
 /**

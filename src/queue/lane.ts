@@ -194,7 +194,7 @@ export async function openLane<Connection>(
     },
     transact: settings.transact,
     markDot: messages.markDot,
-    missesAnswer: watchAnswers(settings.connections + LOST_BY_CHANCE),
+    holdAfter: watchAnswers(settings.connections + LOST_BY_CHANCE),
     sleep: (milliseconds) => sleep(milliseconds, closing.signal),
     async settle(record, token, verdict, outcome) {
       const place = places.get(token);

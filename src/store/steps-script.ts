@@ -312,19 +312,19 @@ end
 local revision, ticket, tries = whole(m[6]) or lastRevision(MESSAGE), whole(m[4]) or 0, whole(m[7]) or 0
 revision, ticket, tries = revision + 1, ticket + 1, tries + 1
 local set = { 'status', to, 'updatedAt', nowText, 'revision', revision, 'ticket', ticket, ... }
-local function add(field, value) set[#set + 1] = field set[#set + 1] = value end
+local function write(field, value) set[#set + 1] = field set[#set + 1] = value end
 local clear = {}
 for field in string.gmatch(cleared, '%S+') do clear[#clear + 1] = field end
-if token ~= '' then add('settledBy', token) end
-if delay then add('nextAttemptAt', now + delay) else clear[#clear + 1] = 'nextAttemptAt' end
+if token ~= '' then write('settledBy', token) end
+if delay then write('nextAttemptAt', now + delay) else clear[#clear + 1] = 'nextAttemptAt' end
 told(set, revision, code == '' and to or (to .. ' ' .. code))
 -- Its own and that of the step to \`sending\` before it.
 for extra = revision - MOST_EVENTS - 1, revision - MOST_EVENTS do
   if extra > 0 then clear[#clear + 1] = 'e' .. extra end
 end
 if attempt ~= '' then
-  add('tries', tries)
-  add('a' .. tries, attempt)
+  write('tries', tries)
+  write('a' .. tries, attempt)
   if tries > MOST_ATTEMPTS then clear[#clear + 1] = 'a' .. (tries - MOST_ATTEMPTS) end
 end
 redis.call('HSET', MESSAGE, unpack(set))

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { type Sandbox, startSandbox } from '../../src/sandbox/sandbox.ts';
 import { eventually, KEY } from '../support/postroom.ts';
 import { freePort, type PostroomProcess, startProcess } from '../support/process.ts';
-import { startTestRedis } from '../support/redis.ts';
+import { startTestRedis, type TestRedis } from '../support/redis.ts';
 
 const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 const UNLIMITED = { limits: { messagesPerWindow: 100_000 } };
@@ -18,6 +18,16 @@ function trustOf(sandbox: Sandbox): { M365_SMTP_CA_FILE: string } {
 
 const copiesOf = (sandbox: Sandbox, messageId: string) =>
   sandbox.inbox.messages().filter((each) => each.messageId === messageId).length;
+
+/** The second of two processes, whose first one died while the server was silent after the dot of the message `id`. */
+async function killedAfterTheDot({ url }: TestRedis, sandbox: Sandbox, to: string | string[]) {
+  const options = { redisUrl: url, sandbox, port: await freePort(), environment: trustOf(sandbox) };
+  const first = await startProcess(options);
+  const id = await first.sendTo(to);
+  await eventually(() => sandbox.inbox.messages().length === 1);
+  await first.end('SIGKILL');
+  return { id, second: await startProcess(options) };
+}
 
 describe('a process that is killed', () => {
   it('loses nothing and sends nothing twice, however often and whenever it dies', { timeout: 120_000 }, async () => {
@@ -48,12 +58,7 @@ describe('a process that is killed', () => {
   }, async () => {
     await using redis = await startTestRedis();
     await using sandbox = await startSandbox(UNLIMITED);
-    const options = { redisUrl: redis.url, sandbox, port: await freePort(), environment: trustOf(sandbox) };
-    const first = await startProcess(options);
-    const id = await first.sendTo('hang-kept@fabrikam.com');
-    await eventually(() => sandbox.inbox.messages().length === 1);
-    await first.end('SIGKILL');
-    const second = await startProcess(options);
+    const { id, second } = await killedAfterTheDot(redis, sandbox, 'hang-kept@fabrikam.com');
     const message = await second.until(id, 'unconfirmed', 30_000);
     expect(message.failure?.code).toBe('outcome_unknown');
     expect(copiesOf(sandbox, message.internetMessageId)).toBe(1);
@@ -65,12 +70,11 @@ describe('a process that is killed', () => {
   }, async () => {
     await using redis = await startTestRedis();
     await using sandbox = await startSandbox(UNLIMITED);
-    const options = { redisUrl: redis.url, sandbox, port: await freePort(), environment: trustOf(sandbox) };
-    const first = await startProcess(options);
-    const id = await first.sendTo(['hang-kept@fabrikam.com', 'unknown@fabrikam.com', 'greylisted@fabrikam.com']);
-    await eventually(() => sandbox.inbox.messages().length === 1);
-    await first.end('SIGKILL');
-    const second = await startProcess(options);
+    const { id, second } = await killedAfterTheDot(redis, sandbox, [
+      'hang-kept@fabrikam.com',
+      'unknown@fabrikam.com',
+      'greylisted@fabrikam.com',
+    ]);
     const { recipients } = await second.until(id, 'unconfirmed', 30_000);
     expect(recipients.map(({ status }) => status)).toEqual(['unconfirmed', 'failed', 'queued']);
     expect(recipients.map(({ reply }) => reply?.code)).toEqual([undefined, 550, 451]);

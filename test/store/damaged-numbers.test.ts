@@ -255,27 +255,21 @@ it('a key of one mailbox that is no set stops no step of another’s in the same
 });
 
 describe('what cannot be a message', () => {
-  it.each(['{}', '[]', '{"from":"a@b.c","bytes":1}', '{"from":"a@b.c","to":["d@e.f"],"bytes":1,"priority":"x"}'])(
-    'since its fixed part is %s, is never sent',
-    async (fixed) => {
-      const message = aMessage();
-      await store.messages.accept(message);
-      await store.redis.hset(store.keys.message(message.id), 'fixed', fixed);
-      expect((await store.messages.begin(beginning(message.id))).kind).toBe('damaged');
-      expect((await store.messages.find(message.id))?.isDamaged).toBe(true);
-    },
-  );
-
-  it.each(['[null]', '[{}]', '[{"address":"a@b.c"}]'])(
-    'since its recipients are %s, is never sent',
-    async (recipients) => {
-      const message = aMessage();
-      await store.messages.accept(message);
-      await store.redis.hset(store.keys.message(message.id), 'recipients', recipients);
-      expect((await store.messages.begin(beginning(message.id))).kind).toBe('damaged');
-      expect((await store.messages.find(message.id))?.isDamaged).toBe(true);
-    },
-  );
+  it.each([
+    ['fixed', '{}'],
+    ['fixed', '[]'],
+    ['fixed', '{"from":"a@b.c","bytes":1}'],
+    ['fixed', '{"from":"a@b.c","to":["d@e.f"],"bytes":1,"priority":"x"}'],
+    ['recipients', '[null]'],
+    ['recipients', '[{}]'],
+    ['recipients', '[{"address":"a@b.c"}]'],
+  ])('since its %s are %s, is never sent', async (field, value) => {
+    const message = aMessage();
+    await store.messages.accept(message);
+    await damage(message.id, field, value);
+    expect((await store.messages.begin(beginning(message.id))).kind).toBe('damaged');
+    expect((await store.messages.find(message.id))?.isDamaged).toBe(true);
+  });
 
   it('since its key is no record, or that of its content no content, keeps no connection', async () => {
     const [one, other] = [aMessage(), aMessage()];
