@@ -4,7 +4,9 @@
  * the rate is measured at the server, by its final dots, once each has warmed up. What it costs Redis is told beside it,
  * by command; those that scripts call are counted in `evalsha` as well.
  *
- *     npx tsx bench/deliver.ts [rounds] [messages] [connections]
+ * With milliseconds, whatever is sent takes so long to the other end, each way: Microsoft is never in the same computer.
+ *
+ *     npx tsx bench/deliver.ts [rounds] [messages] [connections] [milliseconds]
  */
 import { fileURLToPath } from 'node:url';
 import { createLogger } from '../src/logger.ts';
@@ -65,9 +67,9 @@ async function measure(sink: Part<Sink>, count: number, args: string[]): Promise
   return { rate: measured / seconds, cpu: (after.user + after.system - before.user - before.system) / measured };
 }
 
-async function compare(rounds: number, count: number, connections: number): Promise<void> {
+async function compare(rounds: number, count: number, connections: number, distance: number): Promise<void> {
   build();
-  const sink = await startPart<Sink>(FILE, ['sink']);
+  const sink = await startPart<Sink>(FILE, ['sink', String(distance)]);
   await using redis = await startTestRedis();
   const settings = [String(count), String(connections), JSON.stringify(sink.ready)];
   const meter = await redisMeter(redis.url);
@@ -85,7 +87,8 @@ async function compare(rounds: number, count: number, connections: number): Prom
   }
   meter.close();
   await sink.end();
-  console.log(`${rounds} rounds of ${count} messages over ${connections} connections, STARTTLS and AUTH`);
+  const far = distance > 0 ? `, ${distance} ms each way` : '';
+  console.log(`${rounds} rounds of ${count} messages over ${connections} connections, STARTTLS and AUTH${far}`);
   for (const side of ['pool', 'ours'] as const) {
     const rate = median(results.map((each) => each[side].rate));
     const cpu = median(results.map((each) => each[side].cpu));
@@ -102,7 +105,7 @@ async function compare(rounds: number, count: number, connections: number): Prom
 }
 
 const [role, ...rest] = process.argv.slice(2);
-if (role === 'sink') await serveSink();
+if (role === 'sink') await serveSink(Number(rest[0] ?? 0));
 else if (role === 'pool') await pool(Number(rest[0]), Number(rest[1]), JSON.parse(rest[2] ?? ''));
 else if (role === 'ours') await ours(Number(rest[1]), JSON.parse(rest[2] ?? ''), rest[3] ?? '');
-else await compare(Number(role ?? 5), Number(rest[0] ?? 16_000), Number(rest[1] ?? 10));
+else await compare(Number(role ?? 5), Number(rest[0] ?? 16_000), Number(rest[1] ?? 10), Number(rest[2] ?? 0));

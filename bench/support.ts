@@ -1,7 +1,7 @@
 /** What the benches share: figures, children, a Redis, and an SMTP server that takes everything. */
 import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import fastify, { type FastifyInstance, LogController } from 'fastify';
 import { destination, pino, stdTimeFunctions } from 'pino';
 import { requestIdOf } from '../src/http/request-id.ts';
@@ -109,8 +109,12 @@ export interface Sink {
   caPem: string;
 }
 
-/** STARTTLS and AUTH as Microsoft asks for, and nothing else: no limits, no inbox. To be run in a part. */
-export async function serveSink(): Promise<void> {
+/**
+ * STARTTLS and AUTH as Microsoft asks for, and nothing else: no limits, no inbox. To be run in a part.
+ *
+ * @param distance milliseconds that whatever is sent takes to the other end, each way
+ */
+export async function serveSink(distance = 0): Promise<void> {
   const certificate = await makeCertificate();
   let times: number[] = [];
   let logins = 0;
@@ -148,7 +152,8 @@ export async function serveSink(): Promise<void> {
       closed: () => undefined,
     },
   });
-  serveQuestions({ port: server.port, caPem: certificate.caPem } satisfies Sink, (question) => {
+  const port = distance > 0 ? await serveFromAfar(server.port, distance) : server.port;
+  serveQuestions({ port, caPem: certificate.caPem } satisfies Sink, (question) => {
     if (question === 'clear') {
       times = [];
       logins = 0;
@@ -156,6 +161,23 @@ export async function serveSink(): Promise<void> {
     if (question === 'logins') return logins;
     return question === 'times' ? times : times.length;
   });
+}
+
+/** As a network would, it delays whatever is sent, and keeps its order. @returns the port from which the server is so far */
+async function serveFromAfar(port: number, distance: number): Promise<number> {
+  const relay = createServer((near) => {
+    const far = connect({ port, host: '127.0.0.1', noDelay: true });
+    const carry = (from: Socket, to: Socket) => {
+      from.setNoDelay(true);
+      from.on('data', (chunk) => setTimeout(() => to.write(chunk), distance));
+      from.on('close', () => setTimeout(() => to.destroy(), distance));
+      from.on('error', () => from.destroy());
+    };
+    carry(near, far);
+    carry(far, near);
+  });
+  await once(relay.listen(0, '127.0.0.1'), 'listening');
+  return (relay.address() as AddressInfo).port;
 }
 
 /** Resolves when the sink has this many. @returns when each came, as `sharedNow` tells it */
