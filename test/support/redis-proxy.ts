@@ -70,7 +70,7 @@ export async function startRedisProxy(target: string): Promise<RedisProxy> {
       if (lost.answers) return;
       // A slow network delivers late, but never in another order.
       answeredAt = Math.max(answeredAt, performance.now() + weather.delayMilliseconds);
-      setTimeout(() => client.write(bytes), answeredAt - performance.now());
+      setTimeout(() => client.write(bytes), Math.max(0, answeredAt - performance.now()));
     });
   });
   server.listen(0, '127.0.0.1');
