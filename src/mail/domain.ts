@@ -41,10 +41,14 @@ function toLabel(text: string): string | undefined {
   return label !== undefined && label.length <= MAX_LABEL_OCTETS && LDH_LABEL.test(label) ? label : undefined;
 }
 
-/** An `xn--` label must be the very encoding of something; any other ASCII label stands for itself. */
+/**
+ * An `xn--` label must be the very encoding of something; any other ASCII label stands for itself. What is no encoding reads
+ * as nothing in some versions of Node, and as itself in others (24).
+ */
 function asciiLabel(label: string): string | undefined {
   if (!label.startsWith('xn--')) return label;
-  return domainToASCII(domainToUnicode(label)) === label ? label : undefined;
+  const written = domainToUnicode(label);
+  return !ASCII.test(written) && domainToASCII(written) === label ? label : undefined;
 }
 
 function aLabelOf(text: string): string | undefined {

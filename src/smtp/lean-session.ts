@@ -2,6 +2,9 @@ const SEQUENCE = 0x30;
 /** `peer [3] EXPLICIT X509 OPTIONAL`, in OpenSSL's serialisation of a session (`ssl/ssl_asn1.c`, i2d_SSL_SESSION(3)). */
 const PEER_CERTIFICATE = 0xa3;
 
+/** Newer versions of Node write before it, with its length in two octets, the host it was verified for (seen with 22.23 and 24.21). */
+const HOST_BEFORE_IT = Buffer.from('\0nodejs:tls:session:1\0', 'latin1');
+
 /**
  * A serialised TLS 1.3 session without the server's certificate, which nobody asks a resumed one for: to decode it and
  * its key took OpenSSL 3.0 longer than the rest of the handshake. One that is not as expected stays as it is.
@@ -11,16 +14,25 @@ const PEER_CERTIFICATE = 0xa3;
  * verified may be given to this.
  */
 export function withoutCertificate(session: Buffer): Buffer {
-  const whole = elementAt(session, 0);
+  const begin = beginOf(session);
+  const whole = elementAt(session, begin);
   if (whole?.tag !== SEQUENCE || whole.end !== session.length) return session;
   for (let at = whole.start; at < whole.end; ) {
     const part = elementAt(session, at);
     if (!part || part.end > whole.end) return session;
-    if (part.tag === PEER_CERTIFICATE)
-      return sequenceOf(session.subarray(whole.start, at), session.subarray(part.end, whole.end));
+    if (part.tag === PEER_CERTIFICATE) {
+      const rest = [session.subarray(whole.start, at), session.subarray(part.end, whole.end)];
+      return Buffer.concat([session.subarray(0, begin), ...sequenceOf(...rest)]);
+    }
     at = part.end;
   }
   return session;
+}
+
+function beginOf(session: Buffer): number {
+  const length = HOST_BEFORE_IT.length;
+  const isHostKnown = session.length >= length + 2 && session.subarray(0, length).equals(HOST_BEFORE_IT);
+  return isHostKnown ? length + 2 + session.readUInt16BE(length) : 0;
 }
 
 interface Element {
@@ -41,9 +53,9 @@ function elementAt(octets: Buffer, at: number): Element | undefined {
   return { tag, start, end: start + octets.readUIntBE(at + 2, digits) };
 }
 
-function sequenceOf(...parts: Buffer[]): Buffer {
+function sequenceOf(...parts: Buffer[]): Buffer[] {
   const length = parts.reduce((sum, part) => sum + part.length, 0);
-  return Buffer.concat([header(length), ...parts]);
+  return [header(length), ...parts];
 }
 
 function header(length: number): Buffer {

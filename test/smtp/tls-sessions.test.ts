@@ -292,4 +292,12 @@ describe('a session that is not as OpenSSL writes it', () => {
       expect(header === 2 ? lean[1] : lean.readUIntBE(2, header - 2)).toBe(other.length);
     },
   );
+
+  it('keeps the host that newer versions of Node write before it', () => {
+    const host = Buffer.from('\0nodejs:tls:session:1\0\0\x03abc', 'latin1');
+    const session = (content: number[]) => Buffer.concat([host, Buffer.of(0x30, content.length, ...content)]);
+    expect(withoutCertificate(session([2, 1, 1, ...field]))).toEqual(session([2, 1, 1]));
+    const cut = session(field).subarray(0, host.length - 2);
+    expect(withoutCertificate(cut)).toBe(cut);
+  });
 });
