@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StartupError } from '../startup-error.ts';
 import { askRedis } from './redis-probe.ts';
@@ -81,9 +82,10 @@ exit "$status"`;
 function serverArguments({ folder, socketPath }: RedisPlace): string[] {
   const settings = {
     port: '0',
-    unixsocket: socketPath,
+    unixsocket: relative(folder, socketPath),
     unixsocketperm: '700',
-    dir: folder,
+    // Where it is started, and the socket from there: Valkey 8 takes quotes in a folder's name for its own.
+    dir: '.',
     daemonize: 'no',
     appendonly: 'yes',
     appendfsync: 'always',
@@ -106,6 +108,7 @@ function serverArguments({ folder, socketPath }: RedisPlace): string[] {
 export async function runRedisServer(server: string, place: RedisPlace): Promise<RedisRun> {
   // An empty environment: the secrets in ours are none of the server's business.
   const child = spawn('/bin/sh', ['-c', watchdog, 'postroom-redis', server, ...serverArguments(place)], {
+    cwd: place.folder,
     detached: true,
     env: {},
     stdio: ['pipe', 'pipe', 'pipe'],
