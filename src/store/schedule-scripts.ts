@@ -32,8 +32,7 @@ local function listOf(status, callerId) return key('list', status) .. ':' .. cal
 -- A message that is not of this status any more leaves its caller's list and its count.
 local function unlist(id, status, mailbox)
   local callerId = redis.call('HGET', key('message', id), 'callerId') or ''
-  -- Were the list damaged, it would be no reason not to send.
-  redis.pcall('ZREM', listOf(status, callerId), id)
+  aside('ZREM', listOf(status, callerId), id)
   add(key('counts', callerId), status .. '|' .. mailbox, -1)
 end
 
@@ -119,6 +118,8 @@ if written then return { 'accepted', written } end
 -- A large content was written before, for a while only.
 local staged = ARGV[4] == ''
 if staged and redis.call('STRLEN', KEYS[2]) ~= order.bytes then return { 'gone', order.id } end
+-- First of all: what fails here leaves nothing that would be taken for accepted.
+place(order.id, order.mailbox, order.sendAt, order.priority)
 redis.call('HSET', KEYS[1], 'fixed', ARGV[3], 'callerId', order.callerId, 'mailbox', order.mailbox, 'status', 'scheduled',
   'revision', 0, 'ticket', 1, 'attempts', 0, 'pending', order.recipients, 'acceptedAt', now, 'updatedAt', now,
   'expiresAt', order.expiresAt, 'place', 0, 'aheadAtFirst', 0,
@@ -134,12 +135,11 @@ if order.fingerprint then
   redis.call('PEXPIRE', KEYS[3], order.idempotencyLifetime)
 end
 add(COUNTS, 'scheduled|' .. order.mailbox, 1)
-for _, status in ipairs({ 'all', 'scheduled' }) do redis.call('ZADD', listOf(status, order.callerId), now, order.id) end
+for _, status in ipairs({ 'all', 'scheduled' }) do aside('ZADD', listOf(status, order.callerId), now, order.id) end
 for _, what in ipairs({ 'accepted', 'scheduled' }) do
   add(key('counts', order.callerId), what .. '|' .. order.mailbox, 1)
 end
-redis.call('SADD', PREFIX .. ':callers', order.callerId)
-place(order.id, order.mailbox, order.sendAt, order.priority)
+aside('SADD', PREFIX .. ':callers', order.callerId)
 tell(order.id, 'scheduled @' .. order.sendAt)
 return { 'accepted', tostring(now) }
 `;
