@@ -182,6 +182,7 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
   });
   const releaser = startReleaser({
     schedule: scheduleStore(redis, keys, retentionOf(config), tools.messages),
+    postpone: tools.messages.postpone,
     addJob: jobs.add,
     wake: mailboxes.wake,
     log: tools.log,

@@ -111,8 +111,8 @@ describe('the releaser', () => {
           there = false;
           return { now: now(), next: undefined, queued: [{ mailbox: 'main', ticket, expiresAt: 0 }] };
         },
-        settle: async () => undefined,
       },
+      postpone: async () => undefined,
       addJob: async (_mailbox, { messageId }) => void jobs.push(messageId),
       wake: async () => undefined,
       log: { info: () => undefined },
