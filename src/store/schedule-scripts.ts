@@ -211,23 +211,31 @@ local function release(id, mailbox)
   if m.status ~= 'scheduled' then return redis.call('ZREM', key('scheduled', mailbox), id) end
   table.insert(queued, { id, mailbox, tostring(enter(id, mailbox, ARGV[5])), m.priority, m.expiresAt or '' })
 end
+-- What is wrong with one must not keep back all that come after it: it is tried again later.
+local function unlessBroken(what, isDone, why)
+  if isDone then return true end
+  local told = type(why) == 'table' and why.err or tostring(why)
+  -- Memory is full, which is no fault of this one: it is queued when there is room.
+  if string.sub(told, 1, 4) == 'OOM ' then error(why) end
+  redis.log(redis.LOG_WARNING, 'postroom could not queue ' .. what .. ': ' .. told)
+end
 local before = '(' .. string.format('%.0f', asOf + 1)
 local due = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', before, 'LIMIT', 0, ARGV[3])
-for _, mailbox in ipairs(due) do
+local function releaseOf(mailbox)
   local some = math.ceil(ARGV[4] / #due)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('scheduled', mailbox), '-inf', before, 'LIMIT', 0, some)) do
-    local isDone, why = pcall(release, id, mailbox)
-    if not isDone then
-      local told = type(why) == 'table' and why.err or tostring(why)
-      -- Memory is full, which is no fault of this message: it is queued when there is room.
-      if string.sub(told, 1, 4) == 'OOM ' then error(why) end
-      -- It must not keep back all that come after it, and is tried again: the sweeper gives it up if it is damaged.
+    if not unlessBroken('the scheduled message ' .. id, pcall(release, id, mailbox)) then
       redis.call('ZADD', key('scheduled', mailbox), asOf + ${AGAIN_MILLISECONDS}, id)
+      -- The sweeper gives it up if it is damaged.
       redis.call('ZADD', DUE, now, id)
-      redis.log(redis.LOG_WARNING, 'postroom could not queue the scheduled message ' .. id .. ': ' .. told)
     end
   end
   index(mailbox, asOf)
+end
+for _, mailbox in ipairs(due) do
+  if not unlessBroken('what is scheduled in ' .. mailbox, pcall(releaseOf, mailbox)) then
+    redis.call('ZADD', SCHEDULED, asOf + ${AGAIN_MILLISECONDS}, mailbox)
+  end
 end
 return { tostring(now), redis.call('ZRANGE', SCHEDULED, 0, 0, 'WITHSCORES')[2] or '', queued }
 `;

@@ -104,6 +104,19 @@ it('a scheduled message that cannot be put in its place is not taken for accepte
   expect((await schedule().releaseDue(DUE)).queued).toMatchObject([{ ticket: { messageId: again.id } }]);
 });
 
+it('what is scheduled in a mailbox whose key is damaged keeps back nothing of the others', async () => {
+  const { redis, keys } = store;
+  const messages = ['broken', 'main'].map((mailbox) => ({ ...aMessage({ mailbox }), sendAt: DUE }));
+  for (const message of messages) await schedule().accept(message);
+  await overwrite(keys.scheduledOf('broken'));
+  const { queued, next } = await schedule().releaseDue(DUE);
+  expect(queued).toMatchObject([{ mailbox: 'main' }]);
+  // It is not asked for over and over.
+  expect(next).toBeGreaterThan(DUE);
+  await redis.del(keys.scheduledOf('broken'));
+  expect(await schedule().releaseDue(DUE + HOUR)).toMatchObject({ queued: [], next: undefined });
+});
+
 it('a record that somebody has written over keeps no lane from being opened, nor a caller from its other messages', async () => {
   const { redis, keys, messages } = store;
   const [lost, begun] = [await acceptAndBegin(store), await acceptAndBegin(store)];
