@@ -89,7 +89,7 @@ local function waitAnew(id)
   local isRead, recipients = pcall(cjson.decode, written)
   if not isRead or type(recipients) ~= 'table' then return end
   for i, each in ipairs(recipients) do
-    if not FINAL[each.status] then recipients[i] = { address = each.address, status = 'queued' } end
+    if not FINAL[each.status] then recipients[i] = { address = each.address, status = 'queued', mayHaveArrived = each.mayHaveArrived } end
   end
   redis.call('HSET', key('message', id), 'recipients', cjson.encode(recipients))
 end

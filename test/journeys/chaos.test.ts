@@ -125,7 +125,9 @@ function complaint(promised: Promised, view: MessageView, copies: StoredMessage[
   const allowed = onUnconfirmed === 'resend' ? 1 + unconfirmed : 1;
   if (copies.some(({ raw }) => !raw.equals(copies[0]?.raw as Buffer))) return 'copies differ';
   if (copies.some(({ messageId }) => messageId !== view.internetMessageId)) return 'another Message-ID';
-  if (view.status === 'unconfirmed' && (onUnconfirmed === 'resend' || unconfirmed === 0)) return 'wrongly unconfirmed';
+  // One that is sent again is so only where that came to nothing.
+  const isServed = onUnconfirmed === 'resend' && FATES[fate] === 'sent';
+  if (view.status === 'unconfirmed' && (isServed || unconfirmed === 0)) return 'wrongly unconfirmed';
   if (view.status !== FATES[fate] && view.status !== 'unconfirmed' && !isTooLate(promised, view))
     return `${fate} came to ${view.status}`;
   const wrong = view.recipients.map(({ address, status }) => {

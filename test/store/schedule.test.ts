@@ -92,6 +92,14 @@ it('a scheduled message that has been tried already when all have their jobs is 
   expect(Number(await redis.zscore(keys.due, id))).toBe((record?.nextAttemptAt ?? 0) + 30_000);
 });
 
+it('a deferred message that goes first is still known to have arrived perhaps', async () => {
+  const { id, token } = await acceptAndBegin(store);
+  const recipients = [{ address: 'ada@fabrikam.com', status: 'deferred' as const, mayHaveArrived: true as const }];
+  await store.messages.move({ id, mailbox: 'main', to: 'deferred', token, delayMilliseconds: HOUR, recipients });
+  expect(await schedule.expedite(id, wish(['deferred']))).toMatchObject({ moved: true });
+  expect((await store.messages.find(id))?.recipients).toEqual([{ ...recipients[0], status: 'queued' }]);
+});
+
 it('a list of its caller that is damaged costs a scheduled message nothing', async () => {
   const id = await scheduled();
   await store.redis.set(store.keys.list({ kind: 'scheduled', callerId: 'test' }), 'not a sorted set');
