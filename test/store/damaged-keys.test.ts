@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { readMailbox } from '../../src/gateway/operate.ts';
 import { FIRST_JOBS } from '../../src/queue/jobs.ts';
 import { messageStore } from '../../src/store/messages.ts';
 import { scheduleStore } from '../../src/store/schedule.ts';
@@ -115,6 +116,41 @@ it('what is scheduled in a mailbox whose key is damaged keeps back nothing of th
   expect(next).toBeGreaterThan(DUE);
   await redis.del(keys.scheduledOf('broken'));
   expect(await schedule().releaseDue(DUE + HOUR)).toMatchObject({ queued: [], next: undefined });
+});
+
+it.each(['lease', 'owner'] as const)(
+  'a damaged %s of one mailbox costs its owner no other lane, and is made good',
+  async (key) => {
+    const { redis, keys, mailboxes } = store;
+    const wanted = ['damaged', 'whole'].map((mailbox) => ({ mailbox, id: 'owner-2' }));
+    await mailboxes.takeLeases(wanted, 60_000);
+    await redis.del(keys[key]('damaged'));
+    await redis.rpush(keys[key]('damaged'), 'something else');
+    expect((await mailboxes.takeLeases(wanted, 60_000))[1]).toBe('renewed');
+    expect(await mailboxes.takeLeases(wanted, 60_000)).toEqual(['renewed', 'renewed']);
+  },
+);
+
+it('a damaged trial keeps nobody from trying a hold out', async () => {
+  const { redis, keys, mailboxes } = store;
+  await redis.rpush(keys.trial('mailbox:main'), 'something else');
+  expect(await mailboxes.claimTrial('mailbox:main', { mailbox: 'main', lease: 'owner-1' }, 60_000)).toBe(true);
+});
+
+it('keys of a mailbox that are written over keep nobody from looking at all mailboxes', async () => {
+  const { keys, mailboxes } = store;
+  await acceptAndBegin(store);
+  for (const key of [keys.mailbox, keys.day, keys.permits, keys.sending]) await overwrite(key('main'));
+  const sender = { id: 'main', from: [], recipientsPerDay: 9, pace: { perWindow: 5, windowMilliseconds: 1_000 } };
+  const view = await readMailbox({ senders: [sender as never], mailboxes, now: () => new Date() }, 'main');
+  expect(view).toMatchObject({ state: 'open', window: { left: 5 }, day: { left: 9 } });
+});
+
+it('what is known of a mailbox, written over, keeps nobody from reading its messages', async () => {
+  const message = aMessage();
+  await store.messages.accept(message);
+  await overwrite(store.keys.mailbox('main'));
+  expect((await store.messages.findWithSurroundings(message.id))?.record.status).toBe('queued');
 });
 
 it('a record that somebody has written over keeps no lane from being opened, nor a caller from its other messages', async () => {
