@@ -146,6 +146,7 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
   const backends = sharedBackends(redis);
   const jobs = jobQueues(redis, keys.bull, backends);
   const mailboxes = mailboxStore(redis, keys);
+  const clock = watchedClock(redis, keys, mailboxes.now);
   const tools: LaneTools = {
     redis,
     prefix: keys.bull,
@@ -154,7 +155,7 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
     messages: messageStore(redis, keys, retentionOf(config)),
     mailboxes,
     admission: admissionStore(redis, keys),
-    clock: watchedClock(redis, keys, mailboxes.now),
+    clock,
     chance: { now: () => new Date(), random: Math.random, token: randomUUID },
     log: markTests(log),
   };
@@ -175,13 +176,15 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
       await tools.mailboxes.wake(mailbox);
     },
     recover: (id) => recoverMessage(id, tools),
-    now: tools.clock.now,
-    jumped: () => tools.clock.jumped(),
+    now: clock.now,
+    jumped: () => clock.jumped(),
     hasWaited: watchDelays(() => performance.now()),
     log: tools.log,
   });
   const releaser = startReleaser({
     schedule: scheduleStore(redis, keys, retentionOf(config), tools.messages),
+    postpone: tools.messages.postpone,
+    clock,
     addJob: jobs.add,
     wake: mailboxes.wake,
     log: tools.log,
@@ -189,7 +192,7 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
   const tidier = startTidier({
     lists: messageLists(redis, keys),
     mailboxes,
-    clock: tools.clock,
+    clock,
     now: mailboxes.now,
     recordMilliseconds: retentionOf(config).recordMilliseconds,
     log,

@@ -167,7 +167,7 @@ export interface FieldError {
 
 export type Replayed =
   | { kind: 'replayed'; message: MessageView }
-  /** The key was used before with another body. */
+  /** The key was used before, with another body or for a message that is not kept any more. */
   | { kind: 'conflict'; messageId: string };
 
 export type Acceptance = { kind: 'accepted'; message: MessageView } | Replayed | Refused;

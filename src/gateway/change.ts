@@ -3,6 +3,7 @@ import type { MessageRecord, RecipientState } from '../mail/message.ts';
 import { isFinal, type Status } from '../mail/status.ts';
 import type { Caller, Change } from './api.ts';
 import type { Ticket } from './deliver.ts';
+import { as, inTheEnd, isUnknown, neverKnown } from './earlier-attempts.ts';
 import type { MessageStore, Move } from './ports.ts';
 import { mayRead } from './read.ts';
 import { barredFromRetry } from './recipient-rules.ts';
@@ -25,12 +26,13 @@ type Wish = {
   move: (record: MessageRecord) => Pick<Move, 'to'> & Partial<Move>;
 };
 
-/** Never sent from now on; too late once an attempt is running or has been made of any part of it. */
+/** Never sent from now on; too late once an attempt is running. What an earlier one may have sent is not canceled. */
 export function cancelMessage(tools: ChangeTools, caller: Caller, id: string): Promise<Change> {
   return change(tools, caller, id, {
     from: ['scheduled', 'queued', 'deferred'],
     move: ({ recipients }) => {
-      const left = recipients.map((each) => (isFinal(each.status) ? each : as(each, 'canceled')));
+      const left = inTheEnd(recipients.map((each) => (isFinal(each.status) ? each : as(each, 'canceled'))));
+      if (isUnknown(left)) return { to: 'unconfirmed', recipients: left, failure: neverKnown(tools.now()) };
       return { to: left.some(({ status }) => status === 'sent') ? 'partiallySent' : 'canceled', recipients: left };
     },
   });
@@ -81,7 +83,8 @@ export function resolveMessage(
     move: (record) => {
       const failure = outcome === 'failed' ? foundNotSent(tools.now()) : undefined;
       const recipients = record.recipients.map((each) => {
-        if (each.status === 'unconfirmed') return { ...as(each, outcome, failure), resolved: true as const };
+        if (each.status === 'unconfirmed')
+          return { address: each.address, status: outcome, ...(failure && { failure }), resolved: true as const };
         return isFinal(each.status) ? each : as(each, 'queued');
       });
       const told = outcome === 'sent' && { resolved: true as const };
@@ -122,10 +125,6 @@ async function withoutContent({ messages }: ChangeTools, caller: Caller, id: str
   const record = await messages.find(id);
   if (!record || !mayRead(caller, record)) return { kind: 'unknown' };
   return wish.from.includes(record.status) ? { kind: 'contentGone' } : { kind: 'tooLate', status: record.status };
-}
-
-function as({ address }: RecipientState, status: Status, failure?: Failure): RecipientState {
-  return { address, status, ...(failure && { failure }) };
 }
 
 function foundNotSent(now: Date): Failure {

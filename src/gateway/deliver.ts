@@ -3,7 +3,7 @@ import type { Failure, Trouble } from '../failure/failure.ts';
 import type { Envelope, Priority, RecipientState } from '../mail/message.ts';
 import { isFinal } from '../mail/status.ts';
 import { judge, judgeRefused, type Outcome, type Verdict } from './judge.ts';
-import { type AnswerWatch, wasJudged } from './lost-answers.ts';
+import { type AnswerWatch, isDotAnswered } from './lost-answers.ts';
 import type { Attempted, Permit } from './ports.ts';
 
 /** One claim on one message. Only the newest ticket of a message may act on it. */
@@ -75,6 +75,8 @@ export interface Promised {
 export interface Passage {
   /** True for the one message that tries out whether a hold is over. */
   trial: boolean;
+  /** It is one for lost answers: only a final dot that is answered shows that it is over. */
+  awaitsAnswer: boolean;
   /** The whole mailbox cannot send: holds it. */
   blocked(failure: Failure, retryAfterMilliseconds?: number): Promise<void>;
   /** The server has judged a message: the mailbox works, and a hold is over. */
@@ -229,7 +231,8 @@ async function attempt<Connection>(
   });
   lane.giveBack(connection, outcome.reusable, outcome.reply && performance.now() - dotLeft);
   const verdict = judge(record, startedAt, { reused, ...outcome }, chance.now(), chance.random);
-  const hold = verdict.hold ?? lane.holdAfter(verdict, outcome);
+  const answersLost = lane.holdAfter(verdict, outcome, passage.awaitsAnswer);
+  const hold = verdict.hold ?? answersLost;
   const told = tellGate(passage, hold, outcome);
   // The result comes first: a gate that cannot write its hold must not keep it from being written.
   told.catch(() => undefined);
@@ -239,7 +242,12 @@ async function attempt<Connection>(
 
 async function tellGate(passage: Passage, hold: Failure | undefined, outcome: Outcome): Promise<void> {
   if (hold) await passage.blocked(hold);
-  else if (passage.trial && wasJudged(outcome)) await passage.works();
+  else if (passage.trial && (passage.awaitsAnswer ? isDotAnswered(outcome) : wasJudged(outcome))) await passage.works();
+}
+
+/** A server that judges a message lets the mailbox in, whatever the verdict. */
+function wasJudged({ reply, refused, trouble }: Outcome): boolean {
+  return reply !== undefined || refused.length > 0 || trouble?.via === 'smtp';
 }
 
 function pendingEnvelope({ envelope, recipients }: Attempted): Envelope {

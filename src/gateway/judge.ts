@@ -4,6 +4,7 @@ import { backoffDelay } from '../failure/plan.ts';
 import type { Attempt, RecipientState } from '../mail/message.ts';
 import type { Reply, Stage } from '../mail/reply.ts';
 import { isFinal, type Status } from '../mail/status.ts';
+import { as, inTheEnd, isUnknown, neverKnown, withEarlier } from './earlier-attempts.ts';
 import type { Attempted } from './ports.ts';
 
 /** What one transaction came to; what `smtp/transaction` reports, as far as it matters here. */
@@ -101,7 +102,7 @@ function judgeRecipient(
     return { address, status: 'sent', ...(outcome.reply && { reply: outcome.reply }) };
   const refusal = outcome.refused.find((each) => each.address === address);
   const failure = refusal ? classify(refusal.trouble, now) : main;
-  return failure ? fared(address, failure, outcome.stage) : { address, status: 'queued' };
+  return withEarlier(failure ? fared(address, failure, outcome.stage) : { address, status: 'queued' }, recipient);
 }
 
 function fared(address: string, failure: Failure, stage: Stage): RecipientState {
@@ -128,9 +129,9 @@ function unconfirmed(
 ): Verdict {
   const attempts = record.attempts + 1;
   const base = { failure, attempts, attempt: { ...attempt, outcome: 'unconfirmed' as const, failure } };
-  if (record.onUnconfirmed === 'hold') return { ...base, to: 'unconfirmed', recipients };
+  if (record.onUnconfirmed === 'hold') return { ...base, to: 'unconfirmed', recipients: inTheEnd(recipients) };
   const again = recipients.map((each) =>
-    each.status === 'unconfirmed' ? { ...each, status: 'deferred' as const } : each,
+    each.status === 'unconfirmed' ? withEarlier({ ...each, status: 'deferred' }, each) : each,
   );
   return { ...base, to: 'deferred', recipients: again, delayMilliseconds: backoffDelay(attempts, random) };
 }
@@ -143,9 +144,7 @@ function givenBack(
   recipients: RecipientState[],
   random: () => number,
 ): Verdict {
-  const waiting = recipients.map((each) =>
-    isFinal(each.status) ? each : { address: each.address, status: 'queued' as const },
-  );
+  const waiting = recipients.map((each) => (isFinal(each.status) ? each : as(each, 'queued')));
   if (waiting.every((each) => isFinal(each.status))) return { ...summed(record, attempt, recipients, random), hold };
   return {
     to: 'queued',
@@ -167,7 +166,10 @@ function summed(record: Attempted, attempt: Attempt, recipients: RecipientState[
     return { ...base, to: 'deferred', attempt: told('deferred'), delayMilliseconds: backoffDelay(attempts, random) };
   if (having('sent').length === recipients.length) return { to: 'sent', attempt: told('sent'), ...base };
   const to = having('sent').length > 0 ? 'partiallySent' : 'failed';
-  return { ...base, to, attempt: told(to) };
+  const verdict = { ...base, to, attempt: told(to) } as const;
+  const last = inTheEnd(recipients);
+  if (!isUnknown(last)) return verdict;
+  return { ...verdict, to: 'unconfirmed', recipients: last, failure: neverKnown(new Date(attempt.endedAt ?? 0)) };
 }
 
 function attemptOf(record: Attempted, startedAt: number, outcome: Outcome, now: Date): Attempt {

@@ -1,8 +1,11 @@
 import type { Failure } from '../failure/failure.ts';
 import type { Outcome, Verdict } from './judge.ts';
 
-/** @returns why the whole mailbox is to wait after this transaction: one lost answer too many; undefined where it need not */
-export type AnswerWatch = (verdict: Verdict, outcome: Outcome) => Failure | undefined;
+/**
+ * @param isTriedOut the message was to find out whether answers come again
+ * @returns why the whole mailbox is to wait after this transaction: one lost answer too many; undefined where it need not
+ */
+export type AnswerWatch = (verdict: Verdict, outcome: Outcome, isTriedOut: boolean) => Failure | undefined;
 
 /**
  * Something on the way may cut every connection behind the final dot: then each message that is sent ends `unconfirmed`,
@@ -12,17 +15,22 @@ export type AnswerWatch = (verdict: Verdict, outcome: Outcome) => Failure | unde
  */
 export function watchAnswers(most: number): AnswerWatch {
   let inARow = 0;
-  return ({ attempt, failure }, outcome) => {
-    if (attempt.outcome === 'unconfirmed') inARow += 1;
-    else if (outcome.stage === 'after-dot' && wasJudged(outcome)) inARow = 0;
-    const isOneTooMany = attempt.outcome === 'unconfirmed' && inARow >= most;
-    return isOneTooMany && failure ? answersLost(failure.at) : undefined;
+  return ({ attempt, failure }, outcome, isTriedOut) => {
+    const isLost = attempt.outcome === 'unconfirmed';
+    if (isLost) inARow += 1;
+    else if (isDotAnswered(outcome)) inARow = 0;
+    return isLost && failure && (isTriedOut || inARow >= most) ? answersLost(failure.at) : undefined;
   };
 }
 
-/** A server that judges a message lets the mailbox in, whatever the verdict. */
-export function wasJudged({ reply, refused, trouble }: Outcome): boolean {
-  return reply !== undefined || refused.length > 0 || trouble?.via === 'smtp';
+/** By a reply, whatever it says. */
+export function isDotAnswered({ stage, reply, trouble }: Outcome): boolean {
+  return reply !== undefined || (stage === 'after-dot' && trouble?.via === 'smtp');
+}
+
+/** Does a mailbox wait because of them? */
+export function isForLostAnswers({ code, scope }: Failure): boolean {
+  return code === 'outcome_unknown' && scope === 'mailbox';
 }
 
 function answersLost(at: string): Failure {

@@ -3,6 +3,7 @@ import { backoffDelay } from '../failure/plan.ts';
 import type { Attempt, MessageRecord } from '../mail/message.ts';
 import { isFinal, type Status } from '../mail/status.ts';
 import { mailboxOf } from '../mail/test-lane.ts';
+import { as, inTheEnd, isUnknown, neverKnown, withEarlier } from './earlier-attempts.ts';
 
 /** What becomes of a message whose worker died while it was `sending`. */
 export interface Recovery {
@@ -47,14 +48,21 @@ export function recoverSending(record: MessageRecord, now: Date, random: () => n
   }
   const failure = interrupted(at);
   const refused = new Map(record.refusedBeforeDot?.map((each) => [each.address, each]));
+  const before = new Map(record.recipients.map((each) => [each.address, each]));
   const next = record.onUnconfirmed === 'resend' && !isParked ? again : { to: 'unconfirmed' as const };
+  const unknown = withPending(record, 'unconfirmed', failure);
+  const recipients = unknown.map((each) => {
+    if (each.status !== 'unconfirmed') return each;
+    const known = refused.get(each.address);
+    return known ? withEarlier(known, before.get(each.address) ?? known) : as(each, next.to, failure);
+  });
   return {
     ...next,
     failure,
     attempt: { ...attempt, outcome: 'unconfirmed', failure },
     attempts: record.attempts + 1,
     interruptions,
-    recipients: withPending(record, next.to, failure).map((each) => refused.get(each.address) ?? each),
+    recipients: next.to === 'unconfirmed' ? inTheEnd(recipients) : recipients,
   };
 }
 
@@ -66,9 +74,11 @@ function comesAgain(interruptions: number, random: () => number) {
 
 function parked(record: MessageRecord, interruptions: number, at: string) {
   const failure = workerDied(interruptions, at);
+  const recipients = inTheEnd(withPending(record, 'failed', failure));
+  if (isUnknown(recipients)) return { to: 'unconfirmed', failure: neverKnown(new Date(at)), recipients } as const;
   const isPartial = record.recipients.some(({ status }) => status === 'sent');
   const to: Status = isPartial ? 'partiallySent' : 'failed';
-  return { to, failure, recipients: withPending(record, 'failed', failure) } as const;
+  return { to, failure, recipients } as const;
 }
 
 function workerDied(times: number, at: string): Failure {
@@ -85,9 +95,7 @@ function workerDied(times: number, at: string): Failure {
 }
 
 function withPending(record: MessageRecord, status: Status, failure?: Failure): MessageRecord['recipients'] {
-  return record.recipients.map((each) =>
-    isFinal(each.status) ? each : { address: each.address, status, ...(failure && { failure }) },
-  );
+  return record.recipients.map((each) => (isFinal(each.status) ? each : as(each, status, failure)));
 }
 
 function interrupted(at: string): Failure {

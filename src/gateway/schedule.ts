@@ -1,7 +1,7 @@
 import type { Caller, Change } from './api.ts';
 import type { ChangeTools } from './change.ts';
 import type { Ticket } from './deliver.ts';
-import type { Accepted, Moved, NewMessage } from './ports.ts';
+import type { Accepted, MessageStore, Moved, NewMessage } from './ports.ts';
 import { mayRead } from './read.ts';
 import { rfc3339 } from './view.ts';
 
@@ -22,8 +22,6 @@ export interface ScheduleStore {
   expedite(id: string, wish: { from: Waiting[]; first: boolean; date: string }): Promise<Moved>;
   /** Queues some of what is due. */
   releaseDue(asOf: number): Promise<Released>;
-  /** They have their jobs: nobody need look after them before this time. */
-  settle(ids: { id: string; until: number }[]): Promise<unknown>;
 }
 
 export type Waiting = 'scheduled' | 'queued' | 'deferred';
@@ -95,7 +93,8 @@ function pastExpiry(expiresAt: number): string {
 }
 
 export interface ReleaseTools {
-  schedule: Pick<ScheduleStore, 'releaseDue' | 'settle'>;
+  schedule: Pick<ScheduleStore, 'releaseDue'>;
+  postpone: MessageStore['postpone'];
   addJob(mailbox: string, ticket: Ticket): Promise<void>;
   wake(mailbox: string): Promise<unknown>;
   log: { info(fields: object, sentence: string): void };
@@ -114,7 +113,8 @@ export async function releaseDue(tools: ReleaseTools, asOf: number): Promise<Rel
   for (const { mailbox, ticket } of queued)
     tools.log.info({ messageId: ticket.messageId, mailbox }, 'Scheduled message queued');
   await Promise.all(queued.map(({ mailbox, ticket }) => tools.addJob(mailbox, ticket)));
-  await tools.schedule.settle(queued.map(({ ticket, expiresAt }) => ({ id: ticket.messageId, until: expiresAt })));
+  // They have their jobs, and need nobody to look after them; one that has moved on meanwhile may.
+  await Promise.all(queued.map(({ ticket, expiresAt }) => tools.postpone(ticket.messageId, ticket.number, expiresAt)));
   await Promise.all([...new Set(queued.map(({ mailbox }) => mailbox))].map(tools.wake));
   return released;
 }

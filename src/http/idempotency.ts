@@ -66,7 +66,7 @@ export function sendConflict(reply: FastifyReply, messageId: string): FastifyRep
 
 export function conflictParticulars(messageId: string): { detail: string } {
   return {
-    detail: `This Idempotency-Key was used before with another body; it made message ${messageId}. Use a new key for a new message.`,
+    detail: `This Idempotency-Key was used before, with another body or for a message that is not kept any more; it made message ${messageId}. Use a new key for a new message.`,
   };
 }
 

@@ -37,7 +37,8 @@ export function messageChangeRoutes(scope: FastifyInstance, api: Api): void {
       tags: ['Messages'],
       operationId: 'cancelMessage',
       summary: 'Cancel a message',
-      description: 'Either it is canceled and never sent, or the answer is 409: an attempt is running, or all is over.',
+      description:
+        'Either it is canceled and never sent, or the answer is 409: an attempt is running, or all is over. One that was to be sent again, since nobody knows whether it had arrived, is `unconfirmed` instead, and is not sent again.',
       params,
       response: { 200: aMessage(), ...problemResponses(...ANY_BODY, 'message_not_found', 'too_late') },
     },

@@ -160,7 +160,8 @@ export const PROBLEMS = {
   idempotency_key_reused: {
     status: 422,
     title: 'Idempotency key reused',
-    description: 'The Idempotency-Key was used before with another body; detail names the message it made.',
+    description:
+      'The Idempotency-Key was used before, with another body or for a message that is not kept any more; detail names the message it made.',
   },
   sender_not_allowed: {
     status: 422,

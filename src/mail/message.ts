@@ -79,6 +79,8 @@ export interface RecipientState {
   failure?: Failure;
   /** A person has said that it was sent or not; the server never did. */
   resolved?: true;
+  /** It is tried again, or was, after an attempt of which nobody knows whether it arrived. */
+  mayHaveArrived?: true;
 }
 
 /** One SMTP transaction of one message. */

@@ -6,7 +6,7 @@ export const STATUSES = {
   deferred: 'A temporary failure of this message; tried again at nextAttemptAt.',
   held: 'Its mailbox is held (see failure); it waits without spending attempts and goes on by itself when the hold ends.',
   unconfirmed:
-    'The connection was lost after the final dot may have left: nobody knows whether Microsoft has it. Not resent unless told to.',
+    'The connection was lost after the final dot may have left, in the last attempt or in one that no other has made good: nobody knows whether Microsoft has it. Not resent unless told to.',
   sent: 'Final. Microsoft answered 250 after the final dot for every recipient, or, where one is marked resolved, somebody said so. Not a proof of delivery.',
   partiallySent: 'Final. Some recipients were accepted, the others failed for good; recipients[] is the truth.',
   failed: 'Final. failure says why.',
@@ -20,9 +20,9 @@ export type Status = keyof typeof STATUSES;
  */
 export const MOVES = {
   scheduled: ['queued', 'canceled', 'failed'],
-  queued: ['sending', 'canceled', 'failed'],
+  queued: ['sending', 'canceled', 'failed', 'unconfirmed'],
   sending: ['sent', 'partiallySent', 'deferred', 'queued', 'unconfirmed', 'failed'],
-  deferred: ['sending', 'queued', 'canceled', 'failed'],
+  deferred: ['sending', 'queued', 'canceled', 'failed', 'unconfirmed'],
   held: [],
   unconfirmed: ['sent', 'partiallySent', 'queued', 'failed'],
   sent: [],

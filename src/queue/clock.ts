@@ -1,3 +1,5 @@
+import { upFor } from './steady-time.ts';
+
 /** The store's clock, watched against this process's monotonic one. */
 export interface Clock {
   /** Milliseconds since the epoch by the store's clock. */
@@ -7,6 +9,8 @@ export interface Clock {
    * within so many milliseconds, by however little, so that what was counted by it is not certain?
    */
   jumped(withinMilliseconds?: number): boolean;
+  /** What it would say had it not jumped, as long as it is not believed for that; undefined where it is, or nobody knows. */
+  asBefore(): number | undefined;
 }
 
 /** What is known of the store's clock on this boot of this machine, where all processes have one monotonic clock. */
@@ -16,6 +20,8 @@ export interface KnownClock {
   /** When it was seen to be set last, and when by much, by the monotonic clock. */
   setAt?: number;
   jumpedAt?: number;
+  /** What it was ahead of the machine's uptime when it was believed last. */
+  aheadOfUptime?: number;
 }
 
 /** Where processes tell each other of it: one that starts has seen nothing itself. Rejects where that is not possible now. */
@@ -48,16 +54,19 @@ interface Ahead {
  *
  * @param monotonic milliseconds; the same for all processes that share the memory
  * @param wall this machine's clock, milliseconds since the epoch
+ * @param up milliseconds; unlike the monotonic one it goes on while the machine sleeps
  */
 export function steadyClock(
   read: () => Promise<number>,
   monotonic: () => number = () => Number(process.hrtime.bigint()) / 1e6,
   wall: () => number = () => Date.now(),
   memory?: ClockMemory,
+  up: () => number = upFor,
 ): Clock {
   let known: Ahead | undefined;
   let setAt = Number.NEGATIVE_INFINITY;
   let jumpedAt = Number.NEGATIVE_INFINITY;
+  let aheadOfUptime: number | undefined;
   let looks = 0;
   let rememberedAt = Number.NEGATIVE_INFINITY;
 
@@ -67,7 +76,10 @@ export function steadyClock(
     known = { least: recalled.ahead, most: recalled.ahead };
     setAt = recalled.setAt ?? setAt;
     jumpedAt = recalled.jumpedAt ?? jumpedAt;
+    aheadOfUptime = recalled.aheadOfUptime;
   }
+
+  const isDistrusted = () => monotonic() - jumpedAt < DISTRUST_MILLISECONDS;
 
   function learn(ahead: Ahead, at: number): void {
     const own = wall() - at;
@@ -79,6 +91,7 @@ export function steadyClock(
     if (isSet) setAt = at;
     if (hasJumped) jumpedAt = at;
     if (!known || isSet || ahead.most - ahead.least <= EXACT_MILLISECONDS) known = ahead;
+    if (!isDistrusted()) aheadOfUptime = at + ahead.least - up();
     if (isSet || at - rememberedAt >= REMEMBERED_EACH_MILLISECONDS) remember(at);
   }
 
@@ -87,7 +100,11 @@ export function steadyClock(
     rememberedAt = at;
     const ahead = (known.least + known.most) / 2;
     // JSON has no infinity.
-    const seen = { ...(Number.isFinite(setAt) && { setAt }), ...(Number.isFinite(jumpedAt) && { jumpedAt }) };
+    const seen = {
+      ...(Number.isFinite(setAt) && { setAt }),
+      ...(Number.isFinite(jumpedAt) && { jumpedAt }),
+      ...(aheadOfUptime !== undefined && { aheadOfUptime }),
+    };
     memory?.remember({ ahead, ...seen }).catch(() => undefined);
   }
 
@@ -101,9 +118,8 @@ export function steadyClock(
       return now;
     },
     jumped: (withinMilliseconds) =>
-      withinMilliseconds === undefined
-        ? monotonic() - jumpedAt < DISTRUST_MILLISECONDS
-        : monotonic() - setAt < withinMilliseconds,
+      withinMilliseconds === undefined ? isDistrusted() : monotonic() - setAt < withinMilliseconds,
+    asBefore: () => (isDistrusted() && aheadOfUptime !== undefined ? aheadOfUptime + up() : undefined),
   };
 }
 

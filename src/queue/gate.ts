@@ -1,6 +1,7 @@
 import type { Failure } from '../failure/failure.ts';
 import { holdDelay } from '../failure/plan.ts';
 import { LaneClosed, type Passage } from '../gateway/deliver.ts';
+import { isForLostAnswers } from '../gateway/lost-answers.ts';
 import type { LaneOwner, MailboxStore, StoredHold } from '../gateway/ports.ts';
 
 /**
@@ -142,8 +143,10 @@ export async function openGate(options: GateOptions): Promise<Gate> {
 
   function passage(claimed: string[]): Passage {
     const trial = claimed.length > 0;
+    const claimedHolds = claimed.flatMap((key) => held.get(key)?.hold ?? []);
     return {
       trial,
+      awaitsAnswer: claimedHolds.some(({ failure }) => isForLostAnswers(failure)),
       refresh,
       blocked: (failure, retryAfter) => begin(failure, claimed, retryAfter ?? 0),
       works: () => end(claimed),

@@ -1,6 +1,6 @@
 import { type ConnectionOptions, type Job, WaitingError, Worker } from 'bullmq';
 import { deliver, type Lane, LaneClosed, type Ticket } from '../gateway/deliver.ts';
-import { watchAnswers } from '../gateway/lost-answers.ts';
+import { type AnswerWatch, watchAnswers } from '../gateway/lost-answers.ts';
 import type { Pace } from '../gateway/ports.ts';
 import { expiredFailure, lostFailure, overDayFailure } from '../gateway/recover.ts';
 import { isFinal, mayMoveTo } from '../mail/status.ts';
@@ -194,14 +194,15 @@ export async function openLane<Connection>(
     },
     transact: settings.transact,
     markDot: messages.markDot,
-    holdAfter: watchAnswers(settings.connections + LOST_BY_CHANCE),
+    holdAfter: answerWatchOf(settings),
     sleep: (milliseconds) => sleep(milliseconds, closing.signal),
     async settle(record, token, verdict, outcome) {
       const place = places.get(token);
       place?.free();
       places.delete(token);
       const pending = record.recipients.filter(({ status }) => !isFinal(status)).length;
-      const unused = verdict.to === 'unconfirmed' ? 0 : pending - outcome.accepted.length;
+      // Where nobody knows whether the server has taken it, it counts, also if it is sent again.
+      const unused = verdict.attempt.outcome === 'unconfirmed' ? 0 : pending - outcome.accepted.length;
       let isLate = false;
       const moved = await persistently(
         () =>
@@ -389,6 +390,15 @@ export async function openLane<Connection>(
       await connections.close();
     },
   };
+}
+
+/** Of each mailbox: the lane of one that has little to send is closed between two messages. */
+const answerWatches = new WeakMap<object, AnswerWatch>();
+
+function answerWatchOf(settings: LaneSettings<unknown>): AnswerWatch {
+  const known = answerWatches.get(settings) ?? watchAnswers(settings.connections + LOST_BY_CHANCE);
+  answerWatches.set(settings, known);
+  return known;
 }
 
 /** What has been learned must be written: tried until it is, whatever Redis says meanwhile. */

@@ -1,9 +1,10 @@
 import type { Failure } from '../failure/failure.ts';
 import { LaneClosed, type Ticket } from '../gateway/deliver.ts';
+import { as, inTheEnd, isUnknown, neverKnown } from '../gateway/earlier-attempts.ts';
 import type { Move } from '../gateway/ports.ts';
 import { expiredFailure, lostFailure, recoverSending } from '../gateway/recover.ts';
 import type { MessageRecord } from '../mail/message.ts';
-import type { Status } from '../mail/status.ts';
+import { isFinal, type Status } from '../mail/status.ts';
 import { LATE_MILLISECONDS } from './fresh.ts';
 import { ITS_TURN } from './jobs.ts';
 import type { LaneTools } from './tools.ts';
@@ -98,13 +99,11 @@ async function giveUp(
 ): Promise<MessageRecord | undefined> {
   const record = await messages.find(id);
   if (!record) return undefined;
-  const failure = failureOf(record, chance.now());
-  const recipients = record.recipients.map((each) =>
-    each.status === 'sent' || each.status === 'failed'
-      ? each
-      : { address: each.address, status: 'failed' as const, failure },
-  );
-  const to = recipients.some((each) => each.status === 'sent') ? 'partiallySent' : 'failed';
+  const why = failureOf(record, chance.now());
+  const recipients = inTheEnd(record.recipients.map((each) => (isFinal(each.status) ? each : as(each, 'failed', why))));
+  const isPartial = recipients.some((each) => each.status === 'sent');
+  const to = isUnknown(recipients) ? 'unconfirmed' : isPartial ? 'partiallySent' : 'failed';
+  const failure = to === 'unconfirmed' ? neverKnown(chance.now()) : why;
   const from: Status[] = ['scheduled', 'queued', 'deferred'];
   const { mailbox, ticket } = record;
   const moved = await messages.move({ id, mailbox, to, from, ticket, failure, recipients });

@@ -1,4 +1,5 @@
 import { type ReleaseTools, releaseDue } from '../gateway/schedule.ts';
+import type { Clock } from './clock.ts';
 import { type SteadyTime, steadyTime } from './steady-time.ts';
 import type { LaneLog } from './tools.ts';
 
@@ -15,8 +16,8 @@ const GRACE_MILLISECONDS = 1_000;
  * may do so at a time.
  */
 export function startReleaser(
-  tools: ReleaseTools & { log: LaneLog },
-  time: SteadyTime = steadyTime(undefined, Date.now),
+  tools: ReleaseTools & { clock: Pick<Clock, 'now' | 'asBefore'>; log: LaneLog },
+  time: SteadyTime = steadyTime(undefined, () => tools.clock.asBefore() ?? Date.now()),
 ): { stop(): Promise<void> } {
   let stopped = false;
   let timer: NodeJS.Timeout;
@@ -24,6 +25,8 @@ export function startReleaser(
   async function look(): Promise<number> {
     const steady = time.now();
     const { now, next } = await releaseDue(tools, steady === undefined ? -1 : steady - PRECISION_MILLISECONDS);
+    // Of the first reading it must be known what other processes have seen of the clock.
+    if (steady === undefined) await tools.clock.now();
     time.learn(now);
     const wait = next === undefined ? LOOK_MILLISECONDS : next + PRECISION_MILLISECONDS - (time.now() ?? now);
     return Math.min(Math.max(wait, PAUSE_MILLISECONDS), LOOK_MILLISECONDS);

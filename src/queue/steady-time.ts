@@ -18,7 +18,7 @@ const DISTRUST_MILLISECONDS = 3_600_000;
 /**
  * Goes by this machine's uptime, set by the readings it is given. One that is suddenly another time is not believed
  * before an hour has passed: a clock set ahead must not send what is scheduled early, nor one set back send it late. Whoever
- * starts after the jump has not seen it, but has a clock of its own.
+ * starts after the jump has not seen it, but may know another clock.
  *
  * @param wall that one, in milliseconds since the epoch: of a first reading far ahead of it, it is believed instead, since
  *   late is better than early. None if absent
@@ -51,6 +51,6 @@ export function steadyTime(monotonic: () => number = upFor, wall?: () => number)
 }
 
 /** Linux counts the time a machine was asleep in its uptime, which `performance.now` does not. */
-function upFor(): number {
+export function upFor(): number {
   return process.platform === 'linux' ? uptime() * 1_000 : performance.now();
 }

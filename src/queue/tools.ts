@@ -16,7 +16,7 @@ export interface LaneTools {
   mailboxes: MailboxStore;
   admission: AdmissionStore;
   chance: Chance;
-  clock: Clock;
+  clock: Pick<Clock, 'now' | 'jumped'>;
   log: LaneLog;
 }
 

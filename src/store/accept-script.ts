@@ -68,8 +68,6 @@ local function append(list, one, other)
   list[#list + 1] = other
 end
 
--- Has this script written the record of the message that it is about?
-local written = false
 local function accept(order, fixed, mime)
   local MESSAGE, MIME, IDEMPOTENCY = all.message .. order.id, all.mime .. order.id, order.idempotency
   if IDEMPOTENCY then
@@ -94,7 +92,6 @@ local function accept(order, fixed, mime)
   redis.call('HSET', MESSAGE, 'fixed', fixed, 'callerId', order.callerId, 'mailbox', order.mailbox,
     'status', 'queued', 'revision', '1', 'ticket', '1', 'pending', order.recipients,
     'acceptedAt', acceptedAt, 'expiresAt', expiresAt, 'place', digits(place), 'aheadAtFirst', ahead)
-  written = true
   if not order.untold and isHooked(order.callerId) then
     redis.call('HSET', MESSAGE, 'hooks', all.outbox)
     announce(all.outbox, order.id, MESSAGE)
@@ -119,15 +116,10 @@ end
 
 local answers = {}
 for i, order in ipairs(cjson.decode(ARGV[2])) do
-  written = false
   local isDone, answer = pcall(accept, order, ARGV[2 * i + 2], ARGV[2 * i + 3])
-  -- What is wrong with one key must cost the other messages nothing. Nobody would look after what is written of this one,
-  -- which is not accepted. Only where something is: a write of ours would let the next message into a full memory.
-  if not isDone then
-    if written then redis.call('DEL', all.message .. order.id, all.mime .. order.id) end
-    answer = { 'error', type(answer) == 'table' and answer.err or tostring(answer) }
-  end
-  answers[i] = answer
+  -- What is wrong with one key must cost the other messages nothing. This one has left nothing: what fails comes before its
+  -- record, and that is the first thing that wants memory.
+  answers[i] = isDone and answer or { 'error', type(answer) == 'table' and answer.err or tostring(answer) }
 end
 -- First of all: what fails after this is put right by whoever looks after them.
 if #looked > 0 then redis.call('ZADD', DUE, unpack(looked)) end
@@ -148,8 +140,8 @@ for mailbox, lane in pairs(lanes) do
   end
 end
 for callerId, list in pairs(listed) do
-  redis.call('ZADD', all.lists .. callerId, unpack(list))
-  redis.call('SADD', all.callers, callerId)
+  aside('ZADD', all.lists .. callerId, unpack(list))
+  aside('SADD', all.callers, callerId)
   for mailbox, new in pairs(given[callerId]) do
     add(all.counts .. callerId, 'accepted|' .. mailbox, new)
   end

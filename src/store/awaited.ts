@@ -12,7 +12,7 @@ const aheadOf = new WeakMap<Redis, number>();
 /**
  * Asks for what must not be done once nobody waits for it. A Redis that stands still reads what was sent to it when it goes
  * on, after its sender was told that it does not answer, and may have sent the message by another way: only Redis can see
- * that it is too late by then. Before the first answer nothing is known of its clock, and nothing is late.
+ * that it is too late by then.
  *
  * @param ask given until when it may be done, in milliseconds since the epoch by Redis's clock, if there is an end
  * @param timeOf when that was by Redis's clock, where the answer tells, and whether it was too late
@@ -24,15 +24,23 @@ export async function whileAwaited<Answer>(
 ): Promise<Answer> {
   const { commandTimeout } = redis.options;
   if (typeof commandTimeout !== 'number') return ask(undefined);
+  const ahead = aheadOf.get(redis) ?? (await firstAhead(redis));
   const askedAt = performance.now();
-  const ahead = aheadOf.get(redis);
   const left = commandTimeout - ANSWER_MILLISECONDS;
-  const answer = await ask(ahead === undefined ? undefined : Math.ceil(askedAt + ahead + left));
+  const answer = await ask(Math.ceil(askedAt + ahead + left));
   const { at, isLate } = timeOf(answer);
   if (at !== undefined) {
     const most = at - askedAt;
-    aheadOf.set(redis, isLate ? most : Math.min(most, ahead ?? most));
+    aheadOf.set(redis, isLate ? most : Math.min(most, ahead));
   }
   // Whoever reads this still waits: Redis's clock was set, or it was a near thing.
   return isLate ? whileAwaited(redis, ask, timeOf) : answer;
+}
+
+async function firstAhead(redis: Redis): Promise<number> {
+  const askedAt = performance.now();
+  const [seconds, microseconds] = await redis.time();
+  const ahead = Number(seconds) * 1_000 + Number(microseconds) / 1_000 - askedAt;
+  aheadOf.set(redis, ahead);
+  return ahead;
 }

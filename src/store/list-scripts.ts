@@ -17,10 +17,10 @@ local function relist(key, id, from, to, about)
   local prefix = string.sub(key, 1, -1 - #('message:' .. id))
   local counts = prefix .. 'counts:' .. about[1]
   if wasListed then
-    redis.call('ZREM', prefix .. 'list:' .. from .. ':' .. about[1], id)
+    aside('ZREM', prefix .. 'list:' .. from .. ':' .. about[1], id)
     count(counts, from .. '|' .. about[3], -1)
   end
-  if isOnList then redis.call('ZADD', prefix .. 'list:' .. to .. ':' .. about[1], whole(about[2]) or now, id) end
+  if isOnList then aside('ZADD', prefix .. 'list:' .. to .. ':' .. about[1], whole(about[2]) or now, id) end
   if isOnList or to == 'sent' then count(counts, to .. '|' .. about[3], 1) end
 end
 `;
@@ -55,6 +55,10 @@ return redis.call('SREM', KEYS[2], ARGV[1])
 /** The records of these messages as one answer, which costs a reader half of what many answers do: KEYS messages. */
 export const READ_RECORDS = `
 local found = {}
-for i, key in ipairs(KEYS) do found[i] = redis.call('HGETALL', key) end
+for i, key in ipairs(KEYS) do
+  local m = redis.pcall('HGETALL', key)
+  -- What is no record at all keeps nobody from the others.
+  found[i] = m.err and {} or m
+end
 return found
 `;

@@ -23,6 +23,17 @@ function keysIn(json: string | null): string[] | undefined {
   }
 }
 
+/** Where a key is something else than it should be, it says nothing: whoever looks at all mailboxes must not fail because of one. */
+async function unlessDamaged<Answer>(asked: Promise<Answer>, none: Answer): Promise<Answer> {
+  try {
+    return await asked;
+  } catch (error) {
+    // Of Redis's errors the first word is the code.
+    if (error instanceof Error && error.message.startsWith('WRONGTYPE ')) return none;
+    throw error;
+  }
+}
+
 export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore {
   /** Readers listen for what changes in messages; the engine, which need not hear of every message, for its own. */
   async function tellOfHold(key: string): Promise<void> {
@@ -46,7 +57,7 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       return new Map(held);
     },
     async holdsOf(mailbox) {
-      const holdKeys = await redis.hget(keys.mailbox(mailbox), 'holdKeys');
+      const holdKeys = await unlessDamaged(redis.hget(keys.mailbox(mailbox), 'holdKeys'), null);
       return this.holds(keysIn(holdKeys) ?? [`mailbox:${mailbox}`]);
     },
     async counts(mailbox) {
@@ -62,10 +73,10 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
     async usage(mailbox) {
       const now = await this.now();
       const [taken, running, day, [, nextFreeAt]] = await Promise.all([
-        redis.zcount(keys.permits(mailbox), String(now), '+inf'),
-        redis.scard(keys.sending(mailbox)),
-        redis.hgetall(keys.day(mailbox)),
-        redis.zrangebyscore(keys.permits(mailbox), String(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1),
+        unlessDamaged(redis.zcount(keys.permits(mailbox), String(now), '+inf'), 0),
+        unlessDamaged(redis.scard(keys.sending(mailbox)), 0),
+        unlessDamaged(redis.hgetall(keys.day(mailbox)), {}),
+        unlessDamaged(redis.zrangebyscore(keys.permits(mailbox), String(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1), []),
       ]);
       return {
         now,

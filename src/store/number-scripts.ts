@@ -1,4 +1,17 @@
 /**
+ * `aside(command, key, ...)`: for what only tells of messages. What is wrong with that key must not cost those messages
+ * anything whose records are written: it is told in Redis's log. Raises where memory is full, as `add` does.
+ */
+export const ASIDE = `
+local function aside(command, key, ...)
+  local answer = redis.pcall(command, key, ...)
+  if type(answer) ~= 'table' or not answer.err then return answer end
+  if string.sub(answer.err, 1, 4) == 'OOM ' then error(answer) end
+  redis.log(redis.LOG_WARNING, 'postroom could not write down in ' .. key .. ': ' .. tostring(answer.err))
+end
+`;
+
+/**
  * Numbers in hashes, in Lua. Somebody may have written something else there: that one number is then read as missing, or
  * counted anew, and costs nobody else anything.
  *

@@ -32,8 +32,7 @@ local function listOf(status, callerId) return key('list', status) .. ':' .. cal
 -- A message that is not of this status any more leaves its caller's list and its count.
 local function unlist(id, status, mailbox)
   local callerId = redis.call('HGET', key('message', id), 'callerId') or ''
-  -- Were the list damaged, it would be no reason not to send.
-  redis.pcall('ZREM', listOf(status, callerId), id)
+  aside('ZREM', listOf(status, callerId), id)
   add(key('counts', callerId), status .. '|' .. mailbox, -1)
 end
 
@@ -90,7 +89,7 @@ local function waitAnew(id)
   local isRead, recipients = pcall(cjson.decode, written)
   if not isRead or type(recipients) ~= 'table' then return end
   for i, each in ipairs(recipients) do
-    if not FINAL[each.status] then recipients[i] = { address = each.address, status = 'queued' } end
+    if not FINAL[each.status] then recipients[i] = { address = each.address, status = 'queued', mayHaveArrived = each.mayHaveArrived } end
   end
   redis.call('HSET', key('message', id), 'recipients', cjson.encode(recipients))
 end
@@ -119,6 +118,8 @@ if written then return { 'accepted', written } end
 -- A large content was written before, for a while only.
 local staged = ARGV[4] == ''
 if staged and redis.call('STRLEN', KEYS[2]) ~= order.bytes then return { 'gone', order.id } end
+-- First of all: what fails here leaves nothing that would be taken for accepted.
+place(order.id, order.mailbox, order.sendAt, order.priority)
 redis.call('HSET', KEYS[1], 'fixed', ARGV[3], 'callerId', order.callerId, 'mailbox', order.mailbox, 'status', 'scheduled',
   'revision', 0, 'ticket', 1, 'attempts', 0, 'pending', order.recipients, 'acceptedAt', now, 'updatedAt', now,
   'expiresAt', order.expiresAt, 'place', 0, 'aheadAtFirst', 0,
@@ -134,12 +135,11 @@ if order.fingerprint then
   redis.call('PEXPIRE', KEYS[3], order.idempotencyLifetime)
 end
 add(COUNTS, 'scheduled|' .. order.mailbox, 1)
-for _, status in ipairs({ 'all', 'scheduled' }) do redis.call('ZADD', listOf(status, order.callerId), now, order.id) end
+for _, status in ipairs({ 'all', 'scheduled' }) do aside('ZADD', listOf(status, order.callerId), now, order.id) end
 for _, what in ipairs({ 'accepted', 'scheduled' }) do
   add(key('counts', order.callerId), what .. '|' .. order.mailbox, 1)
 end
-redis.call('SADD', PREFIX .. ':callers', order.callerId)
-place(order.id, order.mailbox, order.sendAt, order.priority)
+aside('SADD', PREFIX .. ':callers', order.callerId)
 tell(order.id, 'scheduled @' .. order.sendAt)
 return { 'accepted', tostring(now) }
 `;
@@ -211,23 +211,31 @@ local function release(id, mailbox)
   if m.status ~= 'scheduled' then return redis.call('ZREM', key('scheduled', mailbox), id) end
   table.insert(queued, { id, mailbox, tostring(enter(id, mailbox, ARGV[5])), m.priority, m.expiresAt or '' })
 end
+-- What is wrong with one must not keep back all that come after it: it is tried again later.
+local function unlessBroken(what, isDone, why)
+  if isDone then return true end
+  local told = type(why) == 'table' and why.err or tostring(why)
+  -- Memory is full, which is no fault of this one: it is queued when there is room.
+  if string.sub(told, 1, 4) == 'OOM ' then error(why) end
+  redis.log(redis.LOG_WARNING, 'postroom could not queue ' .. what .. ': ' .. told)
+end
 local before = '(' .. string.format('%.0f', asOf + 1)
 local due = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', before, 'LIMIT', 0, ARGV[3])
-for _, mailbox in ipairs(due) do
+local function releaseOf(mailbox)
   local some = math.ceil(ARGV[4] / #due)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('scheduled', mailbox), '-inf', before, 'LIMIT', 0, some)) do
-    local isDone, why = pcall(release, id, mailbox)
-    if not isDone then
-      local told = type(why) == 'table' and why.err or tostring(why)
-      -- Memory is full, which is no fault of this message: it is queued when there is room.
-      if string.sub(told, 1, 4) == 'OOM ' then error(why) end
-      -- It must not keep back all that come after it, and is tried again: the sweeper gives it up if it is damaged.
+    if not unlessBroken('the scheduled message ' .. id, pcall(release, id, mailbox)) then
       redis.call('ZADD', key('scheduled', mailbox), asOf + ${AGAIN_MILLISECONDS}, id)
+      -- The sweeper gives it up if it is damaged.
       redis.call('ZADD', DUE, now, id)
-      redis.log(redis.LOG_WARNING, 'postroom could not queue the scheduled message ' .. id .. ': ' .. told)
     end
   end
   index(mailbox, asOf)
+end
+for _, mailbox in ipairs(due) do
+  if not unlessBroken('what is scheduled in ' .. mailbox, pcall(releaseOf, mailbox)) then
+    redis.call('ZADD', SCHEDULED, asOf + ${AGAIN_MILLISECONDS}, mailbox)
+  end
 end
 return { tostring(now), redis.call('ZRANGE', SCHEDULED, 0, 0, 'WITHSCORES')[2] or '', queued }
 `;

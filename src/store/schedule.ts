@@ -87,7 +87,6 @@ export function scheduleStore(
       );
       return releasedOf(answer);
     },
-    settle: (ids) => redis.zadd(keys.due, 'XX', ...ids.flatMap(({ id, until }) => [until, id])),
   };
 }
 

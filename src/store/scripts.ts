@@ -16,7 +16,7 @@ local m = redis.call('HGETALL', KEYS[1])
 if #m == 0 then return false end
 local prefix = ARGV[1]
 local mailbox = redis.call('HGET', KEYS[1], 'mailbox') or ''
-local about = redis.call('HMGET', prefix .. ':mailbox:' .. mailbox, 'holdKeys', 'left')
+local about = redis.pcall('HMGET', prefix .. ':mailbox:' .. mailbox, 'holdKeys', 'left')
 local hold = lastingHold(prefix .. ':holds', mailbox, about[1])
 return { m, hold, about[2] or '0', windowUse(prefix .. ':permits:' .. mailbox) }
 `;
@@ -35,19 +35,28 @@ redis.call('HSET', KEYS[1], 'ticket', ticket + 1)
 return ticket + 1
 `;
 
+/** What a key says that is written whole; nil where it says nothing, or is something else: the next write makes it good. */
+const SAID = `
+local function said(key)
+  local text = redis.pcall('GET', key)
+  return type(text) == 'string' and text or nil
+end
+`;
+
 /**
  * Takes (1) or renews (2) leases; 0 where somebody else has one: KEYS lease, last owner, and again; ARGV milliseconds,
- * then an id for each. A lease that had run out while nobody else took it counts as renewed.
+ * then an id for each. A lease that had run out while nobody else took it counts as renewed; one that is damaged must not
+ * cost the others of its owner theirs.
  */
-export const LEASE = `
+export const LEASE = `${SAID}
 local answers = {}
 for i = 1, #KEYS, 2 do
   local id = ARGV[1 + (i + 1) / 2]
-  local holder = redis.call('GET', KEYS[i])
+  local holder = said(KEYS[i])
   if holder and holder ~= id then answers[#answers + 1] = 0
   else
     redis.call('SET', KEYS[i], id, 'PX', ARGV[1])
-    if redis.call('GET', KEYS[i + 1]) == id then answers[#answers + 1] = 2
+    if said(KEYS[i + 1]) == id then answers[#answers + 1] = 2
     else
       redis.call('SET', KEYS[i + 1], id)
       answers[#answers + 1] = 1
@@ -125,11 +134,11 @@ return released
  * milliseconds, prefix of the leases' keys. One whose lane has passed to another owner was left by a process that died
  * or sleeps, and must not keep the hold until it would have ended by itself.
  */
-export const CLAIM_TRIAL = `
-local holder = redis.call('GET', KEYS[1])
+export const CLAIM_TRIAL = `${SAID}
+local holder = said(KEYS[1])
 if holder and holder ~= ARGV[1] then
   local lease, mailbox = string.match(holder, '^(%S+) (.*)$')
-  if not lease or redis.call('GET', ARGV[3] .. mailbox) == lease then return 0 end
+  if not lease or said(ARGV[3] .. mailbox) == lease then return 0 end
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1

@@ -10,7 +10,7 @@ import { ANNOUNCE } from './webhook-scripts.ts';
  * arguments, touch as few keys as they can, and what many steps of one turn want to know of their mailbox, or add to its
  * sums and sets, is read and written once.
  */
-const SHARED = `${HOLD_IN}${WHOLE}${LAST_REVISION}${ADD}${STANDING}
+const SHARED = `${ANNOUNCE}${HOLD_IN}${WHOLE}${LAST_REVISION}${ADD}${STANDING}
 local MESSAGES, CONTENTS, CHANGED = ARGV[1], ARGV[2], ARGV[3]
 local DAY_SLICE, DAY_SLICES, NEXT_LOOK = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local KEEP_RECORD, KEEP_FAILED_CONTENT = ARGV[7], ARGV[8]
@@ -47,11 +47,6 @@ local function put(all, key, member, value)
 end
 -- Contents that nobody needs any more, and the messages that readers are told of.
 local contents, changed = {}, {}
--- What is wrong with one key must not cost other mailboxes their sums and their answers: it is told in Redis's log.
-local function unlessBroken(key, answer)
-  if type(answer) ~= 'table' then return answer end
-  redis.log(redis.LOG_WARNING, 'postroom could not count in ' .. key .. ': ' .. tostring(answer.err))
-end
 local function writeMembers()
   local all, ranked = sets, sorted
   sets, sorted = {}, {}
@@ -61,8 +56,8 @@ local function writeMembers()
       local those = isIn and come or go
       those[#those + 1] = member
     end
-    if #come > 0 then unlessBroken(key, redis.pcall('SADD', key, unpack(come))) end
-    if #go > 0 then unlessBroken(key, redis.pcall('SREM', key, unpack(go))) end
+    if #come > 0 then aside('SADD', key, unpack(come)) end
+    if #go > 0 then aside('SREM', key, unpack(go)) end
   end
   for key, members in pairs(ranked) do
     local come, go = {}, {}
@@ -72,8 +67,8 @@ local function writeMembers()
         come[#come + 1] = member
       else go[#go + 1] = member end
     end
-    if #come > 0 then unlessBroken(key, redis.pcall('ZADD', key, unpack(come))) end
-    if #go > 0 then unlessBroken(key, redis.pcall('ZREM', key, unpack(go))) end
+    if #come > 0 then aside('ZADD', key, unpack(come)) end
+    if #go > 0 then aside('ZREM', key, unpack(go)) end
   end
 end
 local function writeSums()
@@ -85,7 +80,7 @@ local function writeSums()
   end
   for key, mailboxes in pairs(engaged) do
     for mailbox, by in pairs(mailboxes) do
-      local left = by ~= 0 and unlessBroken(key, redis.pcall('ZINCRBY', key, by, mailbox))
+      local left = by ~= 0 and aside('ZINCRBY', key, by, mailbox)
       if left and tonumber(left) <= 0 then redis.call('ZREM', key, mailbox) end
     end
   end
@@ -106,7 +101,6 @@ local function contentOf(key, octets)
   roomForContents = roomForContents - octets
   return redis.call('GET', key)
 end
-${ANNOUNCE}
 `;
 
 /** Names the mailbox that the next steps are about; its KEYS are the next ones, as in `laneKeys`. */

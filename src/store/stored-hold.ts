@@ -14,7 +14,7 @@ export function holdOf(json: string): StoredHold {
     // As good as one without a reason.
   }
   const now = Date.now();
-  return { failure: damaged(now), since: now, nextProbeAt: now, probes: 0, settings: '' };
+  return { failure: damaged(now), since: now, ...atOnce(now), probes: 0, settings: '' };
 }
 
 /** Where one of its numbers is none, as good as a hold that has just begun, and is to be tried out now. */
@@ -23,12 +23,17 @@ function withNumbers({ since, nextProbeAt, probes, delayMilliseconds, byOperator
   return {
     ...kept,
     since: isTime(since) ? since : now,
-    nextProbeAt: isTime(nextProbeAt) ? nextProbeAt : now,
     probes: isTime(probes) ? probes : 0,
     ...(isTime(delayMilliseconds) && { delayMilliseconds }),
+    ...(isTime(nextProbeAt) ? { nextProbeAt } : atOnce(now)),
     // As the scripts read it: who begins must not be told that it is a person's hold, and who waits that it is none.
     ...(byOperator === true && { byOperator }),
   };
+}
+
+/** Also where this machine's clock is ahead of the store's. */
+function atOnce(now: number): Pick<StoredHold, 'nextProbeAt' | 'delayMilliseconds'> {
+  return { nextProbeAt: now, delayMilliseconds: 0 };
 }
 
 /** A number that a date can be made of. */

@@ -45,7 +45,8 @@ export const SENDING = `
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return 0 end
 local found = {}
 for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  local m = redis.call('HMGET', ARGV[1] .. id, 'status', 'attemptToken')
+  -- Of what is no record at all, an error.
+  local m = redis.pcall('HMGET', ARGV[1] .. id, 'status', 'attemptToken')
   if m[1] == 'sending' then
     found[#found + 1] = id
     found[#found + 1] = m[2] or ''

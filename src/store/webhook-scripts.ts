@@ -1,3 +1,5 @@
+import { ASIDE } from './number-scripts.ts';
+
 /**
  * What waits in the outbox at most: some 150 MB where messages have a few recipients. While a worker runs it is nearly
  * empty; without one nothing empties it, and what Redis holds beyond its memory would stop the mail itself.
@@ -5,12 +7,12 @@
 export const MOST_IN_OUTBOX = 100_000;
 
 /**
- * Part of other scripts: `announce(hooks, id, key)` puts the record, as the move left it, into the webhooks' outbox. The
- * field `hooks` is that outbox's key in the records of messages whose caller has any; all that others pay is that look.
- * When the outbox is full, each endpoint that wanted the event counts it instead. Their keys are made here, where the
- * caller is known; all share one hash tag.
+ * Part of other scripts, which use its `aside` as well: `announce(hooks, id, key)` puts the record, as the move left it,
+ * into the webhooks' outbox. The field `hooks` is that outbox's key in the records of messages whose caller has any; all
+ * that others pay is that look. When the outbox is full, each endpoint that wanted the event counts it instead. Their keys
+ * are made here, where the caller is known; all share one hash tag. Whatever is wrong there costs the message nothing.
  */
-export const ANNOUNCE = `
+export const ANNOUNCE = `${ASIDE}
 local function dropUntold(hooks, key)
   local m = redis.call('HMGET', key, 'callerId', 'status', 'fixed')
   local prefix = string.sub(hooks, 1, -(#':webhook-outbox' + 1))
@@ -30,8 +32,15 @@ local function dropUntold(hooks, key)
 end
 local function announce(hooks, id, key)
   if not hooks then return end
-  if redis.call('XLEN', hooks) >= ${MOST_IN_OUTBOX} then return dropUntold(hooks, key) end
-  redis.call('XADD', hooks, '*', 'id', id, unpack(redis.call('HGETALL', key)))
+  if (aside('XLEN', hooks) or 0) >= ${MOST_IN_OUTBOX} then
+    local isCounted, why = pcall(dropUntold, hooks, key)
+    if not isCounted then
+      local told = type(why) == 'table' and why.err or tostring(why)
+      redis.log(redis.LOG_WARNING, 'postroom could not count that ' .. id .. ' is not told: ' .. told)
+    end
+    return
+  end
+  aside('XADD', hooks, '*', 'id', id, unpack(redis.call('HGETALL', key)))
 end
 `;
 

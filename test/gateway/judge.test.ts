@@ -95,5 +95,62 @@ describe('what an attempt comes to', () => {
     expect(verdict.to).toBe('deferred');
     expect(verdict.attempt.outcome).toBe('unconfirmed');
     expect(verdict.delayMilliseconds).toBeGreaterThan(0);
+    expect(verdict.recipients).toMatchObject([{ status: 'deferred', mayHaveArrived: true }]);
+  });
+});
+
+describe('what an attempt comes to after one of which nobody knows whether it arrived', () => {
+  const again = (status: 'queued' | 'failed' = 'queued') =>
+    aRecord({
+      onUnconfirmed: 'resend',
+      recipients: [
+        { address: ADA, status, mayHaveArrived: true },
+        { address: BOB, status: 'queued' },
+      ],
+    });
+
+  it('sent, where it is accepted', () => {
+    const { to, recipients } = verdictOf({ accepted: [ADA, BOB], reply: OK }, again());
+    expect(to).toBe('sent');
+    expect(recipients[0]).not.toHaveProperty('mayHaveArrived');
+  });
+
+  it('refused: not known to be failed, but for whom that attempt was not', () => {
+    const { to, recipients, failure, attempt } = verdictOf(
+      { trouble: said('554 5.6.0 Corrupt', 'after-dot') },
+      again(),
+    );
+    expect(to).toBe('unconfirmed');
+    expect(recipients).toMatchObject([{ status: 'unconfirmed' }, { status: 'failed' }]);
+    expect(failure?.category).toBe('outcomeUnknown');
+    expect(attempt).toMatchObject({ outcome: 'failed', failure: { smtp: { code: 554 } } });
+  });
+
+  it('refused for one while another is tried again: that is remembered to the end', () => {
+    const trouble = said('451 4.7.1 Try again later', 'rcpt');
+    const refused = [
+      { address: ADA, trouble: said('550 5.1.1 Unknown', 'rcpt') },
+      { address: BOB, trouble },
+    ];
+    const first = verdictOf({ refused, stage: 'rcpt', trouble }, again());
+    expect(first.to).toBe('deferred');
+    expect(first.recipients).toMatchObject([{ status: 'failed', mayHaveArrived: true }, { status: 'deferred' }]);
+    const last = verdictOf({ accepted: [BOB], reply: OK }, again('failed'));
+    expect(last.to).toBe('unconfirmed');
+    expect(last.recipients.map(({ status }) => status)).toEqual(['unconfirmed', 'sent']);
+  });
+
+  it.each([
+    ['refused for now', said('451 4.7.0 Temporary server error', 'after-dot'), 'deferred'],
+    [
+      'a throttled mailbox',
+      said('432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded', 'after-dot'),
+      'queued',
+    ],
+    ['broken before the dot', broken('data'), 'deferred'],
+  ])('%s: that is remembered', (_what, trouble, to) => {
+    const verdict = verdictOf({ trouble }, again());
+    expect(verdict.to).toBe(to);
+    expect(verdict.recipients[0]).toMatchObject({ status: to, mayHaveArrived: true });
   });
 });

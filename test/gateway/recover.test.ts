@@ -22,6 +22,16 @@ describe('a message whose worker died', () => {
   it('after its mark is sent again if its caller said so, and the timeline tells that it may have been sent', () => {
     const recovery = recoverSending(aRecord({ dotMayHaveLeft: true, onUnconfirmed: 'resend' }), now, random);
     expect(recovery).toMatchObject({ to: 'queued', attempt: { outcome: 'unconfirmed' } });
+    expect(recovery.recipients).toMatchObject([{ status: 'queued', mayHaveArrived: true }]);
+  });
+
+  it('before its mark, after an attempt that may have arrived, is sent again, or parked as one of which nobody knows', () => {
+    const recipients = [{ address: 'ada@fabrikam.com', status: 'queued' as const, mayHaveArrived: true as const }];
+    const { recipients: waiting } = recoverSending(aRecord({ recipients }), now, random);
+    expect(waiting).toMatchObject([{ status: 'queued', mayHaveArrived: true }]);
+    const parked = recoverSending(aRecord({ recipients, interruptions: 9 }), now, random);
+    expect(parked).toMatchObject({ to: 'unconfirmed', failure: { category: 'outcomeUnknown' } });
+    expect(parked.recipients[0]?.status).toBe('unconfirmed');
   });
 
   it('again and again is put off longer each time, and says why', () => {

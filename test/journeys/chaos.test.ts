@@ -52,7 +52,6 @@ const FATES = {
   garbage: 'unconfirmed',
 } as const;
 type Fate = keyof typeof FATES;
-/** Refused for now every time: the message fails of its age. */
 const NEVER_DONE = /recipient-busy|always-busy|unheard-of-4xx/;
 
 interface Promised {
@@ -65,14 +64,19 @@ interface Promised {
 function promiseOf(random: Random, index: number): Promised {
   const special = Object.keys(FATES) as Fate[];
   const fate = random() < 0.5 ? 'ada' : pick(random, special);
-  // One that breaks after the dot every time would be sent again for ever.
-  const onUnconfirmed = FATES[fate] !== 'unconfirmed' && random() < 0.4 ? 'resend' : 'hold';
+  const onUnconfirmed = random() < 0.4 ? 'resend' : 'hold';
   return { key: `chaos-${SEED}-${index}`, fate, onUnconfirmed, ids: new Set() };
 }
 
-function bodyOf({ key, fate, onUnconfirmed }: Promised): object {
+/** Its end is that of its time: refused for now every time, or sent again each time that its answer is lost. */
+function endsByAge({ fate, onUnconfirmed }: Promised): boolean {
+  return NEVER_DONE.test(fate) || (onUnconfirmed === 'resend' && FATES[fate] === 'unconfirmed');
+}
+
+function bodyOf(promised: Promised): object {
+  const { key, fate, onUnconfirmed } = promised;
   const to = fate.split(' ').map((each) => `${each}@fabrikam.com`);
-  const expiry = NEVER_DONE.test(fate) && { expiresInSeconds: 40 };
+  const expiry = endsByAge(promised) && { expiresInSeconds: 40 };
   return { to, subject: key, onUnconfirmed, text: `This is ${key}.`, ...expiry };
 }
 
@@ -114,8 +118,8 @@ async function settledView({ api }: Fleet, id: string): Promise<MessageView> {
 }
 
 /** Its short time was over before anybody was served. */
-function isTooLate({ fate }: Promised, { status, failure }: MessageView): boolean {
-  return NEVER_DONE.test(fate) && status === 'failed' && failure?.category === 'expired';
+function isTooLate(promised: Promised, { status, failure }: MessageView): boolean {
+  return endsByAge(promised) && status === 'failed' && failure?.category === 'expired';
 }
 
 /** What is untrue, forgotten or doubled about it; undefined if nothing is. */
@@ -125,7 +129,9 @@ function complaint(promised: Promised, view: MessageView, copies: StoredMessage[
   const allowed = onUnconfirmed === 'resend' ? 1 + unconfirmed : 1;
   if (copies.some(({ raw }) => !raw.equals(copies[0]?.raw as Buffer))) return 'copies differ';
   if (copies.some(({ messageId }) => messageId !== view.internetMessageId)) return 'another Message-ID';
-  if (view.status === 'unconfirmed' && (onUnconfirmed === 'resend' || unconfirmed === 0)) return 'wrongly unconfirmed';
+  // One that is sent again is so only where that came to nothing.
+  const isServed = onUnconfirmed === 'resend' && FATES[fate] === 'sent';
+  if (view.status === 'unconfirmed' && (isServed || unconfirmed === 0)) return 'wrongly unconfirmed';
   if (view.status !== FATES[fate] && view.status !== 'unconfirmed' && !isTooLate(promised, view))
     return `${fate} came to ${view.status}`;
   const wrong = view.recipients.map(({ address, status }) => {

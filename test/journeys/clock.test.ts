@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { startSandbox } from '../../src/sandbox/sandbox.ts';
 import { startService } from '../../src/service.ts';
 import { client, mailboxOf, settled } from '../support/postroom.ts';
@@ -39,4 +39,24 @@ it.each([
   expect(atServer()).toMatchObject({ throttleReplies: 0, messages: PER_MINUTE });
   await passAll(50);
   expect(atServer()).toMatchObject({ throttleReplies: 0, messages: PER_MINUTE + 3 });
+});
+
+it('what is to go tomorrow stays although the clock of the whole machine is set ahead by two days, and all starts anew', async () => {
+  await using redis = await startTestRedis();
+  await using clock = await standInForTheClock(redis.url);
+  await using sandbox = await startSandbox();
+  const auth = { type: 'password' as const, password: sandbox.mailboxes[0]?.password ?? '' };
+  const config = settled(redis.url, [{ ...mailboxOf(sandbox), auth }]);
+  let service = await startService(config, pino({ level: 'silent' }));
+  await using _service = { [Symbol.asyncDispose]: () => clock.passUntil(service.close()) };
+  const { sendTo, read } = client(() => service.url ?? '', sandbox.mailboxes[0]?.address ?? '');
+  const sendAt = new Date(clock.now() + 24 * 3_600 * SECOND).toISOString();
+  const id = await sendTo('ada@fabrikam.com', { sendAt });
+  for (let passed = 0; passed < 15; passed += 1) await clock.pass(SECOND);
+  await clock.passUntil(service.close());
+  vi.setSystemTime(clock.now() + 48 * 3_600 * SECOND);
+  await clock.setRedis(0);
+  service = await startService(config, pino({ level: 'silent' }));
+  for (let passed = 0; passed < 15; passed += 1) await clock.pass(SECOND);
+  expect((await read(id)).status).toBe('scheduled');
 });

@@ -2,7 +2,7 @@ import PostalMime from 'postal-mime';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { keysOf } from '../../src/store/keys.ts';
 import { connectRedis } from '../../src/store/redis.ts';
-import { eventually, startPostroom, type TestPostroom } from '../support/postroom.ts';
+import { eventually, KEY, startPostroom, type TestPostroom } from '../support/postroom.ts';
 
 let postroom: TestPostroom;
 beforeAll(async () => {
@@ -13,6 +13,12 @@ beforeAll(async () => {
 });
 afterAll(() => postroom[Symbol.asyncDispose]());
 
+const change = (id: string, what: string, body?: object) =>
+  fetch(`${postroom.url}/v1/messages/${id}/${what}`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${KEY}`, ...(body && { 'content-type': 'application/json' }) },
+    ...(body && { body: JSON.stringify(body) }),
+  });
 const received = (messageId: string) =>
   postroom.sandbox.inbox.messages().filter((each) => each.messageId === messageId);
 
@@ -147,6 +153,27 @@ describe('a connection lost after the final dot', () => {
     const copies = received((await postroom.read(id)).internetMessageId);
     expect(copies[1]?.raw.equals(copies[0]?.raw ?? Buffer.alloc(0))).toBe(true);
   });
+
+  it.each([
+    ['its time is over', { expiresInSeconds: 3 }, async () => undefined],
+    ['it is canceled', {}, async (id: string) => void (await change(id, 'cancel'))],
+  ])(
+    'is not said to have failed, nor to be canceled, when it is not sent again after all, since %s',
+    async (_why, more, end) => {
+      // Too many of these in a row would hold the mailbox.
+      await postroom.until(await postroom.sendTo('ada@fabrikam.com'), 'sent');
+      const id = await postroom.sendTo('kept-after-dot@fabrikam.com', { onUnconfirmed: 'resend', ...more });
+      const { recipients } = await postroom.until(id, 'deferred');
+      expect(recipients).toMatchObject([{ mayHaveArrived: true }]);
+      await end(id);
+      const message = await postroom.until(id, 'unconfirmed', 20_000);
+      expect(message.failure).toMatchObject({ category: 'outcomeUnknown' });
+      expect(message.recipients).toMatchObject([{ status: 'unconfirmed' }]);
+      await change(id, 'resolve', { outcome: 'sent' });
+      const resolved = await postroom.until(id, 'sent');
+      expect(resolved.recipients).toEqual([{ address: 'kept-after-dot@fabrikam.com', status: 'sent', resolved: true }]);
+    },
+  );
 });
 
 describe('secrets', () => {

@@ -60,6 +60,19 @@ describe('an Idempotency-Key', () => {
     expect(problem.detail).toContain(first.id);
   });
 
+  it('whose message is not kept any more makes no second one, and says so', async () => {
+    const first = (await (await postroom.send({ to: 'one@fabrikam.com' }, withKey('gone'))).json()) as MessageView;
+    await postroom.until(first.id, 'sent');
+    const redis = new Redis(postroom.redis.url);
+    await redis.del(`{postroom}:message:${first.id}`);
+    redis.disconnect();
+    const second = await postroom.send({ to: 'one@fabrikam.com' }, withKey('gone'));
+    expect(second.status).toBe(422);
+    const { detail } = (await second.json()) as { detail: string };
+    expect(detail).toContain('not kept any more');
+    expect(detail).toContain(first.id);
+  });
+
   it('keeps no refusal: a corrected request may use the same key', async () => {
     expect((await postroom.send({ to: 'not an address' }, withKey('corrected'))).status).toBe(422);
     expect((await postroom.send({ to: 'ada@fabrikam.com' }, withKey('corrected'))).status).toBe(202);

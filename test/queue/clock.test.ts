@@ -7,6 +7,7 @@ function clockOf(ahead = 0) {
   let wall = 1_000_000;
   let monotonic = 0;
   let slowness = 0;
+  let asleep = 0;
   let kept: KnownClock | undefined;
   const pass = (milliseconds: number) => {
     wall += milliseconds;
@@ -28,6 +29,7 @@ function clockOf(ahead = 0) {
       () => monotonic,
       () => wall,
       memory,
+      () => monotonic + asleep,
     );
   return {
     clock: start(),
@@ -40,6 +42,11 @@ function clockOf(ahead = 0) {
     set(milliseconds: number) {
       wall += milliseconds;
     },
+    sleep(milliseconds: number) {
+      wall += milliseconds;
+      asleep += milliseconds;
+    },
+    wall: () => wall,
   };
 }
 
@@ -130,6 +137,35 @@ describe('the clock', () => {
       expect(last.jumped()).toBe(step > HOUR);
     },
   );
+
+  it.each([-HOUR, 48 * HOUR])(
+    'that was set by %i ms tells each process of the machine what it would say else, until it is believed',
+    async (jump) => {
+      const { clock, pass, set, start, wall } = clockOf();
+      await clock.now();
+      expect(clock.asBefore()).toBeUndefined();
+      set(jump);
+      const next = start();
+      await next.now();
+      expect(next.asBefore()).toBe(wall() - jump);
+      pass(HOUR / 2);
+      const last = start();
+      await last.now();
+      expect(last.asBefore()).toBe(wall() - jump);
+      pass(HOUR);
+      await last.now();
+      expect(last.asBefore()).toBeUndefined();
+    },
+  );
+
+  it('would say nothing else where it has jumped because the machine slept', async () => {
+    const { clock, sleep, start, wall } = clockOf();
+    await clock.now();
+    sleep(2 * HOUR);
+    const next = start();
+    await next.now();
+    expect(next.asBefore()).toBe(wall());
+  });
 
   it('is trusted at once by a process that follows another', async () => {
     const { clock, pass, start } = clockOf();

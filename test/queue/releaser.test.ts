@@ -1,5 +1,6 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { ReleaseTools } from '../../src/gateway/schedule.ts';
+import { type KnownClock, steadyClock } from '../../src/queue/clock.ts';
 import { startReleaser } from '../../src/queue/releaser.ts';
 import { steadyTime } from '../../src/queue/steady-time.ts';
 import { eventually } from '../support/postroom.ts';
@@ -95,8 +96,10 @@ describe('the releaser', () => {
     for (const stop of stops.splice(0)) await stop();
   });
 
+  const aClock = { now: async () => Date.now(), asBefore: () => undefined };
+
   /** A store whose clock a test sets, with one message due at `dueAt`. */
-  function release(dueAt: number, offset = 0) {
+  function release(dueAt: number, offset = 0, clock: Parameters<typeof startReleaser>[0]['clock'] = aClock) {
     const store = { offset, asked: [] as number[], away: false };
     const jobs: string[] = [];
     let there = true;
@@ -111,14 +114,14 @@ describe('the releaser', () => {
           there = false;
           return { now: now(), next: undefined, queued: [{ mailbox: 'main', ticket, expiresAt: 0 }] };
         },
-        settle: async () => undefined,
       },
+      postpone: async () => undefined,
       addJob: async (_mailbox, { messageId }) => void jobs.push(messageId),
       wake: async () => undefined,
       log: { info: () => undefined },
     };
     const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
-    const releaser = startReleaser({ ...tools, log });
+    const releaser = startReleaser({ ...tools, clock, log });
     stops.push(releaser.stop);
     return { store, jobs };
   }
@@ -139,6 +142,26 @@ describe('the releaser', () => {
     await eventually(() => jobs.length === 1);
     expect(Date.now()).toBeGreaterThanOrEqual(dueAt - 1);
     expect(Math.max(...store.asked)).toBeLessThan(dueAt + HOUR);
+  });
+
+  it('queues nothing early that starts after the clock of the whole machine was set two days ahead', async () => {
+    const realNow = Date.now;
+    const dueAt = realNow() + 1_500;
+    let kept: KnownClock | undefined;
+    const memory = {
+      recall: async () => kept,
+      async remember(known: KnownClock) {
+        kept = known;
+      },
+    };
+    const aProcess = () => steadyClock(async () => Date.now(), undefined, undefined, memory);
+    await aProcess().now();
+    const setAhead = vi.spyOn(Date, 'now').mockImplementation(() => realNow() + 48 * HOUR);
+    const { jobs } = release(dueAt, 0, aProcess());
+    await eventually(() => jobs.length === 1);
+    setAhead.mockRestore();
+    expect(Date.now()).toBeGreaterThanOrEqual(dueAt - 1);
+    expect(Date.now()).toBeLessThan(dueAt + 5_000);
   });
 
   it('does not come late because the clock is set back', async () => {

@@ -134,7 +134,8 @@ describe.each(['x', '-7', '1e400'])('a number of a record that is “%s”', (va
     const ids = [await scheduled(), await scheduled({ mailbox: 'other' }), await scheduled()];
     await damage(ids[0] as string, field, value);
     const schedule = scheduleStore(redis, keys, { lifetimeMilliseconds: HOUR } as never, store.messages);
-    const tools = { schedule, addJob: async () => undefined, wake: async () => undefined, log: SILENT_LOG };
+    const nothing = async () => undefined;
+    const tools = { schedule, postpone: store.messages.postpone, addJob: nothing, wake: nothing, log: SILENT_LOG };
     await releaseDue(tools, Date.now() + 2 * HOUR);
     for (const id of ids) expect((await store.messages.find(id))?.status).toBe('queued');
     expect(await redis.zcard(keys.scheduled)).toBe(0);

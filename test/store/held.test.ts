@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Failure } from '../../src/failure/failure.ts';
 import { readMailbox } from '../../src/gateway/operate.ts';
 import type { Accepted, NewMessage, StoredHold } from '../../src/gateway/ports.ts';
@@ -107,9 +107,14 @@ describe('a hold that is damaged', () => {
     expect(await mailboxes.forgetHolds(0)).toBeUndefined();
   });
 
-  it('is tried out at once, and gone when that works', async () => {
+  it.each([
+    ['is nothing', 'null', 0],
+    ['does not say when, and the clock is two days ahead', '{"failure":{},"settings":"a"}', 48 * 3_600_000],
+  ])('where it %s, is tried out at once, and gone when that works', async (_which, damaged, ahead) => {
     const { mailboxes, redis, keys } = store;
-    await redis.hset(keys.holds, MAILBOX, 'null');
+    const now = Date.now;
+    vi.spyOn(Date, 'now').mockImplementation(() => now() + ahead);
+    await redis.hset(keys.holds, MAILBOX, damaged);
     const gate = await openGate({
       keys: { mailbox: MAILBOX, network: NETWORK },
       owner: { mailbox: 'main', lease: LEASE },
@@ -125,6 +130,7 @@ describe('a hold that is damaged', () => {
     await trial.works();
     expect(await redis.hlen(keys.holds)).toBe(0);
     gate.close();
+    vi.restoreAllMocks();
   });
 
   it.each([

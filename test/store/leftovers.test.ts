@@ -5,6 +5,7 @@ import { type SweepTools, sweep } from '../../src/gateway/sweep.ts';
 import { sharedBackends } from '../../src/queue/backend.ts';
 import { jobQueues } from '../../src/queue/jobs.ts';
 import { sweepAway } from '../../src/queue/recovery.ts';
+import { idempotencyKeyOf } from '../../src/store/messages.ts';
 import { startRedisProxy } from '../support/redis-proxy.ts';
 import { acceptAndBegin, aMessage, LEASE, leasedStore, openStore } from '../support/store.ts';
 
@@ -78,13 +79,14 @@ describe('a message that is not accepted because a key is damaged', () => {
 
   it('leaves nothing, and those that came with it are accepted as if nothing were', async () => {
     const { messages, mailboxes, redis, keys } = store;
-    await redis.set(keys.webhooks.outbox, 'not a stream');
-    await redis.zadd(keys.webhooks.ofCaller('bad'), 1, 'wh_1');
-    const [one, bad, other] = ofCallers('one', 'bad', 'other') as [NewMessage, NewMessage, NewMessage];
+    const idempotency = { key: 'order-1', fingerprint: 'a' };
+    await redis.set(idempotencyKeyOf(keys, 'bad', idempotency.key), 'not a hash');
+    const [one, other] = ofCallers('one', 'other') as [NewMessage, NewMessage];
+    const bad = aMessage({ callerId: 'bad', idempotency });
     const answers = await Promise.allSettled([one, bad, other].map((each) => messages.accept(each)));
     expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
     expect(await redis.exists(keys.message(bad.id), keys.mime(bad.id))).toBe(0);
-    await expect(messages.accept(aMessage({ callerId: 'bad', mailbox: 'quiet' }))).rejects.toThrow();
+    await expect(messages.accept({ ...bad, mailbox: 'quiet' })).rejects.toThrow();
     expect(await mailboxes.isBusy('quiet')).toBe(false);
     expect(await mailboxes.counts('main')).toEqual({ queued: 2 });
     expect((await redis.zrange(keys.due, '0', '-1')).toSorted()).toEqual([one.id, other.id].toSorted());

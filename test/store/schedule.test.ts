@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { dateField, type NewScheduled, type ScheduleStore } from '../../src/gateway/schedule.ts';
+import { dateField, type NewScheduled, releaseDue, type ScheduleStore } from '../../src/gateway/schedule.ts';
 import type { RecipientState } from '../../src/mail/message.ts';
 import { readLoads } from '../../src/store/headroom.ts';
 import { scheduleStore } from '../../src/store/schedule.ts';
+import { SILENT_LOG } from '../support/lane.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
 import { acceptAndBegin, aMessage, beginning, LEASE, openStore, type TestStore } from '../support/store.ts';
 
@@ -74,6 +75,29 @@ describe('a Redis that is full', () => {
     expect(await store.messages.find(id)).toMatchObject({ status: 'deferred' });
     expect(await store.mailboxes.counts('main')).toEqual({ deferred: 1 });
   });
+});
+
+it('a scheduled message that has been tried already when all have their jobs is looked after for its next try', async () => {
+  const { messages, redis, keys } = store;
+  const id = await scheduled();
+  async function addJob() {
+    const begin = beginning(id, { ticket: 2 });
+    expect(await messages.begin(begin)).toMatchObject({ kind: 'go' });
+    await messages.move({ id, mailbox: 'main', to: 'deferred', token: begin.token, delayMilliseconds: 1_000 });
+  }
+  const { postpone } = messages;
+  await releaseDue({ schedule, postpone, addJob, wake: async () => undefined, log: SILENT_LOG }, DUE);
+  const record = await messages.find(id);
+  // Did its worker die before the next job was added, nobody else would see that before it expires.
+  expect(Number(await redis.zscore(keys.due, id))).toBe((record?.nextAttemptAt ?? 0) + 30_000);
+});
+
+it('a deferred message that goes first is still known to have arrived perhaps', async () => {
+  const { id, token } = await acceptAndBegin(store);
+  const recipients = [{ address: 'ada@fabrikam.com', status: 'deferred' as const, mayHaveArrived: true as const }];
+  await store.messages.move({ id, mailbox: 'main', to: 'deferred', token, delayMilliseconds: HOUR, recipients });
+  expect(await schedule.expedite(id, wish(['deferred']))).toMatchObject({ moved: true });
+  expect((await store.messages.find(id))?.recipients).toEqual([{ ...recipients[0], status: 'queued' }]);
 });
 
 it('a list of its caller that is damaged costs a scheduled message nothing', async () => {

@@ -1,6 +1,6 @@
 import { sharedBackends } from '../../src/queue/backend.ts';
-import type { Clock } from '../../src/queue/clock.ts';
 import { jobQueues } from '../../src/queue/jobs.ts';
+import type { LaneTools } from '../../src/queue/tools.ts';
 import { admissionStore } from '../../src/store/admission.ts';
 import type { TestStore } from './store.ts';
 
@@ -8,7 +8,7 @@ import type { TestStore } from './store.ts';
 export const SILENT_LOG = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 /** What a lane over this store is opened with; its clock is Redis's, unless the test says otherwise. */
-export function laneTools({ redis, keys, messages, mailboxes }: TestStore, clock?: Clock) {
+export function laneTools({ redis, keys, messages, mailboxes }: TestStore, clock?: LaneTools['clock']) {
   const backends = sharedBackends(redis);
   return {
     redis,

@@ -62,6 +62,10 @@ const recipient = z
     resolved: z.literal(true).optional().meta({
       description: 'Somebody said by `resolve` that it was sent, or was not; the server never did.',
     }),
+    mayHaveArrived: z.literal(true).optional().meta({
+      description:
+        'It is tried again after an attempt of which nobody knows whether it arrived. If nothing better comes of that, the recipient is `unconfirmed` in the end.',
+    }),
   })
   .meta({ id: 'Recipient', description: 'One envelope address and what became of it.' });
 
