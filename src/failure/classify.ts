@@ -148,9 +148,7 @@ function classifyClient(trouble: ClientTrouble, at: Date): Failure {
     return { code: 'outcome_unknown', ...judgementOf('outcome_unknown', known?.id), at: at.toISOString() };
   if (!known) return { code: 'unknown', ...unknownError(trouble), at: at.toISOString() };
   const judgement = judgementOf(known.code, known.id);
-  // The trouble of a token request is not that of the SMTP host: other mailboxes of that host may go on.
-  const scope = trouble.code === 'EOAUTH2' && judgement.scope === 'network' ? 'mailbox' : judgement.scope;
-  return { code: known.code, ...judgement, scope, at: at.toISOString() };
+  return { code: known.code, ...judgement, at: at.toISOString() };
 }
 
 function recogniseClient(trouble: ClientTrouble): Recognised | undefined {
