@@ -286,8 +286,8 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     expedite: (caller, id) => asked(() => expediteMessage(tools, caller, id)),
     mailboxes: () => asked(() => listMailboxes(tools)),
     mailbox: (id) => asked(() => readMailbox(tools, id)),
-    hold: (id, reason) => asked(async () => (isSender(id) ? holdMailbox(tools, id, reason) : undefined)),
-    release: (id) => asked(async () => (isSender(id) ? releaseMailbox(tools, id) : undefined)),
+    hold: (id, reason, by) => asked(async () => (isSender(id) ? holdMailbox(tools, id, reason, by) : undefined)),
+    release: (id, by) => asked(async () => (isSender(id) ? releaseMailbox(tools, id, by) : undefined)),
     metrics: () =>
       asked(async () => {
         const [ofMessages, ofWebhooks] = await Promise.all([mailboxes.metrics(), webhooks.metrics()]);

@@ -45,8 +45,9 @@ export interface Api {
   mailboxes(): Promise<MailboxView[]>;
   /** Undefined where there is no such mailbox; the same for the two below. */
   mailbox(id: string): Promise<MailboxView | undefined>;
-  hold(id: string, reason: string): Promise<MailboxView | undefined>;
-  release(id: string): Promise<MailboxView | undefined>;
+  /** @param by who asks, for the log */
+  hold(id: string, reason: string, by: string): Promise<MailboxView | undefined>;
+  release(id: string, by: string): Promise<MailboxView | undefined>;
   metrics(): Promise<Metrics>;
   webhooks: WebhookApi;
   /** Examines a mailbox from DNS to Send As; undefined where there is no such mailbox. Ends early when `signal` aborts. */

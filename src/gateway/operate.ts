@@ -11,19 +11,31 @@ export interface OperateTools {
   senders: Sender[];
   mailboxes: MailboxStore;
   now(): Date;
+  log: { info(fields: object, sentence: string): void; warn(fields: object, sentence: string): void };
 }
 
-export async function listMailboxes(tools: OperateTools): Promise<MailboxView[]> {
+type ReadTools = Omit<OperateTools, 'log'>;
+
+export async function listMailboxes(tools: ReadTools): Promise<MailboxView[]> {
   return Promise.all(tools.senders.map((sender) => viewMailbox(tools, sender)));
 }
 
-export async function readMailbox(tools: OperateTools, id: string): Promise<MailboxView | undefined> {
+export async function readMailbox(tools: ReadTools, id: string): Promise<MailboxView | undefined> {
   const sender = tools.senders.find((each) => each.id === id);
   return sender && viewMailbox(tools, sender);
 }
 
-/** Stops a mailbox until a person releases it. What is being sent is finished. Again, it only gives another reason. */
-export async function holdMailbox(tools: OperateTools, id: string, reason: string): Promise<MailboxView | undefined> {
+/**
+ * Stops a mailbox until a person releases it. What is being sent is finished. Again, it only gives another reason.
+ *
+ * @param by who asks, for the log
+ */
+export async function holdMailbox(
+  tools: OperateTools,
+  id: string,
+  reason: string,
+  by: string,
+): Promise<MailboxView | undefined> {
   const key = `mailbox:${id}`;
   const [now, holds] = await Promise.all([tools.mailboxes.now(), tools.mailboxes.holds([key])]);
   const earlier = holds.get(key);
@@ -35,18 +47,20 @@ export async function holdMailbox(tools: OperateTools, id: string, reason: strin
     settings: '',
     byOperator: true,
   });
+  tools.log.warn({ mailbox: id, by, reason }, 'Mailbox held by an operator');
   return readMailbox(tools, id);
 }
 
-/** Ends an operator's hold; brings the next try of any other hold forward to now. */
-export async function releaseMailbox(tools: OperateTools, id: string): Promise<MailboxView | undefined> {
+/** Ends an operator's hold; brings the next try of any other hold forward to now. @param by who asks, for the log */
+export async function releaseMailbox(tools: OperateTools, id: string, by: string): Promise<MailboxView | undefined> {
   const { mailboxes } = tools;
-  await mailboxes.releaseHolds(id);
+  const holds = await mailboxes.releaseHolds(id);
+  tools.log.info({ mailbox: id, by, holds }, 'Mailbox released by an operator, or to be tried now');
   await mailboxes.wake(id);
   return readMailbox(tools, id);
 }
 
-async function viewMailbox({ mailboxes }: OperateTools, sender: Sender): Promise<MailboxView> {
+async function viewMailbox({ mailboxes }: ReadTools, sender: Sender): Promise<MailboxView> {
   const [holds, counts, usage, test] = await Promise.all([
     mailboxes.holdsOf(sender.id),
     mailboxes.counts(sender.id),

@@ -244,18 +244,23 @@ export interface MailboxStore {
   /**
    * The same hand: ends an operator's holds that concern a mailbox, and lets any other be tried out now; one that nobody
    * would try, since no mailbox that it might concern has anything to do, ends as well.
+   *
+   * @returns the keys of all of them
    */
-  releaseHolds(mailbox: string): Promise<void>;
+  releaseHolds(mailbox: string): Promise<string[]>;
   /** The engine's hand: an operator's hold stays as it is. @returns false where there is one */
   beginHold(key: string, hold: StoredHold): Promise<boolean>;
   endHold(key: string): Promise<boolean>;
   /** Forgets holds that nobody has tried out for so long after their time; an operator's stay. */
   forgetHolds(overdueMilliseconds: number): Promise<void>;
   /**
-   * Which holds concern a mailbox, for whoever reads its messages. One of its tenant that did, and does no more since it has
-   * another credential, ends, unless whoever has met it still drives its lane by the old one.
+   * Which holds concern a mailbox, for whoever reads its messages. One of its tenant or its server that did, and does no
+   * more since it has another credential or another server, ends, unless whoever has met it still drives its lane by the
+   * old one.
+   *
+   * @returns the keys of those that have ended
    */
-  describe(mailbox: string, holdKeys: string[]): Promise<void>;
+  describe(mailbox: string, holdKeys: string[]): Promise<string[]>;
   /**
    * The right to try out whether a hold is over: one at a time, over all processes, for so long, and no longer than
    * whoever has it drives its lane.

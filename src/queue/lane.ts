@@ -91,7 +91,7 @@ export async function openLane<Connection>(
   if (clock.jumped(pace.windowMilliseconds + LATE_MILLISECONDS)) allTaken();
   await recoverOrphans(mailbox, lease, pace.windowMilliseconds, tools);
   const holdKeys = keysFrom(settings.holdKeys);
-  await mailboxes.describe(mailbox, holdKeys);
+  for (const ended of await mailboxes.describe(mailbox, holdKeys)) holds.outdated(mailbox, ended);
   const gate = await openGate({
     keys: settings.holdKeys,
     owner: { mailbox, lease },
@@ -100,8 +100,8 @@ export async function openLane<Connection>(
     windowMilliseconds: pace.windowMilliseconds,
     longestHoldMilliseconds: settings.longestHoldMilliseconds,
     random: tools.chance.random,
-    onHold: (hold, failure, nextProbe) => holds.held(mailbox, hold, failure, nextProbe),
-    onRelease: (hold) => holds.released(mailbox, hold),
+    onHold: (hold, told) => holds.held(mailbox, hold, told),
+    onRelease: (hold, since) => holds.released(mailbox, hold, since),
   });
 
   const timers = new Set<NodeJS.Timeout>();

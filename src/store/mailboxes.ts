@@ -97,6 +97,7 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
     async releaseHolds(mailbox) {
       const released = await redis.releaseHolds(keys.holds, keys.busy, keys.mailbox(mailbox), mailbox);
       for (const key of released) await tellOfHold(key);
+      return released;
     },
     beginHold: (key, hold) => writeEnginesHold(key, JSON.stringify(hold)),
     endHold: (key) => writeEnginesHold(key, ''),
@@ -107,6 +108,7 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       const names = [keys.mailbox(mailbox), keys.holds] as const;
       const ended = await redis.describeMailbox(...names, keys.lease(''), JSON.stringify(holdKeys), ...holdKeys);
       for (const key of ended) await tellOfHold(key);
+      return ended;
     },
     async claimTrial(key, by, milliseconds) {
       return (await redis.claimTrial(keys.trial(key), nameOf(by), milliseconds, keys.lease(''))) === 1;

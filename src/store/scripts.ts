@@ -69,9 +69,9 @@ return 1
 `;
 
 /**
- * Which holds concern a mailbox. What its tenant was held by under a credential that it has no more would stay for days in
- * what operators look at: it ends, unless the lane whose message met it last still has the same owner, who would show that
- * credential again. KEYS what is known of the mailbox, holds; ARGV prefix of the leases' keys, the keys of the holds as
+ * Which holds concern a mailbox. What it was held by under a credential or a server that it has no more would stay for days
+ * in what operators look at: it ends, unless the lane whose message met it last still has the same owner, who would try
+ * that again. KEYS what is known of the mailbox, holds; ARGV prefix of the leases' keys, the keys of the holds as
  * JSON, and each. Answers the keys of those that have ended.
  */
 export const DESCRIBE = `${HOLD_IN}
@@ -81,7 +81,8 @@ local concerns, ended = {}, {}
 for i = 3, #ARGV do concerns[ARGV[i]] = true end
 for _, key in ipairs(isRead and type(before) == 'table' and before or {}) do
   key = tostring(key)
-  local json = string.sub(key, 1, 7) == 'tenant:' and not concerns[key] and redis.call('HGET', KEYS[2], key)
+  local isShared = string.sub(key, 1, 7) == 'tenant:' or string.sub(key, 1, 5) == 'host:'
+  local json = isShared and not concerns[key] and redis.call('HGET', KEYS[2], key)
   local hold = holdIn(json)
   local by = hold and type(hold.by) == 'table' and hold.by
   local isDriven = by and redis.call('GET', ARGV[1] .. tostring(by.mailbox)) == by.lease

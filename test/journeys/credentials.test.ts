@@ -96,6 +96,7 @@ it('a secret that is refused is shown no more often for another one of the same 
     mailboxes: [mailbox('new', sandbox.clientSecret), mailbox('old', sandbox.clientSecret)],
   });
   await postroom.until(waiting, 'sent');
+  expect(postroom.logged()).toContain('Mailbox released, since its settings have changed');
   const metrics = await fetch(`${postroom.url}/metrics`, { headers: { authorization: `Bearer ${KEY}` } });
   expect(await metrics.text()).not.toContain('postroom_holds{');
 });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MailboxView } from '../../src/gateway/api.ts';
 import type { MessageView } from '../../src/gateway/view.ts';
-import { KEY, startPostroom, type TestPostroom } from '../support/postroom.ts';
+import { eventually, KEY, startPostroom, type TestPostroom } from '../support/postroom.ts';
 
 let postroom: TestPostroom;
 beforeAll(async () => {
@@ -20,6 +20,12 @@ async function call<T>(method: string, path: string, body?: object): Promise<{ s
   });
   return { status: response.status, body: (await response.json()) as T };
 }
+const logLines = (word: string) =>
+  postroom
+    .logged()
+    .split('\n')
+    .filter((line) => line.includes(word))
+    .map((line) => JSON.parse(line) as object);
 const copies = (messageId: string) =>
   postroom.sandbox.inbox.messages().filter((each) => each.messageId === messageId).length;
 
@@ -34,6 +40,11 @@ describe('a mailbox that an operator holds', () => {
     expect(message.nextAttemptAt).toBeUndefined();
     expect((await call<MailboxView>('POST', '/v1/mailboxes/main/release')).body.state).toBe('open');
     await postroom.until(id, 'sent');
+    const told = logLines('an operator');
+    expect(told).toMatchObject([
+      { mailbox: 'main', by: 'first', reason: 'migration', msg: 'Mailbox held by an operator' },
+      { mailbox: 'main', by: 'first', holds: ['mailbox:main'] },
+    ]);
   });
 
   it('is called held by the answer that a message is accepted, as by reading it, and when that is repeated later', async () => {
@@ -95,7 +106,14 @@ describe('an automatic hold', () => {
   it('is tried out at once when an operator releases it after the fix', async () => {
     postroom.sandbox.behave({ auth: { reply: 'auth-535-5.7.139-smtpauth-mailbox' }, dropConnections: true });
     const id = await postroom.sendTo('ada@fabrikam.com');
-    await postroom.until(id, 'held');
+    const { failure } = await postroom.until(id, 'held');
+    await call('POST', '/v1/mailboxes/main/release');
+    await eventually(async () => (await postroom.read(id)).failure?.at !== failure?.at);
+    // Who releases it too early is told so in the log, too.
+    expect(logLines('Mailbox held"')).toMatchObject([
+      { mailbox: 'main', probes: 0 },
+      { mailbox: 'main', probes: 1, since: expect.any(String) },
+    ]);
     postroom.sandbox.behave({ auth: null });
     await call('POST', '/v1/mailboxes/main/release');
     await postroom.until(id, 'sent');
