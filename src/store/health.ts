@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Readiness } from '../gateway/api.ts';
+import { whyNotConnected } from './redis.ts';
 
 /**
  * Whether Redis answers and takes writes, and what its settings promise. Evicting Redis would lose accepted messages: not ready.
@@ -16,7 +17,9 @@ export async function redisChecks(redis: Redis, probeKey: string): Promise<Readi
       redisDurability: durabilityCheck(facts, await appendFsync(redis)),
     };
   } catch (error) {
-    return { redis: { status: 'fail', detail: `Redis does not answer: ${(error as Error).message}` } };
+    const why = whyNotConnected(redis);
+    const detail = why ? `Redis cannot be reached: ${why}` : `Redis does not answer: ${(error as Error).message}`;
+    return { redis: { status: 'fail', detail } };
   }
 }
 
