@@ -30,6 +30,7 @@ import { laneSettings, paceOf } from './mailboxes.ts';
 import { pacedLog } from './paced-log.ts';
 import { sharedBackends } from './queue/backend.ts';
 import { type Clock, type KnownClock, steadyClock } from './queue/clock.ts';
+import { tellDamage } from './queue/damage-log.ts';
 import { FIRST_JOBS, type Jobs, jobQueues } from './queue/jobs.ts';
 import { driveLanes } from './queue/lanes.ts';
 import { recoverMessage, sweepAway } from './queue/recovery.ts';
@@ -160,7 +161,7 @@ async function startEngine(
     admission: admissionStore(redis, keys),
     clock: watchedClock(redis, keys, mailboxes.now),
     chance: { now: () => new Date(), random: Math.random, token: randomUUID },
-    log: paced,
+    log: tellDamage(paced, mailboxes.damagedKeys),
   };
   const sandbox = testSandbox(config.sandbox, config.production, log);
   const lanes = await driveLanes({

@@ -3,7 +3,7 @@ import { testLaneOf } from '../mail/test-lane.ts';
 import type { Sender } from './accept.ts';
 import type { MailboxView } from './api.ts';
 import { estimateSendAt } from './estimate.ts';
-import type { MailboxStore, StoredHold } from './ports.ts';
+import type { DamagedKey, MailboxStore, StoredHold } from './ports.ts';
 import { lastingHold, rfc3339 } from './view.ts';
 
 /** What an operator sees and does of the mailboxes. */
@@ -60,7 +60,18 @@ export async function releaseMailbox(tools: OperateTools, id: string, by: string
   return readMailbox(tools, id);
 }
 
-async function viewMailbox({ mailboxes }: ReadTools, sender: Sender): Promise<MailboxView> {
+/** One whose keys are damaged must not keep an operator from seeing the others. */
+async function viewMailbox(tools: ReadTools, sender: Sender): Promise<MailboxView> {
+  try {
+    return await viewWhole(tools, sender);
+  } catch (error) {
+    const damaged = await tools.mailboxes.damagedKeys(sender.id);
+    if (damaged.length === 0) throw error;
+    return viewDamaged(sender, damaged, tools.now());
+  }
+}
+
+async function viewWhole({ mailboxes }: ReadTools, sender: Sender): Promise<MailboxView> {
   const [holds, counts, usage, test] = await Promise.all([
     mailboxes.holdsOf(sender.id),
     mailboxes.counts(sender.id),
@@ -87,6 +98,38 @@ async function viewMailbox({ mailboxes }: ReadTools, sender: Sender): Promise<Ma
     day: { limit: sender.recipientsPerDay, left: Math.max(0, sender.recipientsPerDay - usage.recipientsToday) },
     limits: { connections, recipientsPerMessage, messageBytes },
     ...(test && { test }),
+  };
+}
+
+/** How much waits in it, and what it has left, is not to be known. */
+function viewDamaged({ id, from, pace, ...limits }: Sender, damaged: DamagedKey[], now: Date): MailboxView {
+  const { connections, recipientsPerMessage, messageBytes, recipientsPerDay } = limits;
+  const failure = keysDamaged(damaged, now);
+  return {
+    id,
+    from,
+    state: 'held',
+    hold: viewHold({ failure, since: now.getTime(), nextProbeAt: now.getTime(), probes: 0, settings: '' }),
+    messages: {},
+    waiting: { count: 0 },
+    window: { seconds: pace.windowMilliseconds / 1000, limit: pace.perWindow, left: 0 },
+    day: { limit: recipientsPerDay, left: 0 },
+    limits: { connections, recipientsPerMessage, messageBytes },
+  };
+}
+
+/** Nothing of the mailbox goes on while its keys are not what Postroom keeps there. */
+function keysDamaged(damaged: DamagedKey[], at: Date): Failure {
+  const named = damaged.map(({ key, holds, should }) => `${key} (is a ${holds}, should be a ${should})`);
+  return {
+    category: 'configuration',
+    code: 'mailbox_damaged',
+    scope: 'mailbox',
+    plan: 'afterFix',
+    summary: `Keys of this mailbox in Redis are not what Postroom has written: ${named.join(', ')}.`,
+    remedy:
+      'Find out who has written to our keys: only Postroom may. Then delete those named with redis-cli (DEL): the mailbox goes on by itself. A message of it that does not is expedited (POST /v1/messages/{id}/expedite).',
+    at: at.toISOString(),
   };
 }
 

@@ -226,6 +226,14 @@ export interface LaneOwner {
   lease: string;
 }
 
+/** A key of ours in Redis that somebody else has written. */
+export interface DamagedKey {
+  key: string;
+  /** What it is, and what it should be, as Redis's TYPE names it. */
+  holds: string;
+  should: string;
+}
+
 /** What outlives a process about mailboxes: holds, leases, and which of them have anything to do. */
 export interface MailboxStore {
   /** The holds in force among these keys. */
@@ -239,6 +247,8 @@ export interface MailboxStore {
     mailbox: string,
   ): Promise<{ now: number; inWindow: number; nextFreeAt: number | undefined; recipientsToday: number }>;
   metrics(): Promise<Omit<Metrics, 'webhooks'>>;
+  /** Its keys, and those that all mailboxes have in common, that are not what they should be; without one, these only. */
+  damagedKeys(mailbox?: string): Promise<DamagedKey[]>;
   /** A person's hand: whatever was there. */
   setHold(key: string, hold: StoredHold): Promise<void>;
   /**

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import type { LaneOwner, MailboxStore } from '../gateway/ports.ts';
 import { STATUSES, type Status } from '../mail/status.ts';
 import { isTestLane, mailboxOf, TEST_HOLDS } from '../mail/test-lane.ts';
+import { damagedKeys } from './damaged-keys.ts';
 import type { Keys } from './keys.ts';
 import { recipientsSince } from './messages.ts';
 import { wholeIn } from './records.ts';
@@ -90,6 +91,7 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
         })),
       };
     },
+    damagedKeys: (mailbox) => damagedKeys(redis, keys, mailbox),
     async setHold(key, hold) {
       await redis.hset(keys.holds, key, JSON.stringify(hold));
       await tellOfHold(key);

@@ -16,7 +16,8 @@ local m = redis.call('HGETALL', KEYS[1])
 if #m == 0 then return false end
 local prefix = ARGV[1]
 local mailbox = redis.call('HGET', KEYS[1], 'mailbox') or ''
-local about = redis.call('HMGET', prefix .. ':mailbox:' .. mailbox, 'holdKeys', 'left')
+-- Were these damaged, the message could still be read.
+local about = redis.pcall('HMGET', prefix .. ':mailbox:' .. mailbox, 'holdKeys', 'left')
 local hold = lastingHold(prefix .. ':holds', mailbox, about[1])
 return { m, hold, about[2] or '0', windowUse(prefix .. ':permits:' .. mailbox) }
 `;
@@ -40,14 +41,21 @@ return ticket + 1
  * then an id for each. A lease that had run out while nobody else took it counts as renewed.
  */
 export const LEASE = `
+-- Where it is none, it is nobody's: it must not keep a process from renewing its others.
+local function leaseAt(key)
+  local holder = redis.pcall('GET', key)
+  if type(holder) ~= 'table' then return holder end
+  redis.log(redis.LOG_WARNING, 'postroom has put right what was damaged in ' .. key)
+  return false
+end
 local answers = {}
 for i = 1, #KEYS, 2 do
   local id = ARGV[1 + (i + 1) / 2]
-  local holder = redis.call('GET', KEYS[i])
+  local holder = leaseAt(KEYS[i])
   if holder and holder ~= id then answers[#answers + 1] = 0
   else
     redis.call('SET', KEYS[i], id, 'PX', ARGV[1])
-    if redis.call('GET', KEYS[i + 1]) == id then answers[#answers + 1] = 2
+    if leaseAt(KEYS[i + 1]) == id then answers[#answers + 1] = 2
     else
       redis.call('SET', KEYS[i + 1], id)
       answers[#answers + 1] = 1

@@ -385,15 +385,20 @@ local steps = {}
 ${BEGIN}
 ${MARK_DOT}
 ${MOVE}
+-- Why the mailbox could not be named that the next steps are about.
+local unnamed
+local function saidBy(failed) return type(failed) == 'table' and failed.err or tostring(failed) end
 local answers, at = {}, COMMON + 1
 while ARGV[at] do
   local name, first, last = ARGV[at], at + 2, at + 1 + ARGV[at + 1]
   -- Where a key of the mailbox is no set, its steps fail, and no other's.
-  if name == 'lane' then pcall(nameLane, ARGV[first])
+  if name == 'lane' then
+    local isNamed, why = pcall(nameLane, ARGV[first])
+    unnamed = not isNamed and saidBy(why)
   elseif name == 'terms' then nameTerms(unpack(ARGV, first, last))
   else
     local isDone, answer = pcall(steps[name], unpack(ARGV, first, last))
-    answers[#answers + 1] = isDone and answer or { 'error', type(answer) == 'table' and answer.err or tostring(answer) }
+    answers[#answers + 1] = isDone and answer or { 'error', unnamed or saidBy(answer) }
   end
   at = last + 1
 end

@@ -1,7 +1,8 @@
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MailboxView } from '../../src/gateway/api.ts';
 import type { MessageView } from '../../src/gateway/view.ts';
-import { eventually, KEY, startPostroom, type TestPostroom } from '../support/postroom.ts';
+import { eventually, KEY, mailboxOf, startPostroom, type TestPostroom } from '../support/postroom.ts';
 
 let postroom: TestPostroom;
 beforeAll(async () => {
@@ -281,4 +282,43 @@ describe('a priority', () => {
     const order = slow.sandbox.inbox.messages().map(({ envelope }) => envelope.recipients[0]?.split('@')[0]);
     expect(order.filter((to) => to !== 'first')).toEqual(['high', 'normal-a', 'normal-b', 'low']);
   });
+});
+
+describe('a mailbox with a key that somebody has overwritten', () => {
+  it.each(['mailbox', 'sending', 'permits', 'day', 'places'])(
+    '(%s) is told as that, keeps no other from being seen or sent, and goes on when it is deleted',
+    async (which) => {
+      const logins = ['broken', 'whole'].map((name) => ({
+        address: `${name}@contoso.com`,
+        password: `password of ${name}`,
+      }));
+      await using own = await startPostroom({ sandbox: { mailboxes: logins } });
+      const mailboxes = logins.map(({ address, password }) => ({
+        ...mailboxOf(own.sandbox),
+        id: address.split('@')[0] as string,
+        address,
+        from: [address],
+        auth: { type: 'password' as const, password },
+      }));
+      await own.restart({ mailboxes });
+      const redis = new Redis(own.redis.url);
+      await using _ = { [Symbol.asyncDispose]: async () => redis.disconnect() };
+      const key = `{postroom}:${which}:broken`;
+      await redis.set(key, 'not what it was');
+      const waiting = await own.sendTo('ada@fabrikam.com', { from: 'broken@contoso.com' });
+      await own.until(await own.sendTo('ada@fabrikam.com', { from: 'whole@contoso.com' }), 'sent');
+      await eventually(() => own.logged().includes('Keys in Redis are damaged'));
+      expect(own.logged()).toContain(`"damaged":[{"key":"${key}"`);
+      expect((await own.read(waiting)).status).toBe('queued');
+      const page = await fetch(`${own.url}/v1/mailboxes`, { headers: { authorization: `Bearer ${KEY}` } });
+      const [broken, whole] = ((await page.json()) as { mailboxes: MailboxView[] }).mailboxes;
+      expect(whole).toMatchObject({ id: 'whole', state: 'open', messages: { sent: 1 } });
+      if (which !== 'places') {
+        expect(broken).toMatchObject({ id: 'broken', state: 'held', hold: { failure: { code: 'mailbox_damaged' } } });
+        expect(broken?.hold?.failure.summary).toContain(key);
+      }
+      await redis.del(key);
+      await own.until(waiting, 'sent');
+    },
+  );
 });

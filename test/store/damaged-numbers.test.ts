@@ -252,6 +252,8 @@ it('a key of one mailbox that is no set stops no step of another’s in the same
     messages.begin(beginning(whole.id)),
   ]);
   expect(answers.map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
+  // What Redis said of the key, and not what came of it in our script.
+  expect((answers[0] as PromiseRejectedResult).reason.message).toContain('WRONGTYPE');
 });
 
 describe('what cannot be a message', () => {
