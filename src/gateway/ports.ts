@@ -82,8 +82,8 @@ export type Permit =
   | { kind: 'go'; record: Attempted; mime: Buffer; startedAt: number }
   /** Every place in the window is taken; ask again after this long. */
   | { kind: 'wait'; milliseconds: number }
-  /** The recipients of the last 24 hours leave no room. */
-  | { kind: 'quota'; milliseconds: number }
+  /** The recipients of the last 24 hours leave room for so many, and this one has more. */
+  | { kind: 'quota'; milliseconds: number; recipients: number; left: number }
   /** It still goes to more recipients than the mailbox has in a day: that will never leave room. */
   | { kind: 'overDay' }
   /** Not this job's to send any more: finished, moved on, or another job's. */

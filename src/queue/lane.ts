@@ -181,6 +181,13 @@ export async function openLane<Connection>(
       }
       // So that it follows clocks that go a little apart; an answer that was asked for again tells of the first time.
       if (permit.kind === 'go' && asked === 1) ahead = permit.startedAt - answeredAt;
+      if (permit.kind === 'quota' && permit.left > 0) {
+        const { recipients, left } = permit;
+        log.warn(
+          { mailbox, messageId, recipients, left },
+          'Message goes to more than the day has left; all others wait',
+        );
+      }
       if (permit.kind === 'go' && (permit.record.test === true) !== isTestLane(mailbox))
         return persistently(
           () => sendBackAstray(permit, token, settings, tools),

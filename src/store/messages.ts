@@ -323,7 +323,11 @@ function clearedBy({ to, clearFailure }: Move): string {
 function permitOf(id: string, [kind, detail, fixed, recipients, attempts, mime]: (Buffer | null)[]): Begun | Jumped {
   const name = String(kind);
   if (name === 'jumped') return { kind: name, now: Number(String(detail)) };
-  if (name === 'wait' || name === 'quota') return { kind: name, milliseconds: Number(String(detail)) };
+  if (name === 'wait') return { kind: 'wait', milliseconds: Number(String(detail)) };
+  if (name === 'quota') {
+    const [milliseconds, needed, left] = [detail, fixed, recipients].map((text) => Number(String(text)));
+    return { kind: 'quota', milliseconds, recipients: needed, left } as Extract<Begun, { kind: 'quota' }>;
+  }
   if (name !== 'go') return { kind: name as 'void' | 'held' | 'overDay' | 'expired' | 'gone' | 'lost' | 'damaged' };
   const record = parsed(() => attemptedOf(id, String(fixed), recipients, attempts));
   if (!record) return { kind: 'damaged' };

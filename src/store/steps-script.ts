@@ -233,7 +233,9 @@ if lane.used + recipients > perDay then
   local first
   lane.used, first = countDay()
   local free = first and (first + DAY_SLICES + 1) * DAY_SLICE - now or DAY_SLICE
-  if lane.used + recipients > perDay then return { 'quota', tostring(math.max(free, 1000)) } end
+  if lane.used + recipients > perDay then 
+    return { 'quota', tostring(math.max(free, 1000)), tostring(recipients), tostring(math.max(0, perDay - lane.used)) }
+  end
 end
 
 local octets = redis.pcall('STRLEN', MIME)
