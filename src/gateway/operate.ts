@@ -72,10 +72,11 @@ async function viewMailbox(tools: ReadTools, sender: Sender): Promise<MailboxVie
 }
 
 async function viewWhole({ mailboxes }: ReadTools, sender: Sender): Promise<MailboxView> {
-  const [holds, counts, usage, test] = await Promise.all([
+  const [holds, counts, usage, driven, test] = await Promise.all([
     mailboxes.holdsOf(sender.id),
     mailboxes.counts(sender.id),
     mailboxes.usage(sender.id),
+    mailboxes.isDriven(sender.id),
     viewTests(mailboxes, sender.id),
   ]);
   const hold = lastingHold(holds);
@@ -88,7 +89,11 @@ async function viewWhole({ mailboxes }: ReadTools, sender: Sender): Promise<Mail
     state: hold ? 'held' : 'open',
     ...(hold && { hold: viewHold(hold) }),
     messages: hold ? asHeld(counts) : counts,
-    waiting: { count, ...(!hold && count > 0 && { estimatedLastSendAt: lastSendAt(count, usage, pace) }) },
+    waiting: {
+      count,
+      ...(count > 0 && { driven }),
+      ...(!hold && driven && count > 0 && { estimatedLastSendAt: lastSendAt(count, usage, sender) }),
+    },
     window: {
       seconds: pace.windowMilliseconds / 1000,
       limit: pace.perWindow,
@@ -140,10 +145,11 @@ function asHeld({ queued = 0, deferred = 0, ...others }: MailboxView['messages']
 
 type Usage = Awaited<ReturnType<MailboxStore['usage']>>;
 
-function lastSendAt(count: number, { inWindow, nextFreeAt, now }: Usage, pace: Sender['pace']): string {
+function lastSendAt(count: number, usage: Usage, { pace, recipientsPerDay }: Sender): string {
+  const { inWindow, nextFreeAt, now, recipientsToday: used } = usage;
   // Where all that are taken are taken by those that run, a place is free a window after the first answer.
   const use = { taken: inWindow, nextFreeAt: nextFreeAt ?? now + pace.windowMilliseconds };
-  return rfc3339(estimateSendAt(count - 1, pace, now, use));
+  return rfc3339(estimateSendAt(count - 1, pace, now, use, { perDay: recipientsPerDay, used }));
 }
 
 /** Apart from the mailbox's own: what a team tries out must not look like a backlog. */

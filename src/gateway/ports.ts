@@ -166,7 +166,7 @@ export interface MessageStore {
   content(id: string): Promise<Buffer>;
   /** Are the bytes of the message still kept? */
   hasContent(id: string): Promise<boolean>;
-  /** With how many messages of its mailbox are before it, about, and what is taken of the window. */
+  /** With how many messages of its mailbox are before it, about, and what is taken of the window and of the day. */
   findWithSurroundings(id: string): Promise<
     | {
         record: MessageRecord;
@@ -174,6 +174,8 @@ export interface MessageStore {
         hold?: Hold | undefined;
         ahead: number;
         windowUse?: WindowUse | undefined;
+        /** Of its mailbox in about the last 24 hours. */
+        recipientsToday: number;
       }
     | undefined
   >;
@@ -295,5 +297,7 @@ export interface MailboxStore {
   look(leaseMilliseconds: number): Promise<{ mailbox: string; isDriven: boolean }[]>;
   /** Mailboxes with messages that the engine has something to do about. */
   isBusy(mailbox: string): Promise<boolean>;
+  /** Does a process hold the mailbox's lease? */
+  isDriven(mailbox: string): Promise<boolean>;
   wake(mailbox: string): Promise<unknown>;
 }

@@ -76,8 +76,15 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       };
     },
     async metrics() {
-      const [counts, holds] = await Promise.all([redis.hgetall(keys.counts), redis.hgetall(keys.holds)]);
+      const [counts, holds, busy] = await Promise.all([
+        redis.hgetall(keys.counts),
+        redis.hgetall(keys.holds),
+        redis.zrange(keys.busy, '0', '-1'),
+      ]);
+      const real = busy.filter((lane) => !isTestLane(lane));
+      const driven = await Promise.all(real.map((mailbox) => this.isDriven(mailbox)));
       return {
+        driven: real.map((mailbox, index) => ({ mailbox, driven: driven[index] as boolean })),
         messages: Object.entries(counts).map(([field, count]) => {
           const [status, ...rest] = field.split('|');
           const lane = rest.join('|');
@@ -140,6 +147,7 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       }));
     },
     isBusy: async (mailbox: string) => (await redis.zscore(keys.busy, mailbox)) !== null,
+    isDriven: async (mailbox: string) => (await redis.exists(keys.lease(mailbox))) === 1,
     wake: (mailbox: string) => redis.publish(keys.wake, mailbox),
   };
 }

@@ -155,12 +155,13 @@ export function messageStore(
     const fields = found && pairs(found[0]);
     const record = fields ? recordOf(id, fields) : undefined;
     if (!found || !fields || !record) return undefined;
-    const [, hold, left, use] = found;
+    const [, hold, left, use, today] = found;
     return {
       record,
       attempts: attemptsOf(fields),
       ahead: Math.max(0, (wholeIn(fields.place) ?? 1) - 1 - (Number(left) || 0)),
       windowUse: standingOf(`0 ${use}`).windowAtFirst,
+      recipientsToday: wholeIn(today) ?? 0,
       ...(hold && { hold: holdOf(hold) }),
     };
   }

@@ -73,7 +73,7 @@ export interface Scripted {
   /** With the number of keys first. */
   takeStepsBuffer(...args: (string | number)[]): Promise<(Buffer | null)[][]>;
   stagePiece(content: string, message: string, at: number, piece: Buffer, milliseconds: number): Promise<number>;
-  readMessage(key: string, prefix: string): Promise<[string[], string | null, string, string] | null>;
+  readMessage(key: string, prefix: string): Promise<[string[], string | null, string, string, string] | null>;
   scheduleMessage(...args: (string | number | Buffer)[]): Promise<[string, string, (string | null)?]>;
   rescheduleMessage(...args: (string | number)[]): Promise<string[]>;
   expediteMessage(...args: (string | number)[]): Promise<string[]>;

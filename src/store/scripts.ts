@@ -19,7 +19,8 @@ local mailbox = redis.call('HGET', KEYS[1], 'mailbox') or ''
 -- Were these damaged, the message could still be read.
 local about = redis.pcall('HMGET', prefix .. ':mailbox:' .. mailbox, 'holdKeys', 'left')
 local hold = lastingHold(prefix .. ':holds', mailbox, about[1])
-return { m, hold, about[2] or '0', windowUse(prefix .. ':permits:' .. mailbox) }
+local day = redis.pcall('HGET', prefix .. ':day:' .. mailbox, 'sum')
+return { m, hold, about[2] or '0', windowUse(prefix .. ':permits:' .. mailbox), type(day) == 'string' and day or '0' }
 `;
 
 /**

@@ -322,3 +322,37 @@ describe('a mailbox with a key that somebody has overwritten', () => {
     },
   );
 });
+
+describe('the page of a mailbox', () => {
+  const view = async ({ url }: TestPostroom) => {
+    const response = await fetch(`${url}/v1/mailboxes/main`, { headers: { authorization: `Bearer ${KEY}` } });
+    return (await response.json()) as MailboxView;
+  };
+  const metrics = async ({ url }: TestPostroom) =>
+    (await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${KEY}` } })).text();
+
+  it('says that no worker drives it, instead of when its messages should go', async () => {
+    await using own = await startPostroom({ config: { role: 'api' } });
+    const id = await own.sendTo('ada@fabrikam.com');
+    expect((await view(own)).waiting).toEqual({ count: 1, driven: false });
+    expect(await metrics(own)).toContain('postroom_mailbox_driven{mailbox="main"} 0');
+    await own.restart({ role: 'all' });
+    await own.until(id, 'sent');
+    expect((await view(own)).waiting).toEqual({ count: 0 });
+    expect(await metrics(own)).not.toContain('postroom_mailbox_driven{');
+  });
+
+  it('says when the last of its messages should go, by the day too', async () => {
+    await using own = await startPostroom({ limits: { messagesPerMinute: 1, recipientsPerDay: 2 } });
+    const ids: string[] = [];
+    for (let index = 0; index < 4; index += 1) ids.push(await own.sendTo('ada@fabrikam.com'));
+    await own.until(ids[0] as string, 'sent');
+    const { waiting } = await view(own);
+    expect(waiting).toMatchObject({ count: 3, driven: true });
+    const hours = (Date.parse(waiting.estimatedLastSendAt ?? '') - Date.now()) / 3_600_000;
+    expect(hours).toBeGreaterThan(23);
+    const last = await own.read(ids[3] as string);
+    expect(Date.parse(last.estimatedSendAt ?? '') - Date.now()).toBeGreaterThan(23 * 3_600_000);
+    expect(await metrics(own)).toContain('postroom_mailbox_driven{mailbox="main"} 1');
+  });
+});
