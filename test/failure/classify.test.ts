@@ -666,3 +666,37 @@ describe('the token endpoint', () => {
     expect(failure.smtp).toBeUndefined();
   });
 });
+
+describe('where no SMTP server spoke, the failure keeps what was said instead:', () => {
+  it.each<[string, Trouble, string]>([
+    [
+      'Entra ID’s sentence, with the ids that Microsoft asks for',
+      {
+        via: 'token',
+        httpStatus: 401,
+        error: 'invalid_client',
+        description: 'AADSTS7000215: Invalid client secret provided.\r\nTrace ID: 3f1 Correlation ID: 8c2',
+      },
+      'HTTP 401 invalid_client AADSTS7000215: Invalid client secret provided.\\u{d}\\u{a}Trace ID: 3f1 Correlation ID: 8c2',
+    ],
+    ['an overloaded front end’s status', { via: 'token', httpStatus: 503 }, 'HTTP 503'],
+    [
+      'which address refused us',
+      { via: 'client', code: 'ESOCKET ECONNREFUSED', message: 'connect ECONNREFUSED 52.97.0.1:587', stage: 'connect' },
+      'ESOCKET ECONNREFUSED: connect ECONNREFUSED 52.97.0.1:587',
+    ],
+    [
+      'how the connection was lost behind the dot',
+      { via: 'client', code: 'ESOCKET', message: 'read ECONNRESET', stage: 'after-dot' },
+      'ESOCKET: read ECONNRESET',
+    ],
+  ])('%s', (_title, trouble, detail) => {
+    expect(classify(trouble, AT).detail).toBe(detail);
+  });
+
+  it('on one line, and bounded', () => {
+    const { detail } = classify({ via: 'client', message: `x\n\u202e${'y'.repeat(5_000)}`, stage: 'connect' }, AT);
+    expect(detail?.length).toBeLessThan(1_100);
+    expect(detail).not.toMatch(/[\n\u202e]/);
+  });
+});

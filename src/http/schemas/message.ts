@@ -49,6 +49,9 @@ export const failure = z
     remedy: z.string().meta({ description: 'What a person can do.' }),
     docsUrl: z.string().optional().meta({ description: 'Where the other side documents it.' }),
     smtp: reply.optional(),
+    detail: z.string().optional().meta({
+      description: 'Where no SMTP server spoke: what Entra ID answered, or the error of our own side.',
+    }),
     at: time,
   })
   .meta({ id: 'Failure', description: 'A failure, explained.' });
