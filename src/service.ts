@@ -42,6 +42,7 @@ import { startTidier } from './queue/tidier.ts';
 import type { LaneLog, LaneTools } from './queue/tools.ts';
 import { redisTrouble } from './redis-trouble.ts';
 import { composeMessage } from './smtp/compose.ts';
+import { watchStandstill } from './standstill.ts';
 import { StartupError } from './startup-error.ts';
 import { admissionStore } from './store/admission.ts';
 import { keyStore, watchKeys } from './store/api-keys.ts';
@@ -89,6 +90,7 @@ export interface Service {
 /** Wires everything together and starts it, in the order in which it depends on one another. */
 export async function startService(config: Settled, log: Logger): Promise<Service> {
   const trouble = redisTrouble(log);
+  const standstill = watchStandstill(log);
   const paced = pacedLog(markTests(log), trouble);
   const parts = connectParts(config, trouble.met);
   const closers: (() => Promise<unknown>)[] = [
@@ -96,6 +98,7 @@ export async function startService(config: Settled, log: Logger): Promise<Servic
     async () => {
       paced.close();
       trouble.close();
+      standstill.close();
     },
   ];
   try {

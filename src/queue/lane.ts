@@ -393,6 +393,11 @@ export async function openLane<Connection>(
       for (const timer of timers) clearTimeout(timer);
       const finished = worker.close().then(() => Promise.all(deliveries));
       await Promise.race([finished, sleep(graceMilliseconds)]);
+      if (places.size > 0)
+        log.warn(
+          { mailbox, attempts: places.size },
+          'Attempts cut off; the next owner says what became of their messages',
+        );
       await connections.close();
     },
   };
