@@ -69,19 +69,21 @@ const QUIET_MILLISECONDS = 10_000;
 
 /** @param monotonic milliseconds */
 export function redisTrouble(log: Lines, monotonic: () => number = () => performance.now()): RedisTrouble {
-  let trouble: { since: Date; code: string; toldAt: number; lastAt: number; last: Date; times: number } | undefined;
+  let trouble:
+    | { since: Date; codes: Set<string>; toldAt: number; lastAt: number; last: Date; times: number }
+    | undefined;
   const looking = setInterval(look, 1_000);
   looking.unref();
 
   function tell(code: string, error: Error): void {
     const now = monotonic();
-    const isNew = trouble?.code !== code;
-    trouble ??= { since: new Date(), code, toldAt: now, lastAt: now, last: new Date(), times: 0 };
+    trouble ??= { since: new Date(), codes: new Set(), toldAt: now, lastAt: now, last: new Date(), times: 0 };
     trouble.times += 1;
     trouble.lastAt = now;
     trouble.last = new Date();
-    if (!isNew && now - trouble.toldAt < AGAIN_MILLISECONDS) return;
-    trouble.code = code;
+    // Two of them may take turns: no connection, for whoever asks, and no password, for whoever makes one.
+    if (trouble.codes.has(code) && now - trouble.toldAt < AGAIN_MILLISECONDS) return;
+    trouble.codes.add(code);
     trouble.toldAt = now;
     const { since, times } = trouble;
     log.error(

@@ -31,6 +31,18 @@ describe('a Redis that is away', () => {
     expect(told).toHaveLength(4);
   });
 
+  it('says so no more often where two errors take turns', () => {
+    const { told, trouble } = listening();
+    for (let time = 0; time < 20; time++) {
+      trouble.isTold(new Error("Stream isn't writeable and enableOfflineQueue options is false"));
+      trouble.met(new Error('NOAUTH HELLO must be called with the client already authenticated'));
+    }
+    expect(told).toMatchObject([
+      { reason: 'There is no connection to it' },
+      { remedy: expect.stringMatching('password') },
+    ]);
+  });
+
   it('that comes back full says so at once', () => {
     const { told, trouble } = listening();
     trouble.met(refused());

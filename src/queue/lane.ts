@@ -235,8 +235,9 @@ export async function openLane<Connection>(
       const { attempt, failure } = verdict;
       const response = attempt.reply?.response;
       const fields = { messageId: record.id, mailbox, attempt: attempt.number, failure, response };
+      const isPutBack = verdict.to === 'queued' && verdict.hold !== undefined;
       if (!moved.moved) return log.warn({ status: moved.status, ...fields }, 'Message had moved on; result dropped');
-      log.info(fields, `Message ${verdict.to}`);
+      log.info(fields, isPutBack ? 'Message put back, since its mailbox is held' : `Message ${verdict.to}`);
       if (verdict.to !== 'queued' && verdict.to !== 'deferred') return;
       // One that goes again at once has had its turn. But whoever meets a hold lets another be the next to try it, and one
       // that had its turn twice may be what breaks the connections.
