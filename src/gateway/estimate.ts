@@ -51,6 +51,8 @@ function byDay(ahead: number, { perWindow, windowMilliseconds }: SendingPace, fr
   if (over < 0) return from;
   const begun = from + Math.floor(over / day.perDay) * DAY;
   const rest = over % day.perDay;
-  if (rest < used) return begun + Math.round((DAY * (rest + 1)) / used);
-  return begun + DAY + Math.floor((rest - used) / perWindow) * windowMilliseconds;
+  const paced = (number: number) => Math.floor(Math.max(0, number) / perWindow) * windowMilliseconds;
+  // Not before the last of the day before.
+  if (rest < used) return Math.max(begun + Math.round((DAY * (rest + 1)) / used), begun + paced(day.perDay - 1 - used));
+  return begun + DAY + paced(rest - used);
 }

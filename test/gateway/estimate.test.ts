@@ -37,3 +37,9 @@ it.each([
   const at = estimateSendAt(ahead, PACE, 0, undefined, { perDay: 10_000, used });
   expect(at / HOUR).toBeCloseTo(hours, 3);
 });
+
+it.each([0, 30, 5_000, 10_000])('a message never goes before the one before it, with %i of the day used', (used) => {
+  const at = (ahead: number) => estimateSendAt(ahead, PACE, 0, undefined, { perDay: 10_000, used });
+  const early = Array.from({ length: 45_000 }, (_, ahead) => ahead).filter((ahead) => at(ahead + 1) < at(ahead));
+  expect(early).toEqual([]);
+});
