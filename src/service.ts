@@ -313,7 +313,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger,
     async readiness() {
       if (closing)
         return { ready: false, checks: { process: { status: 'fail', detail: 'This process is stopping.' } } };
-      const checks = await redisChecks(redis, keys.probe);
+      const checks = await redisChecks(redis, keys.probe, mailboxes.damagedKeys);
       return { ready: Object.values(checks).every(({ status }) => status !== 'fail'), checks };
     },
   };

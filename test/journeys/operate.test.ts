@@ -356,3 +356,29 @@ describe('the page of a mailbox', () => {
     expect(await metrics(own)).toContain('postroom_mailbox_driven{mailbox="main"} 1');
   });
 });
+
+describe('a key of all mailboxes that somebody has overwritten', () => {
+  it.each([
+    ['busy', 503, 'fail'],
+    ['due', 503, 'fail'],
+    ['holds', 200, 'warn'],
+  ])('(%s) is named by readiness', async (name, code, status) => {
+    await using own = await startPostroom({ config: { role: 'api' } });
+    const redis = new Redis(own.redis.url);
+    await using _ = { [Symbol.asyncDispose]: async () => redis.disconnect() };
+    const ready = () => fetch(`${own.url}/health/ready`);
+    await redis.set(`{postroom}:${name}`, 'not what it was');
+    const answer = await ready();
+    expect(answer.status).toBe(code);
+    expect(await answer.json()).toMatchObject({
+      checks: {
+        redis: { status: 'ok' },
+        redisKeys: { status, detail: expect.stringContaining(`{postroom}:${name} (`) },
+      },
+    });
+    // As it says: where it is ready it accepts.
+    expect((await own.send({ to: 'ada@fabrikam.com' })).status).toBe(code === 200 ? 202 : 503);
+    await redis.del(`{postroom}:${name}`);
+    expect((await (await ready()).json()) as object).not.toHaveProperty('checks.redisKeys');
+  });
+});
