@@ -303,7 +303,8 @@ if token ~= '' and not hasWritten then
 end
 -- Also where the message has moved on: the server has counted this attempt now.
 if window then
-  put(sorted, lane.permits, token, now + window)
+  -- Of an attempt whose name its record has lost, by its message's.
+  put(sorted, lane.permits, token ~= '' and token or id, now + window)
   lane.taken = lane.taken + 1
 end
 if not status or not string.find(from, '|' .. status .. '|', 1, true) or (token ~= '' and m[2] ~= token)
