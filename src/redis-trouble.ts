@@ -64,8 +64,8 @@ export interface RedisTrouble {
 
 /** Said again this often while it lasts. */
 const AGAIN_MILLISECONDS = 60_000;
-/** Without any for so long it is over: a connection is tried again each second, and each worker asks as often. */
-const QUIET_MILLISECONDS = 10_000;
+/** Without any for so long it is over: longer than a silent Redis takes to be noticed again on a worker's connection. */
+const QUIET_MILLISECONDS = 15_000;
 
 /** @param monotonic milliseconds */
 export function redisTrouble(log: Lines, monotonic: () => number = () => performance.now()): RedisTrouble {
