@@ -45,7 +45,12 @@ function inOneWrite(dest: string | number): DestinationStream {
 function tellError(error: unknown): unknown {
   if (!(error instanceof Error)) return String(error);
   const { type, message, stack, code } = stdSerializers.err(error) as Record<string, unknown>;
-  return { type, message, ...(code !== undefined && { code }), stack };
+  // What Redis answers has been read by the driver, and nowhere else.
+  return { type, message, ...(code !== undefined && { code }), ...(!isReply(type) && { stack }) };
+}
+
+function isReply(type: unknown): boolean {
+  return type === 'SimpleError' || type === 'ReplyError';
 }
 
 /** One readable line each, for a person at a terminal. */

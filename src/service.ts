@@ -27,8 +27,10 @@ import { createServer, DEFAULT_LIMITS, type HttpLimits } from './http/server.ts'
 import { markTests } from './lane-log.ts';
 import type { MailboxConfig } from './mailbox-config.ts';
 import { laneSettings, paceOf } from './mailboxes.ts';
+import { pacedLog } from './paced-log.ts';
 import { sharedBackends } from './queue/backend.ts';
 import { type Clock, type KnownClock, steadyClock } from './queue/clock.ts';
+import { tellDamage } from './queue/damage-log.ts';
 import { FIRST_JOBS, type Jobs, jobQueues } from './queue/jobs.ts';
 import { driveLanes } from './queue/lanes.ts';
 import { recoverMessage, sweepAway } from './queue/recovery.ts';
@@ -37,8 +39,10 @@ import { BOOT } from './queue/same-host.ts';
 import { steadyTime } from './queue/steady-time.ts';
 import { startSweeper } from './queue/sweeper.ts';
 import { startTidier } from './queue/tidier.ts';
-import type { LaneTools } from './queue/tools.ts';
+import type { LaneLog, LaneTools } from './queue/tools.ts';
+import { redisTrouble } from './redis-trouble.ts';
 import { composeMessage } from './smtp/compose.ts';
+import { watchStandstill } from './standstill.ts';
 import { StartupError } from './startup-error.ts';
 import { admissionStore } from './store/admission.ts';
 import { keyStore, watchKeys } from './store/api-keys.ts';
@@ -85,13 +89,23 @@ export interface Service {
 
 /** Wires everything together and starts it, in the order in which it depends on one another. */
 export async function startService(config: Settled, log: Logger): Promise<Service> {
-  const parts = connectParts(config, log);
-  const closers: (() => Promise<unknown>)[] = [parts.close];
+  const trouble = redisTrouble(log);
+  const standstill = watchStandstill(log);
+  const paced = pacedLog(markTests(log), trouble);
+  const parts = connectParts(config, trouble.met);
+  const closers: (() => Promise<unknown>)[] = [
+    parts.close,
+    async () => {
+      paced.close();
+      trouble.close();
+      standstill.close();
+    },
+  ];
   try {
     // HTTP first: without Redis the process is alive, says that it is not ready, and answers 503.
-    const http = config.role === 'worker' ? undefined : await startHttp(config, parts, log);
+    const http = config.role === 'worker' ? undefined : await startHttp(config, parts, log, paced);
     if (http) closers.unshift(http.close);
-    const stopEngine = config.role === 'api' ? undefined : await startEngine(config, parts, log);
+    const stopEngine = config.role === 'api' ? undefined : await startEngine(config, parts, log, paced);
     if (stopEngine) closers.splice(http ? 1 : 0, 0, stopEngine);
     return { url: http?.url, close: () => inOrder(closers) };
   } catch (error) {
@@ -103,10 +117,9 @@ export async function startService(config: Settled, log: Logger): Promise<Servic
 type Parts = ReturnType<typeof connectParts>;
 
 /** Connections to Redis and what is said over them. */
-function connectParts(config: Settled, log: Logger) {
+function connectParts(config: Settled, tell: (error: Error) => void) {
   const keys = keysOf(config.redisPrefix);
   const connections: Redis[] = [];
-  const tell = redisTrouble(log);
   const connect = (patience: Patience) => {
     const redis = connectRedis(config.redisUrl, patience, tell);
     connections.push(redis);
@@ -116,16 +129,6 @@ function connectParts(config: Settled, log: Logger) {
     for (const redis of connections) redis.disconnect();
   };
   return { keys, connect, close };
-}
-
-/** Redis being away is told once when it begins, not at every try to reconnect. */
-function redisTrouble(log: Logger): (error: Error) => void {
-  let toldAt = 0;
-  return (error) => {
-    if (Date.now() - toldAt < 5_000) return;
-    toldAt = Date.now();
-    log.error({ reason: error.message || (error as NodeJS.ErrnoException).code }, 'Redis had trouble');
-  };
 }
 
 const retentionOf = (config: Settled) => ({
@@ -140,7 +143,12 @@ function hours(count: number): number {
   return Math.round(count * HOUR);
 }
 
-async function startEngine(config: Settled, { keys, connect }: Parts, log: Logger): Promise<() => Promise<void>> {
+async function startEngine(
+  config: Settled,
+  { keys, connect }: Parts,
+  log: Logger,
+  paced: LaneLog,
+): Promise<() => Promise<void>> {
   const redis = withScripts(connect('patient'));
   const subscriber = connect('patient');
   const backends = sharedBackends(redis);
@@ -157,7 +165,7 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
     admission: admissionStore(redis, keys),
     clock,
     chance: { now: () => new Date(), random: Math.random, token: randomUUID },
-    log: markTests(log),
+    log: tellDamage(paced, mailboxes.damagedKeys),
   };
   const sandbox = testSandbox(config.sandbox, config.production, log);
   const lanes = await driveLanes({
@@ -195,9 +203,15 @@ async function startEngine(config: Settled, { keys, connect }: Parts, log: Logge
     clock,
     now: mailboxes.now,
     recordMilliseconds: retentionOf(config).recordMilliseconds,
-    log,
+    log: paced,
   });
-  const webhooks = startWebhooks({ redis, connect: () => connect('patient'), keys, settings: config.webhooks, log });
+  const webhooks = startWebhooks({
+    redis,
+    connect: () => connect('patient'),
+    keys,
+    settings: config.webhooks,
+    log: paced,
+  });
   return async () => {
     sweeper.stop();
     tidier.stop();
@@ -229,7 +243,8 @@ function enqueuer(jobs: Jobs, wake: (mailbox: string) => Promise<unknown>) {
   };
 }
 
-async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger) {
+async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger, paced: LaneLog) {
+  const asked = askedOf(paced);
   const redis = withScripts(connect('prompt'));
   const subscriber = connect('patient');
   const changes = watchChanges(subscriber, keys);
@@ -256,7 +271,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     newId: newMessageId,
     now: () => new Date(),
     webhookIdsOf: webhooks.idsOf,
-    log: markTests(log),
+    log: paced,
   };
   const isSender = (id: string) => tools.senders.some((each) => each.id === id);
   const callers = {
@@ -272,7 +287,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
       return caller instanceof Promise ? asked(() => caller) : caller;
     },
     charge: ({ id, rate }, cost) => rate && asked(() => charge(id, rate, cost)),
-    keys: keysApi({ keys: apiKeys, now: tools.now, log }),
+    keys: eachAsked(keysApi({ keys: apiKeys, now: tools.now, log }), asked),
     replay: (caller, idempotency) => asked(() => replay(tools, caller, idempotency)),
     accept: (caller, submission, idempotency) => asked(() => accept(tools, caller, submission, idempotency)),
     preview: (caller, submission) => asked(() => previewMessage(tools, caller, submission)),
@@ -289,19 +304,19 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger)
     expedite: (caller, id) => asked(() => expediteMessage(tools, caller, id)),
     mailboxes: () => asked(() => listMailboxes(tools)),
     mailbox: (id) => asked(() => readMailbox(tools, id)),
-    hold: (id, reason) => asked(async () => (isSender(id) ? holdMailbox(tools, id, reason) : undefined)),
-    release: (id) => asked(async () => (isSender(id) ? releaseMailbox(tools, id) : undefined)),
+    hold: (id, reason, by) => asked(async () => (isSender(id) ? holdMailbox(tools, id, reason, by) : undefined)),
+    release: (id, by) => asked(async () => (isSender(id) ? releaseMailbox(tools, id, by) : undefined)),
     metrics: () =>
       asked(async () => {
         const [ofMessages, ofWebhooks] = await Promise.all([mailboxes.metrics(), webhooks.metrics()]);
         return { ...ofMessages, webhooks: ofWebhooks };
       }),
-    webhooks: eachAsked(webhooks.api),
+    webhooks: eachAsked(webhooks.api, asked),
     verify: verifier(config.mailboxes, () => redisFacts(redis), admissionStore(redis, keys)),
     async readiness() {
       if (closing)
         return { ready: false, checks: { process: { status: 'fail', detail: 'This process is stopping.' } } };
-      const checks = await redisChecks(redis, keys.probe);
+      const checks = await redisChecks(redis, keys.probe, mailboxes.damagedKeys);
       return { ready: Object.values(checks).every(({ status }) => status !== 'fail'), checks };
     },
   };
@@ -371,12 +386,12 @@ async function listen(start: () => Promise<string>, { host, port }: Settled): Pr
 
 function keysApi(tools: KeyTools): KeysApi {
   return {
-    create: (wish, by) => asked(() => createKey(tools, wish, by)),
-    list: () => asked(() => listKeys(tools)),
-    read: (id) => asked(() => readKey(tools, id)),
-    change: (id, change, by) => asked(() => changeKey(tools, id, change, by)),
-    rotate: (id, graceMilliseconds, by) => asked(() => rotateKey(tools, id, graceMilliseconds, by)),
-    revoke: (id, by) => asked(() => revokeKey(tools, id, by)),
+    create: (wish, by) => createKey(tools, wish, by),
+    list: () => listKeys(tools),
+    read: (id) => readKey(tools, id),
+    change: (id, change, by) => changeKey(tools, id, change, by),
+    rotate: (id, graceMilliseconds, by) => rotateKey(tools, id, graceMilliseconds, by),
+    revoke: (id, by) => revokeKey(tools, id, by),
   };
 }
 
@@ -389,19 +404,28 @@ function steadyWallClock(): () => number {
   };
 }
 
-/** Whatever the store throws means the same to a caller: not now. */
-async function asked<T>(ask: () => Promise<T>): Promise<T> {
-  try {
-    return await ask();
-  } catch (cause) {
-    if (cause instanceof IdentityUnavailable) throw cause;
-    throw new StoreUnavailable('The store could not be asked', { cause });
-  }
+type Asked = <T>(ask: () => Promise<T>) => Promise<T>;
+
+/** Whatever the store throws means the same to a caller: not now. The log is told what it was. */
+function askedOf(log: Pick<LaneLog, 'warn'>): Asked {
+  return async (ask) => {
+    try {
+      return await ask();
+    } catch (cause) {
+      if (cause instanceof IdentityUnavailable) throw cause;
+      log.warn({ error: cause }, 'The store could not be asked');
+      throw new StoreUnavailable('The store could not be asked', { cause });
+    }
+  };
 }
 
 /** The same for every call of a part of the API. */
-function eachAsked<Part extends object>(part: Part): Part {
-  const calls = Object.entries(part).map(([name, ask]) => [name, (...args: unknown[]) => asked(() => ask(...args))]);
+function eachAsked<Part extends object>(part: Part, asked: Asked): Part {
+  const calls = Object.entries(part).map(([name, ask]) => [
+    name,
+    // So that what throws at once is told like what rejects.
+    (...args: unknown[]) => asked(async () => ask(...args)),
+  ]);
   return Object.fromEntries(calls) as Part;
 }
 

@@ -29,9 +29,11 @@ export async function start(stop: Stop): Promise<void> {
     async close() {
       await Promise.race([opening?.catch(() => undefined), sleep(OPENING_MILLISECONDS)]);
       await closeAll();
+      log.info('Stopped');
     },
     withinSeconds: config.shutdownSeconds + 10,
-    onSignal: (signal, again) => log.info({ signal }, again ? 'Still stopping' : 'Stopping'),
+    onSignal: (signal, again) =>
+      log.info({ signal, graceSeconds: config.shutdownSeconds }, again ? 'Still stopping' : 'Stopping'),
   });
   opening = openAll(config, log, opened, stop);
   try {

@@ -162,14 +162,12 @@ export const EXCEPTIONS = {
   'token-aadsts-50078': { remedy: LOGIN_AGAIN },
   'token-aadsts-50158': { remedy: LOGIN_AGAIN },
   'token-aadsts-50196': {
-    scope: 'tenant',
     category: 'throttled',
     summary: 'The same token was requested too often; Entra ID refuses for a while.',
     remedy:
       'Nothing: it is tried again later. If it recurs, several gateways share this application and restart often.',
   },
   'token-aadsts-90055': {
-    scope: 'tenant',
     category: 'throttled',
     summary: 'Entra ID throttles token requests of this tenant.',
   },
@@ -278,7 +276,6 @@ export const EXCEPTIONS = {
     remedy: 'Open TCP port 587 to smtp.office365.com for this host. Microsoft 365 does not serve port 465.',
   },
   'net-protocol': { scope: 'network' },
-  'client-eauth-token': { scope: 'mailbox' },
   'client-no-mechanism': {
     summary: 'The server does not offer a way of logging in that we know, or only after STARTTLS.',
   },

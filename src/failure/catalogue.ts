@@ -160,7 +160,8 @@ export const JUDGEMENTS = {
   },
   token_unavailable: {
     category: 'serviceUnavailable',
-    scope: 'network',
+    // Not the network's, which is all of the SMTP host: other applications and mailboxes with passwords go on there.
+    scope: 'tenant',
     plan: 'backoff',
     summary: 'The token endpoint of Entra ID is overloaded, failing or out of reach; no login has been refused.',
     remedy:

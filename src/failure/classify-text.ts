@@ -13,6 +13,12 @@ const REPORT = /\b(?:diagnostic-code|final-recipient|remote server returned|gene
  * @param stage where it was met, if the one who pastes knows; else it is read off the text as well as can be
  */
 export function classifyText(text: string, at: Date, stage?: Stage): Failure {
+  // It would only repeat what was pasted.
+  const { detail: _, ...failure } = classified(text, at, stage);
+  return failure;
+}
+
+function classified(text: string, at: Date, stage?: Stage): Failure {
   const wording = wordingOf(text);
   const { line } = wording;
   // Read before the host suffix is taken off: `[Hostname=` is said only after the final dot.

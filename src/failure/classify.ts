@@ -128,7 +128,14 @@ function classifyToken(trouble: TokenTrouble, at: Date): Failure {
   // A number of Entra's that nobody knows is a refusal: only a status or a known code promises that waiting helps.
   const isRefusal = !overloaded && /\bAADSTS\d/i.test(trouble.description ?? '');
   const code = named?.known.code ?? (isRefusal ? 'token_config_invalid' : 'token_unavailable');
-  return { code, ...judgementOf(code, named?.known.id), at: at.toISOString() };
+  const { httpStatus, error, description } = trouble;
+  const said = [httpStatus && `HTTP ${httpStatus}`, error, description].filter(Boolean).join(' ');
+  return { code, ...judgementOf(code, named?.known.id), ...detailed(said), at: at.toISOString() };
+}
+
+/** What an operator asks Microsoft, or a network’s administrator, with: numbers, addresses, and names in certificates. */
+function detailed(said: string): { detail?: string } {
+  return said ? { detail: escaped(said, MOST_DETAIL) } : {};
 }
 
 function isOverloaded(httpStatus: number | undefined): boolean {
@@ -144,13 +151,11 @@ function classifyClient(trouble: ClientTrouble, at: Date): Failure {
   const reply = quotedReply(trouble);
   if (reply) return classifyReply(reply, mechanismOf(trouble), at);
   const known = recogniseClient(trouble)?.known;
+  const told = { ...detailed(saidByClient(trouble)), at: at.toISOString() };
   if (trouble.stage === 'after-dot')
-    return { code: 'outcome_unknown', ...judgementOf('outcome_unknown', known?.id), at: at.toISOString() };
-  if (!known) return { code: 'unknown', ...unknownError(trouble), at: at.toISOString() };
-  const judgement = judgementOf(known.code, known.id);
-  // The trouble of a token request is not that of the SMTP host: other mailboxes of that host may go on.
-  const scope = trouble.code === 'EOAUTH2' && judgement.scope === 'network' ? 'mailbox' : judgement.scope;
-  return { code: known.code, ...judgement, scope, at: at.toISOString() };
+    return { code: 'outcome_unknown', ...judgementOf('outcome_unknown', known?.id), ...told };
+  if (!known) return { code: 'unknown', ...unknownError(trouble), ...told };
+  return { code: known.code, ...judgementOf(known.code, known.id), ...told };
 }
 
 function recogniseClient(trouble: ClientTrouble): Recognised | undefined {
@@ -178,21 +183,29 @@ function mechanismOf({ command, message }: ClientTrouble): Said['mechanism'] {
   return command?.startsWith('AUTH') ? 'LOGIN' : undefined;
 }
 
-function unknownError({ code, message, stage }: ClientTrouble): Judgement {
-  const { scope, plan } = judgeUnknown({ code: 450, stage });
-  const said = [code, message].filter(Boolean).join(': ');
+function saidByClient({ code, message }: ClientTrouble): string {
+  return [code, message].filter(Boolean).join(': ');
+}
+
+function unknownError(trouble: ClientTrouble): Judgement {
+  const { scope, plan } = judgeUnknown({ code: 450, stage: trouble.stage });
+  const said = saidByClient(trouble);
   return {
     ...JUDGEMENTS.unknown,
     scope,
     plan,
-    summary: `Not recognised: our side reports “${escaped(said)}”; nothing was handed over.`,
+    summary: `Not recognised: our side reports “${escaped(said, MOST_QUOTED_CHARACTERS)}”; nothing was handed over.`,
     remedy: 'Nothing at once: it is tried again. Please report the error so that it can be added to the catalogue.',
   };
 }
 
+const MOST_QUOTED_CHARACTERS = 200;
+/** Room for Entra ID’s sentences, with their trace and correlation ids. */
+const MOST_DETAIL = 1_000;
+
 /** What came from outside is shown on one line, bounded, and with every control and format character spelled out. */
-function escaped(text: string): string {
-  const bounded = text.length > 200 ? `${text.slice(0, 200)}…` : text;
+function escaped(text: string, most: number): string {
+  const bounded = text.length > most ? `${text.slice(0, most)}…` : text;
   return bounded.replace(
     /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu,
     (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,

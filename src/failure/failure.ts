@@ -45,6 +45,8 @@ export interface Failure {
   docsUrl?: string;
   /** The server's own words, where a server spoke. */
   smtp?: Reply;
+  /** Where no SMTP server spoke: what Entra ID answered, or the error of our own side; one line, bounded. */
+  detail?: string;
   /** RFC 3339 UTC. */
   at: string;
 }

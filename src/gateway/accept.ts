@@ -173,8 +173,11 @@ export async function replay(
 function acceptanceOf(accepted: Accepted, senders: Sender[]): Acceptance {
   if (accepted.kind === 'conflict') return { kind: 'conflict', messageId: accepted.id };
   const record = accepted.kind === 'accepted' ? accepted.record : asAccepted(accepted.record);
-  const pace = senders.find(({ id }) => id === mailboxOf(record.mailbox))?.pace;
-  const estimatedSendAt = pace && estimateSendAt(record.aheadAtFirst, pace, record.acceptedAt, record.windowAtFirst);
+  const sender = senders.find(({ id }) => id === mailboxOf(record.mailbox));
+  const { aheadAtFirst: ahead, windowAtFirst: use, acceptedAt: from } = record;
+  // How much of the day is used was not asked for: it would cost each message.
+  const day = { perDay: sender?.recipientsPerDay ?? 0, used: 0 };
+  const estimatedSendAt = sender && estimateSendAt(ahead, sender.pace, from, use, day);
   return { kind: accepted.kind, message: viewOf(record, { attempts: [], hold: accepted.hold, estimatedSendAt }) };
 }
 

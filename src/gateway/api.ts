@@ -45,8 +45,9 @@ export interface Api {
   mailboxes(): Promise<MailboxView[]>;
   /** Undefined where there is no such mailbox; the same for the two below. */
   mailbox(id: string): Promise<MailboxView | undefined>;
-  hold(id: string, reason: string): Promise<MailboxView | undefined>;
-  release(id: string): Promise<MailboxView | undefined>;
+  /** @param by who asks, for the log */
+  hold(id: string, reason: string, by: string): Promise<MailboxView | undefined>;
+  release(id: string, by: string): Promise<MailboxView | undefined>;
   metrics(): Promise<Metrics>;
   webhooks: WebhookApi;
   /** Examines a mailbox from DNS to Send As; undefined where there is no such mailbox. Ends early when `signal` aborts. */
@@ -79,8 +80,11 @@ export interface MailboxView {
   hold?: { failure: Failure; since: string; nextProbeAt?: string; probes: number; byOperator: boolean };
   /** Number of messages by status. */
   messages: Partial<Record<Status, number>>;
-  /** Messages that wait for their turn, and about when the last of them should go; scheduled ones are not among them. */
-  waiting: { count: number; estimatedLastSendAt?: string };
+  /**
+   * Messages that wait for their turn, and about when the last of them should go; scheduled ones are not among them. Whether
+   * a worker process drives the mailbox is only said where something waits, since idle mailboxes are driven by none.
+   */
+  waiting: { count: number; driven?: boolean; estimatedLastSendAt?: string };
   /** The sliding window: how many messages it takes, how many could go now, and when the next place is free if none is. */
   window: { seconds: number; limit: number; left: number; nextFreeAt?: string };
   /** Recipients in any 24 hours. */
@@ -97,6 +101,8 @@ export interface Metrics {
   messages: { mailbox: string; status: Status; count: number; test?: true }[];
   /** Holds in force, by what they stop and why. */
   holds: { key: string; code: string; test?: true }[];
+  /** Of the mailboxes that have something to send: whether a worker process drives each. */
+  driven: { mailbox: string; driven: boolean }[];
   webhooks: WebhookMetrics;
 }
 

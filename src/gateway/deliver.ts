@@ -177,7 +177,7 @@ async function tryOnce<Connection>(
     return true;
   }
   if (permit.kind === 'held') await passage.refresh();
-  if (permit.kind === 'quota') await passage.blocked(quotaUsedUp(chance.now()), permit.milliseconds);
+  if (permit.kind === 'quota') await passage.blocked(quotaUsedUp(permit, chance.now()), permit.milliseconds);
   return permit.kind === 'void';
 }
 
@@ -273,15 +273,21 @@ async function leaveForTheDot<Connection>(
   }
 }
 
-function quotaUsedUp(now: Date): Failure {
+/** Where a few are left, it is one message that needs more, and all behind it wait: smaller ones would keep it back for ever. */
+function quotaUsedUp({ recipients, left }: Extract<Permit, { kind: 'quota' }>, now: Date): Failure {
   return {
     category: 'quotaExceeded',
     code: 'daily_quota_exceeded',
     scope: 'mailbox',
     plan: 'nextWindow',
     summary:
-      'By Postroom’s own count this mailbox has used up its recipients of the last 24 hours; it waits so that Microsoft need not refuse.',
-    remedy: 'Wait, spread the mail over more mailboxes, or raise recipientsPerDay if the mailbox really has more.',
+      left > 0
+        ? `By Postroom’s own count this mailbox has ${left} left of its recipients of 24 hours, and the message whose turn it is goes to ${recipients}; it waits for more to be free, and all behind it wait with it.`
+        : 'By Postroom’s own count this mailbox has used up its recipients of the last 24 hours; it waits so that Microsoft need not refuse.',
+    remedy:
+      left > 0
+        ? 'Wait, cancel that message (the log names it) and submit it in parts or from another mailbox, or raise recipientsPerDay if the mailbox really has more.'
+        : 'Wait, spread the mail over more mailboxes, or raise recipientsPerDay if the mailbox really has more.',
     docsUrl:
       'https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits',
     at: now.toISOString(),

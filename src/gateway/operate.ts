@@ -3,7 +3,7 @@ import { testLaneOf } from '../mail/test-lane.ts';
 import type { Sender } from './accept.ts';
 import type { MailboxView } from './api.ts';
 import { estimateSendAt } from './estimate.ts';
-import type { MailboxStore, StoredHold } from './ports.ts';
+import type { DamagedKey, MailboxStore, StoredHold } from './ports.ts';
 import { lastingHold, rfc3339 } from './view.ts';
 
 /** What an operator sees and does of the mailboxes. */
@@ -11,19 +11,31 @@ export interface OperateTools {
   senders: Sender[];
   mailboxes: MailboxStore;
   now(): Date;
+  log: { info(fields: object, sentence: string): void; warn(fields: object, sentence: string): void };
 }
 
-export async function listMailboxes(tools: OperateTools): Promise<MailboxView[]> {
+type ReadTools = Omit<OperateTools, 'log'>;
+
+export async function listMailboxes(tools: ReadTools): Promise<MailboxView[]> {
   return Promise.all(tools.senders.map((sender) => viewMailbox(tools, sender)));
 }
 
-export async function readMailbox(tools: OperateTools, id: string): Promise<MailboxView | undefined> {
+export async function readMailbox(tools: ReadTools, id: string): Promise<MailboxView | undefined> {
   const sender = tools.senders.find((each) => each.id === id);
   return sender && viewMailbox(tools, sender);
 }
 
-/** Stops a mailbox until a person releases it. What is being sent is finished. Again, it only gives another reason. */
-export async function holdMailbox(tools: OperateTools, id: string, reason: string): Promise<MailboxView | undefined> {
+/**
+ * Stops a mailbox until a person releases it. What is being sent is finished. Again, it only gives another reason.
+ *
+ * @param by who asks, for the log
+ */
+export async function holdMailbox(
+  tools: OperateTools,
+  id: string,
+  reason: string,
+  by: string,
+): Promise<MailboxView | undefined> {
   const key = `mailbox:${id}`;
   const [now, holds] = await Promise.all([tools.mailboxes.now(), tools.mailboxes.holds([key])]);
   const earlier = holds.get(key);
@@ -35,22 +47,36 @@ export async function holdMailbox(tools: OperateTools, id: string, reason: strin
     settings: '',
     byOperator: true,
   });
+  tools.log.warn({ mailbox: id, by, reason }, 'Mailbox held by an operator');
   return readMailbox(tools, id);
 }
 
-/** Ends an operator's hold; brings the next try of any other hold forward to now. */
-export async function releaseMailbox(tools: OperateTools, id: string): Promise<MailboxView | undefined> {
+/** Ends an operator's hold; brings the next try of any other hold forward to now. @param by who asks, for the log */
+export async function releaseMailbox(tools: OperateTools, id: string, by: string): Promise<MailboxView | undefined> {
   const { mailboxes } = tools;
-  await mailboxes.releaseHolds(id);
+  const holds = await mailboxes.releaseHolds(id);
+  tools.log.info({ mailbox: id, by, holds }, 'Mailbox released by an operator, or to be tried now');
   await mailboxes.wake(id);
   return readMailbox(tools, id);
 }
 
-async function viewMailbox({ mailboxes }: OperateTools, sender: Sender): Promise<MailboxView> {
-  const [holds, counts, usage, test] = await Promise.all([
+/** One whose keys are damaged must not keep an operator from seeing the others. */
+async function viewMailbox(tools: ReadTools, sender: Sender): Promise<MailboxView> {
+  try {
+    return await viewWhole(tools, sender);
+  } catch (error) {
+    const damaged = await tools.mailboxes.damagedKeys(sender.id);
+    if (damaged.length === 0) throw error;
+    return viewDamaged(sender, damaged, tools.now());
+  }
+}
+
+async function viewWhole({ mailboxes }: ReadTools, sender: Sender): Promise<MailboxView> {
+  const [holds, counts, usage, driven, test] = await Promise.all([
     mailboxes.holdsOf(sender.id),
     mailboxes.counts(sender.id),
     mailboxes.usage(sender.id),
+    mailboxes.isDriven(sender.id),
     viewTests(mailboxes, sender.id),
   ]);
   const hold = lastingHold(holds);
@@ -63,7 +89,11 @@ async function viewMailbox({ mailboxes }: OperateTools, sender: Sender): Promise
     state: hold ? 'held' : 'open',
     ...(hold && { hold: viewHold(hold) }),
     messages: hold ? asHeld(counts) : counts,
-    waiting: { count, ...(!hold && count > 0 && { estimatedLastSendAt: lastSendAt(count, usage, pace) }) },
+    waiting: {
+      count,
+      ...(count > 0 && { driven }),
+      ...(!hold && driven && count > 0 && { estimatedLastSendAt: lastSendAt(count, usage, sender) }),
+    },
     window: {
       seconds: pace.windowMilliseconds / 1000,
       limit: pace.perWindow,
@@ -76,6 +106,38 @@ async function viewMailbox({ mailboxes }: OperateTools, sender: Sender): Promise
   };
 }
 
+/** How much waits in it, and what it has left, is not to be known. */
+function viewDamaged({ id, from, pace, ...limits }: Sender, damaged: DamagedKey[], now: Date): MailboxView {
+  const { connections, recipientsPerMessage, messageBytes, recipientsPerDay } = limits;
+  const failure = keysDamaged(damaged, now);
+  return {
+    id,
+    from,
+    state: 'held',
+    hold: viewHold({ failure, since: now.getTime(), nextProbeAt: now.getTime(), probes: 0, settings: '' }),
+    messages: {},
+    waiting: { count: 0 },
+    window: { seconds: pace.windowMilliseconds / 1000, limit: pace.perWindow, left: 0 },
+    day: { limit: recipientsPerDay, left: 0 },
+    limits: { connections, recipientsPerMessage, messageBytes },
+  };
+}
+
+/** Nothing of the mailbox goes on while its keys are not what Postroom keeps there. */
+function keysDamaged(damaged: DamagedKey[], at: Date): Failure {
+  const named = damaged.map(({ key, holds, should }) => `${key} (is a ${holds}, should be a ${should})`);
+  return {
+    category: 'configuration',
+    code: 'mailbox_damaged',
+    scope: 'mailbox',
+    plan: 'afterFix',
+    summary: `Keys of this mailbox in Redis are not what Postroom has written: ${named.join(', ')}.`,
+    remedy:
+      'Find out who has written to our keys: only Postroom may. Then delete those named with redis-cli (DEL): the mailbox goes on by itself. A message of it that does not is expedited (POST /v1/messages/{id}/expedite).',
+    at: at.toISOString(),
+  };
+}
+
 /** What waits in a held mailbox reads as `held`. */
 function asHeld({ queued = 0, deferred = 0, ...others }: MailboxView['messages']): MailboxView['messages'] {
   return queued + deferred > 0 ? { ...others, held: queued + deferred } : others;
@@ -83,10 +145,11 @@ function asHeld({ queued = 0, deferred = 0, ...others }: MailboxView['messages']
 
 type Usage = Awaited<ReturnType<MailboxStore['usage']>>;
 
-function lastSendAt(count: number, { inWindow, nextFreeAt, now }: Usage, pace: Sender['pace']): string {
+function lastSendAt(count: number, usage: Usage, { pace, recipientsPerDay }: Sender): string {
+  const { inWindow, nextFreeAt, now, recipientsToday: used } = usage;
   // Where all that are taken are taken by those that run, a place is free a window after the first answer.
   const use = { taken: inWindow, nextFreeAt: nextFreeAt ?? now + pace.windowMilliseconds };
-  return rfc3339(estimateSendAt(count - 1, pace, now, use));
+  return rfc3339(estimateSendAt(count - 1, pace, now, use, { perDay: recipientsPerDay, used }));
 }
 
 /** Apart from the mailbox's own: what a team tries out must not look like a backlog. */

@@ -82,8 +82,8 @@ export type Permit =
   | { kind: 'go'; record: Attempted; mime: Buffer; startedAt: number }
   /** Every place in the window is taken; ask again after this long. */
   | { kind: 'wait'; milliseconds: number }
-  /** The recipients of the last 24 hours leave no room. */
-  | { kind: 'quota'; milliseconds: number }
+  /** The recipients of the last 24 hours leave room for so many, and this one has more. */
+  | { kind: 'quota'; milliseconds: number; recipients: number; left: number }
   /** It still goes to more recipients than the mailbox has in a day: that will never leave room. */
   | { kind: 'overDay' }
   /** Not this job's to send any more: finished, moved on, or another job's. */
@@ -166,7 +166,7 @@ export interface MessageStore {
   content(id: string): Promise<Buffer>;
   /** Are the bytes of the message still kept? */
   hasContent(id: string): Promise<boolean>;
-  /** With how many messages of its mailbox are before it, about, and what is taken of the window. */
+  /** With how many messages of its mailbox are before it, about, and what is taken of the window and of the day. */
   findWithSurroundings(id: string): Promise<
     | {
         record: MessageRecord;
@@ -174,6 +174,8 @@ export interface MessageStore {
         hold?: Hold | undefined;
         ahead: number;
         windowUse?: WindowUse | undefined;
+        /** Of its mailbox in about the last 24 hours. */
+        recipientsToday: number;
       }
     | undefined
   >;
@@ -226,6 +228,14 @@ export interface LaneOwner {
   lease: string;
 }
 
+/** A key of ours in Redis that somebody else has written. */
+export interface DamagedKey {
+  key: string;
+  /** What it is, and what it should be, as Redis's TYPE names it. */
+  holds: string;
+  should: string;
+}
+
 /** What outlives a process about mailboxes: holds, leases, and which of them have anything to do. */
 export interface MailboxStore {
   /** The holds in force among these keys. */
@@ -239,23 +249,30 @@ export interface MailboxStore {
     mailbox: string,
   ): Promise<{ now: number; inWindow: number; nextFreeAt: number | undefined; recipientsToday: number }>;
   metrics(): Promise<Omit<Metrics, 'webhooks'>>;
+  /** Its keys, and those that all mailboxes have in common, that are not what they should be; without one, these only. */
+  damagedKeys(mailbox?: string): Promise<DamagedKey[]>;
   /** A person's hand: whatever was there. */
   setHold(key: string, hold: StoredHold): Promise<void>;
   /**
    * The same hand: ends an operator's holds that concern a mailbox, and lets any other be tried out now; one that nobody
    * would try, since no mailbox that it might concern has anything to do, ends as well.
+   *
+   * @returns the keys of all of them
    */
-  releaseHolds(mailbox: string): Promise<void>;
+  releaseHolds(mailbox: string): Promise<string[]>;
   /** The engine's hand: an operator's hold stays as it is. @returns false where there is one */
   beginHold(key: string, hold: StoredHold): Promise<boolean>;
   endHold(key: string): Promise<boolean>;
   /** Forgets holds that nobody has tried out for so long after their time; an operator's stay. */
   forgetHolds(overdueMilliseconds: number): Promise<void>;
   /**
-   * Which holds concern a mailbox, for whoever reads its messages. One of its tenant that did, and does no more since it has
-   * another credential, ends, unless whoever has met it still drives its lane by the old one.
+   * Which holds concern a mailbox, for whoever reads its messages. One of its tenant or its server that did, and does no
+   * more since it has another credential or another server, ends, unless whoever has met it still drives its lane by the
+   * old one.
+   *
+   * @returns the keys of those that have ended
    */
-  describe(mailbox: string, holdKeys: string[]): Promise<void>;
+  describe(mailbox: string, holdKeys: string[]): Promise<string[]>;
   /**
    * The right to try out whether a hold is over: one at a time, over all processes, for so long, and no longer than
    * whoever has it drives its lane.
@@ -280,5 +297,7 @@ export interface MailboxStore {
   look(leaseMilliseconds: number): Promise<{ mailbox: string; isDriven: boolean }[]>;
   /** Mailboxes with messages that the engine has something to do about. */
   isBusy(mailbox: string): Promise<boolean>;
+  /** Does a process hold the mailbox's lease? */
+  isDriven(mailbox: string): Promise<boolean>;
   wake(mailbox: string): Promise<unknown>;
 }

@@ -66,7 +66,8 @@ async function outlook(
   const hold = lastingHold(holds);
   if (hold) return { status: 'held', failure: hold.failure };
   const ahead = (counts.queued ?? 0) + (counts.deferred ?? 0);
-  const { inWindow, nextFreeAt } = usage;
+  const { inWindow, nextFreeAt, recipientsToday: used } = usage;
+  const day = { perDay: sender.recipientsPerDay, used };
   const use = nextFreeAt === undefined ? undefined : { taken: inWindow, nextFreeAt };
-  return { status: 'queued', estimatedSendAt: rfc3339(estimateSendAt(ahead, sender.pace, now().getTime(), use)) };
+  return { status: 'queued', estimatedSendAt: rfc3339(estimateSendAt(ahead, sender.pace, now().getTime(), use, day)) };
 }

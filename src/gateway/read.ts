@@ -10,14 +10,15 @@ import { rfc3339, viewOf } from './view.ts';
 /** A caller's own message, or anybody's for a caller who may operate; undefined reads the same as "no such message". */
 export async function readMessage(
   messages: MessageStore,
-  senders: Pick<Sender, 'id' | 'pace'>[],
+  senders: Pick<Sender, 'id' | 'pace' | 'recipientsPerDay'>[],
   caller: Caller,
   id: string,
 ): Promise<Reading | undefined> {
   const found = await messages.findWithSurroundings(id);
   if (!found || !mayRead(caller, found.record)) return undefined;
-  const pace = senders.find((sender) => sender.id === mailboxOf(found.record.mailbox))?.pace;
-  const estimatedSendAt = pace && estimateSendAt(found.ahead, pace, Date.now(), found.windowUse);
+  const sender = senders.find(({ id: mailbox }) => mailbox === mailboxOf(found.record.mailbox));
+  const day = { perDay: sender?.recipientsPerDay ?? 0, used: found.recipientsToday };
+  const estimatedSendAt = sender && estimateSendAt(found.ahead, sender.pace, Date.now(), found.windowUse, day);
   const message = viewOf(found.record, { ...found, estimatedSendAt });
   return { message, etag: etagOf(found.record.revision, JSON.stringify([message.status, message.failure])) };
 }

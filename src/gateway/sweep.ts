@@ -58,14 +58,16 @@ const NO_ATTEMPT_LASTS_LONGER = 3_600_000;
  * one past its expiry, or of which too much is damaged, is given up, and what is left of one that is over goes.
  * Looks only at messages whose time has come, never at all of them; of several processes each gets others.
  *
- * @returns how many it looked at; as many as a batch holds means that there may be more
+ * @returns how many it looked at; as many as a batch holds means that there may be more; and what it could not put right,
+ *   which costs the others nothing and is looked at again
  */
-export async function sweep(tools: SweepTools): Promise<{ looked: number; more: boolean }> {
+export async function sweep(tools: SweepTools): Promise<{ looked: number; more: boolean; troubles: unknown[] }> {
   const ids = await tools.messages.claimDue(BATCH, LATER);
   // Also where there is nothing to do: only a clock that has been watched can be seen to jump.
   const now = await tools.now();
-  await Promise.all(ids.map((id) => putRight(id, now, tools)));
-  return { looked: ids.length, more: ids.length === BATCH };
+  const results = await Promise.allSettled(ids.map((id) => putRight(id, now, tools)));
+  const troubles = results.flatMap((each) => (each.status === 'rejected' ? [each.reason as unknown] : []));
+  return { looked: ids.length, more: ids.length === BATCH, troubles };
 }
 
 async function putRight(id: string, now: number, tools: SweepTools): Promise<void> {

@@ -23,7 +23,8 @@ export function errorHandler(error: unknown, request: FastifyRequest, reply: Fas
   keepConnection(reply);
   if (error instanceof ProblemError) return sendProblem(reply, error.problem, error.particulars);
   if (error instanceof StoreUnavailable) {
-    request.log.warn({ requestId: request.id, reason: reasonOf(error) }, 'could not reach the store');
+    // The log is told of it by whoever asked, at a pace of its own: while Redis is away it meets every request.
+    request.log.debug({ requestId: request.id, reason: reasonOf(error) }, 'could not reach the store');
     return sendProblem(reply, 'store_unavailable', { headers: { 'retry-after': RETRY_AFTER } });
   }
   if (error instanceof IdentityUnavailable) {

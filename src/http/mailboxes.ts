@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { FastifyZodOpenApiTypeProvider } from 'fastify-zod-openapi';
 import { z } from 'zod';
 import type { Api, MailboxView } from '../gateway/api.ts';
+import { callerOf } from './auth.ts';
 import { sendProblem } from './problem.ts';
 import { ANY_BODY, problemResponses } from './problem-responses.ts';
 import { holdRequest, mailbox, mailboxList } from './schemas/mailbox.ts';
@@ -62,7 +63,7 @@ export function mailboxRoutes(scope: FastifyInstance, api: Api): void {
     validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? (body: unknown = {}) => checkHold(body) : unchecked),
     handler: async (request, reply) => {
       const reason = request.body?.reason ?? '';
-      return sendMailbox(reply, await api.hold(request.params.id, reason));
+      return sendMailbox(reply, await api.hold(request.params.id, reason, callerOf(request).id));
     },
   });
 
@@ -78,7 +79,7 @@ export function mailboxRoutes(scope: FastifyInstance, api: Api): void {
       response: { 200: aMailbox, ...problemResponses(...ANY_BODY, 'mailbox_not_found') },
     },
     validatorCompiler: () => unchecked,
-    handler: async (request, reply) => sendMailbox(reply, await api.release(request.params.id)),
+    handler: async (request, reply) => sendMailbox(reply, await api.release(request.params.id, callerOf(request).id)),
   });
 }
 

@@ -14,13 +14,23 @@ export function metricsRoute(scope: FastifyInstance, api: Api): void {
   });
 }
 
-function render({ messages, holds, webhooks }: Metrics): string {
+function render({ messages, holds, driven, webhooks }: Metrics): string {
   const { rss, heapUsed } = process.memoryUsage();
   return [
-    ...family('postroom_messages', 'gauge', 'Messages by mailbox and status; finished ones since the beginning.'),
+    ...family(
+      'postroom_messages',
+      'gauge',
+      'Messages by mailbox and status; finished ones since the beginning. Those of a held mailbox are queued or deferred.',
+    ),
     ...messageLines('postroom_messages', messages.filter(isReal)),
     ...family('postroom_holds', 'gauge', 'Holds in force, by what they stop and why.'),
     ...holdLines('postroom_holds', holds.filter(isReal)),
+    ...family(
+      'postroom_mailbox_driven',
+      'gauge',
+      'Of mailboxes with messages to send: 1 if a worker drives it, else 0.',
+    ),
+    ...driven.map(({ mailbox, driven: is }) => line('postroom_mailbox_driven', { mailbox }, is ? 1 : 0)),
     // Families of their own, not a label: a sum over the real ones must never count what a team tries out.
     ...family('postroom_test_messages', 'gauge', 'The same of test keys, whose mail goes into the sandbox.'),
     ...messageLines('postroom_test_messages', messages.filter(isTest)),

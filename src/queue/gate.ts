@@ -3,6 +3,7 @@ import { holdDelay } from '../failure/plan.ts';
 import { LaneClosed, type Passage } from '../gateway/deliver.ts';
 import { isForLostAnswers } from '../gateway/lost-answers.ts';
 import type { LaneOwner, MailboxStore, StoredHold } from '../gateway/ports.ts';
+import type { HoldTold } from './hold-teller.ts';
 
 /**
  * What a failure of each scope stops; keys of holds. A mailbox that logs in by password belongs to no tenant we know. A
@@ -41,8 +42,9 @@ export interface GateOptions {
   /** No hold lasts longer before it is tried out, whatever the failure. */
   longestHoldMilliseconds?: number | undefined;
   random: () => number;
-  onHold: (key: string, failure: Failure, nextProbeInMilliseconds: number) => void;
-  onRelease: (key: string) => void;
+  onHold: (key: string, told: HoldTold) => void;
+  /** @param since milliseconds since the epoch */
+  onRelease: (key: string, since: number) => void;
 }
 
 interface Closed {
@@ -186,7 +188,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     };
     const mine = { hold: begun, probeAt: performance.now() + delay };
     held.set(key, mine);
-    options.onHold(key, failure, delay);
+    options.onHold(key, { failure, since, probes, nextProbeInMilliseconds: delay });
     let isWritten: boolean;
     writing.add(key);
     try {
@@ -203,8 +205,10 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   async function end(over: string[]): Promise<void> {
     for (const key of over) {
       // An operator may have taken it over since it was tried.
-      if (held.get(key)?.hold.byOperator || !held.delete(key)) continue;
-      if (await store.endHold(key)) options.onRelease(key);
+      const known = held.get(key)?.hold;
+      if (!known || known.byOperator) continue;
+      held.delete(key);
+      if (await store.endHold(key)) options.onRelease(key, known.since);
       else await refresh();
     }
     stir();

@@ -162,7 +162,13 @@ export function jobQueues(redis: Redis, prefix: string, backends: Backends): Job
         : addingWaiting(mailbox, waitingJobOf(ticket)),
     async promote(mailbox, { messageId, number }) {
       const job = await queueOf(mailbox).getJob(`${messageId}-${number}`);
-      if (await job?.isDelayed()) await job?.promote();
+      if (!job || !(await job.isDelayed())) return;
+      try {
+        await job.promote();
+      } catch (error) {
+        // Its time has come meanwhile, or somebody else has promoted it.
+        if (await job.isDelayed()) throw error;
+      }
     },
     async remove(mailbox, { messageId, number }) {
       await queueOf(mailbox).remove(`${messageId}-${number}`);

@@ -91,7 +91,7 @@ export async function openLane<Connection>(
   if (clock.jumped(pace.windowMilliseconds + LATE_MILLISECONDS)) allTaken();
   await recoverOrphans(mailbox, lease, pace.windowMilliseconds, tools);
   const holdKeys = keysFrom(settings.holdKeys);
-  await mailboxes.describe(mailbox, holdKeys);
+  for (const ended of await mailboxes.describe(mailbox, holdKeys)) holds.outdated(mailbox, ended);
   const gate = await openGate({
     keys: settings.holdKeys,
     owner: { mailbox, lease },
@@ -100,8 +100,8 @@ export async function openLane<Connection>(
     windowMilliseconds: pace.windowMilliseconds,
     longestHoldMilliseconds: settings.longestHoldMilliseconds,
     random: tools.chance.random,
-    onHold: (hold, failure, nextProbe) => holds.held(mailbox, hold, failure, nextProbe),
-    onRelease: (hold) => holds.released(mailbox, hold),
+    onHold: (hold, told) => holds.held(mailbox, hold, told),
+    onRelease: (hold, since) => holds.released(mailbox, hold, since),
   });
 
   const timers = new Set<NodeJS.Timeout>();
@@ -181,6 +181,13 @@ export async function openLane<Connection>(
       }
       // So that it follows clocks that go a little apart; an answer that was asked for again tells of the first time.
       if (permit.kind === 'go' && asked === 1) ahead = permit.startedAt - answeredAt;
+      if (permit.kind === 'quota' && permit.left > 0) {
+        const { recipients, left } = permit;
+        log.warn(
+          { mailbox, messageId, recipients, left },
+          'Message goes to more than the day has left; all others wait',
+        );
+      }
       if (permit.kind === 'go' && (permit.record.test === true) !== isTestLane(mailbox))
         return persistently(
           () => sendBackAstray(permit, token, settings, tools),
@@ -229,8 +236,9 @@ export async function openLane<Connection>(
       const { attempt, failure } = verdict;
       const response = attempt.reply?.response;
       const fields = { messageId: record.id, mailbox, attempt: attempt.number, failure, response };
+      const isPutBack = verdict.to === 'queued' && verdict.hold !== undefined;
       if (!moved.moved) return log.warn({ status: moved.status, ...fields }, 'Message had moved on; result dropped');
-      log.info(fields, `Message ${verdict.to}`);
+      log.info(fields, isPutBack ? 'Message put back, since its mailbox is held' : `Message ${verdict.to}`);
       if (verdict.to !== 'queued' && verdict.to !== 'deferred') return;
       // One that goes again at once has had its turn. But whoever meets a hold lets another be the next to try it, and one
       // that had its turn twice may be what breaks the connections.
@@ -387,6 +395,11 @@ export async function openLane<Connection>(
       for (const timer of timers) clearTimeout(timer);
       const finished = worker.close().then(() => Promise.all(deliveries));
       await Promise.race([finished, sleep(graceMilliseconds)]);
+      if (places.size > 0)
+        log.warn(
+          { mailbox, attempts: places.size },
+          'Attempts cut off; the next owner says what became of their messages',
+        );
       await connections.close();
     },
   };

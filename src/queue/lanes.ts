@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import { holdTeller } from './hold-teller.ts';
 import { type LaneSettings, type OpenLane, openLane } from './lane.ts';
 import type { LaneTools } from './tools.ts';
+import { undrivenTeller } from './undriven.ts';
 
 export interface Lanes {
   /** Stops taking work, finishes what runs, hands the lanes over. */
@@ -51,6 +52,7 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
   /** By mailbox: of open lanes, of those being opened, and of those being closed, in which something may still run. */
   const leases = new Map<string, string>();
   const holds = holdTeller(log);
+  const undriven = undrivenTeller(log);
   const taking = new Set<string>();
   let epoch = 0;
   let over = false;
@@ -137,6 +139,7 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
   async function look(): Promise<void> {
     const found = await store.look(LEASE_MILLISECONDS);
     for (const { mailbox, isDriven } of found) if (!isDriven) take(mailbox);
+    undriven.seen(found.filter(({ mailbox, isDriven }) => !isDriven && !settings.has(mailbox)));
     const busy = new Set(found.map(({ mailbox }) => mailbox));
     const now = performance.now();
     for (const [mailbox, mine] of owned) {

@@ -38,17 +38,30 @@ export function lanePlaces(
     }
   }
 
-  /** Tried again until Redis takes it: once another process has the lane, the place would keep it from its connections. */
+  /** Those that are to be left, and by when they need not be any more. */
+  const leaving = new Map<string, number>();
+  let isLeaving = false;
+
+  /**
+   * Tried again until Redis takes it: once another process has the lane, the place would keep it from its connections. All
+   * in one step, since a Redis that refuses for long makes ever more of them.
+   */
   async function leave(place: string): Promise<void> {
-    const until = performance.now() + LEFT_BEHIND_MILLISECONDS;
-    while (performance.now() < until) {
+    leaving.set(place, performance.now() + LEFT_BEHIND_MILLISECONDS);
+    if (isLeaving) return;
+    isLeaving = true;
+    while (leaving.size > 0) {
+      const those = [...leaving.keys()];
       try {
-        return void (await admission.leavePlace(mailbox, place));
+        await admission.leavePlace(mailbox, ...those);
+        for (const each of those) leaving.delete(each);
       } catch (error) {
         unwell(error);
         await pause(RETRY_MILLISECONDS);
+        for (const [each, until] of leaving) if (until < performance.now()) leaving.delete(each);
       }
     }
+    isLeaving = false;
   }
 
   /** A dead process of this host, unlike one that sleeps, has no connections. @returns whether there was one */

@@ -61,7 +61,7 @@ export async function recoverMessage(
     // Where the record has lost it, nobody can end that attempt any more.
     ...(token ? { token } : { ticket }),
     ...recovery,
-    ...(dead && token && { flight: dead.flight }),
+    ...(dead && { flight: dead.flight }),
   });
   if (!moved.moved) return;
   log.warn({ messageId: id, mailbox, attempt: recovery.attempt.number }, `Message of a dead worker ${recovery.to}`);

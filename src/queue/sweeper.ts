@@ -10,7 +10,9 @@ export function startSweeper(tools: SweepTools & { log: LaneLog }): { stop(): vo
   async function run(): Promise<void> {
     let more = false;
     try {
-      ({ more } = await sweep(tools));
+      const swept = await sweep(tools);
+      more = swept.more;
+      for (const error of swept.troubles) tools.log.warn({ error }, 'Message not put right yet; looked at again soon');
     } catch (error) {
       tools.log.warn({ error }, 'Could not sweep');
     }

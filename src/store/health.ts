@@ -1,22 +1,32 @@
 import type { Redis } from 'ioredis';
 import type { Readiness } from '../gateway/api.ts';
+import type { DamagedKey } from '../gateway/ports.ts';
+import { whyNotConnected } from './redis.ts';
 
 /**
  * Whether Redis answers and takes writes, and what its settings promise. Evicting Redis would lose accepted messages: not ready.
  * Without an append-only file synced at every write a 202 is not on disk: ready, but said plainly.
  *
+ * @param damagedKeys those that all mailboxes have in common
  * @param probeKey is written, since a Redis that is full, read-only or cannot reach its disk or replicas still answers
  */
-export async function redisChecks(redis: Redis, probeKey: string): Promise<Readiness['checks']> {
+export async function redisChecks(
+  redis: Redis,
+  probeKey: string,
+  damagedKeys: () => Promise<DamagedKey[]>,
+): Promise<Readiness['checks']> {
   try {
     const facts = parseInfo(await redis.info('memory', 'persistence', 'replication'));
     return {
       redis: roleCheck(facts) ?? (await writeCheck(redis, probeKey)),
       redisEviction: evictionCheck(facts),
       redisDurability: durabilityCheck(facts, await appendFsync(redis)),
+      ...damageCheck(await damagedKeys()),
     };
   } catch (error) {
-    return { redis: { status: 'fail', detail: `Redis does not answer: ${(error as Error).message}` } };
+    const why = whyNotConnected(redis);
+    const detail = why ? `Redis cannot be reached: ${why}` : `Redis does not answer: ${(error as Error).message}`;
+    return { redis: { status: 'fail', detail } };
   }
 }
 
@@ -37,6 +47,17 @@ async function writeCheck(redis: Redis, key: string): Promise<Check> {
   } catch (error) {
     return { status: 'fail', detail: `Redis takes no writes: ${(error as Error).message}` };
   }
+}
+
+/** Without these nothing can be accepted. */
+const NEEDED_TO_ACCEPT = /:(busy|due)$/;
+
+/** Said only where there is something to say. */
+function damageCheck(damaged: DamagedKey[]): { redisKeys?: Check } {
+  if (damaged.length === 0) return {};
+  const named = damaged.map(({ key, holds, should }) => `${key} (is a ${holds}, should be a ${should})`).join(', ');
+  const status = damaged.some(({ key }) => NEEDED_TO_ACCEPT.test(key)) ? 'fail' : 'warn';
+  return { redisKeys: { status, detail: `Somebody has overwritten keys that only Postroom may write: ${named}.` } };
 }
 
 function evictionCheck(facts: Map<string, string>): Check {

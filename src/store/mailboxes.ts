@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import type { LaneOwner, MailboxStore } from '../gateway/ports.ts';
 import { STATUSES, type Status } from '../mail/status.ts';
 import { isTestLane, mailboxOf, TEST_HOLDS } from '../mail/test-lane.ts';
+import { damagedKeys } from './damaged-keys.ts';
 import type { Keys } from './keys.ts';
 import { recipientsSince } from './messages.ts';
 import { wholeIn } from './records.ts';
@@ -86,8 +87,15 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       };
     },
     async metrics() {
-      const [counts, holds] = await Promise.all([redis.hgetall(keys.counts), redis.hgetall(keys.holds)]);
+      const [counts, holds, busy] = await Promise.all([
+        redis.hgetall(keys.counts),
+        redis.hgetall(keys.holds),
+        redis.zrange(keys.busy, '0', '-1'),
+      ]);
+      const real = busy.filter((lane) => !isTestLane(lane));
+      const driven = await Promise.all(real.map((mailbox) => this.isDriven(mailbox)));
       return {
+        driven: real.map((mailbox, index) => ({ mailbox, driven: driven[index] as boolean })),
         messages: Object.entries(counts).map(([field, count]) => {
           const [status, ...rest] = field.split('|');
           const lane = rest.join('|');
@@ -101,6 +109,7 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
         })),
       };
     },
+    damagedKeys: (mailbox) => damagedKeys(redis, keys, mailbox),
     async setHold(key, hold) {
       await redis.hset(keys.holds, key, JSON.stringify(hold));
       await tellOfHold(key);
@@ -108,6 +117,7 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
     async releaseHolds(mailbox) {
       const released = await redis.releaseHolds(keys.holds, keys.busy, keys.mailbox(mailbox), mailbox);
       for (const key of released) await tellOfHold(key);
+      return released;
     },
     beginHold: (key, hold) => writeEnginesHold(key, JSON.stringify(hold)),
     endHold: (key) => writeEnginesHold(key, ''),
@@ -118,6 +128,7 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       const names = [keys.mailbox(mailbox), keys.holds] as const;
       const ended = await redis.describeMailbox(...names, keys.lease(''), JSON.stringify(holdKeys), ...holdKeys);
       for (const key of ended) await tellOfHold(key);
+      return ended;
     },
     async claimTrial(key, by, milliseconds) {
       return (await redis.claimTrial(keys.trial(key), nameOf(by), milliseconds, keys.lease(''))) === 1;
@@ -147,6 +158,7 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       }));
     },
     isBusy: async (mailbox: string) => (await redis.zscore(keys.busy, mailbox)) !== null,
+    isDriven: async (mailbox: string) => (await redis.exists(keys.lease(mailbox))) === 1,
     wake: (mailbox: string) => redis.publish(keys.wake, mailbox),
   };
 }

@@ -155,12 +155,13 @@ export function messageStore(
     const fields = found && pairs(found[0]);
     const record = fields ? recordOf(id, fields) : undefined;
     if (!found || !fields || !record) return undefined;
-    const [, hold, left, use] = found;
+    const [, hold, left, use, today] = found;
     return {
       record,
       attempts: attemptsOf(fields),
       ahead: Math.max(0, (wholeIn(fields.place) ?? 1) - 1 - (Number(left) || 0)),
       windowUse: standingOf(`0 ${use}`).windowAtFirst,
+      recipientsToday: wholeIn(today) ?? 0,
       ...(hold && { hold: holdOf(hold) }),
     };
   }
@@ -323,7 +324,11 @@ function clearedBy({ to, clearFailure }: Move): string {
 function permitOf(id: string, [kind, detail, fixed, recipients, attempts, mime]: (Buffer | null)[]): Begun | Jumped {
   const name = String(kind);
   if (name === 'jumped') return { kind: name, now: Number(String(detail)) };
-  if (name === 'wait' || name === 'quota') return { kind: name, milliseconds: Number(String(detail)) };
+  if (name === 'wait') return { kind: 'wait', milliseconds: Number(String(detail)) };
+  if (name === 'quota') {
+    const [milliseconds, needed, left] = [detail, fixed, recipients].map((text) => Number(String(text)));
+    return { kind: 'quota', milliseconds, recipients: needed, left } as Extract<Begun, { kind: 'quota' }>;
+  }
   if (name !== 'go') return { kind: name as 'void' | 'held' | 'overDay' | 'expired' | 'gone' | 'lost' | 'damaged' };
   const record = parsed(() => attemptedOf(id, String(fixed), recipients, attempts));
   if (!record) return { kind: 'damaged' };

@@ -41,10 +41,20 @@ export function connectRedis(url: string, patience: Patience, onError: (error: E
     retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 1_000) * (0.75 + Math.random() / 2),
   });
   forgetGivenUp(redis);
-  redis.on('error', onError);
+  redis.on('error', (error: Error) => {
+    lastErrors.set(redis, error);
+    onError(error);
+  });
   // One for each lane. Not 0, which means the same until BullMQ adds to it what its own need.
   redis.setMaxListeners(Number.POSITIVE_INFINITY);
   return redis;
+}
+
+const lastErrors = new WeakMap<Redis, Error>();
+
+/** Why there is no connection, in the words of the last try to make one; of a command the driver says only that it is none. */
+export function whyNotConnected(redis: Redis): string | undefined {
+  return redis.status === 'ready' ? undefined : lastErrors.get(redis)?.message;
 }
 
 /**
@@ -63,7 +73,7 @@ export interface Scripted {
   /** With the number of keys first. */
   takeStepsBuffer(...args: (string | number)[]): Promise<(Buffer | null)[][]>;
   stagePiece(content: string, message: string, at: number, piece: Buffer, milliseconds: number): Promise<number>;
-  readMessage(key: string, prefix: string): Promise<[string[], string | null, string, string] | null>;
+  readMessage(key: string, prefix: string): Promise<[string[], string | null, string, string, string] | null>;
   scheduleMessage(...args: (string | number | Buffer)[]): Promise<[string, string, (string | null)?]>;
   rescheduleMessage(...args: (string | number)[]): Promise<string[]>;
   expediteMessage(...args: (string | number)[]): Promise<string[]>;

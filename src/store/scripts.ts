@@ -16,9 +16,11 @@ local m = redis.call('HGETALL', KEYS[1])
 if #m == 0 then return false end
 local prefix = ARGV[1]
 local mailbox = redis.call('HGET', KEYS[1], 'mailbox') or ''
+-- Were these damaged, the message could still be read.
 local about = redis.pcall('HMGET', prefix .. ':mailbox:' .. mailbox, 'holdKeys', 'left')
 local hold = lastingHold(prefix .. ':holds', mailbox, about[1])
-return { m, hold, about[2] or '0', windowUse(prefix .. ':permits:' .. mailbox) }
+local day = redis.pcall('HGET', prefix .. ':day:' .. mailbox, 'sum')
+return { m, hold, about[2] or '0', windowUse(prefix .. ':permits:' .. mailbox), type(day) == 'string' and day or '0' }
 `;
 
 /**
@@ -39,7 +41,8 @@ return ticket + 1
 const SAID = `
 local function said(key)
   local text = redis.pcall('GET', key)
-  return type(text) == 'string' and text or nil
+  if type(text) ~= 'table' then return text or nil end
+  redis.log(redis.LOG_WARNING, 'postroom takes what is damaged in ' .. key .. ' for missing')
 end
 `;
 
@@ -78,9 +81,9 @@ return 1
 `;
 
 /**
- * Which holds concern a mailbox. What its tenant was held by under a credential that it has no more would stay for days in
- * what operators look at: it ends, unless the lane whose message met it last still has the same owner, who would show that
- * credential again. KEYS what is known of the mailbox, holds; ARGV prefix of the leases' keys, the keys of the holds as
+ * Which holds concern a mailbox. What it was held by under a credential or a server that it has no more would stay for days
+ * in what operators look at: it ends, unless the lane whose message met it last still has the same owner, who would try
+ * that again. KEYS what is known of the mailbox, holds; ARGV prefix of the leases' keys, the keys of the holds as
  * JSON, and each. Answers the keys of those that have ended.
  */
 export const DESCRIBE = `${HOLD_IN}
@@ -90,7 +93,8 @@ local concerns, ended = {}, {}
 for i = 3, #ARGV do concerns[ARGV[i]] = true end
 for _, key in ipairs(isRead and type(before) == 'table' and before or {}) do
   key = tostring(key)
-  local json = string.sub(key, 1, 7) == 'tenant:' and not concerns[key] and redis.call('HGET', KEYS[2], key)
+  local isShared = string.sub(key, 1, 7) == 'tenant:' or string.sub(key, 1, 5) == 'host:'
+  local json = isShared and not concerns[key] and redis.call('HGET', KEYS[2], key)
   local hold = holdIn(json)
   local by = hold and type(hold.by) == 'table' and hold.by
   local isDriven = by and redis.call('GET', ARGV[1] .. tostring(by.mailbox)) == by.lease

@@ -227,7 +227,9 @@ if lane.used + recipients > perDay then
   local first
   lane.used, first = countDay()
   local free = first and (first + DAY_SLICES + 1) * DAY_SLICE - now or DAY_SLICE
-  if lane.used + recipients > perDay then return { 'quota', tostring(math.max(free, 1000)) } end
+  if lane.used + recipients > perDay then 
+    return { 'quota', tostring(math.max(free, 1000)), tostring(recipients), tostring(math.max(0, perDay - lane.used)) }
+  end
 end
 
 local octets = redis.pcall('STRLEN', MIME)
@@ -295,7 +297,8 @@ if token ~= '' and not hasWritten then
 end
 -- Also where the message has moved on: the server has counted this attempt now.
 if window then
-  put(sorted, lane.permits, token, now + window)
+  -- Of an attempt whose name its record has lost, by its message's.
+  put(sorted, lane.permits, token ~= '' and token or id, now + window)
   lane.taken = lane.taken + 1
 end
 if not status or not string.find(from, '|' .. status .. '|', 1, true) or (token ~= '' and m[2] ~= token)
@@ -379,15 +382,20 @@ local steps = {}
 ${BEGIN}
 ${MARK_DOT}
 ${MOVE}
+-- Why the mailbox could not be named that the next steps are about.
+local unnamed
+local function saidBy(failed) return type(failed) == 'table' and failed.err or tostring(failed) end
 local answers, at = {}, COMMON + 1
 while ARGV[at] do
   local name, first, last = ARGV[at], at + 2, at + 1 + ARGV[at + 1]
   -- Where a key of the mailbox is no set, its steps fail, and no other's.
-  if name == 'lane' then pcall(nameLane, ARGV[first])
+  if name == 'lane' then
+    local isNamed, why = pcall(nameLane, ARGV[first])
+    unnamed = not isNamed and saidBy(why)
   elseif name == 'terms' then nameTerms(unpack(ARGV, first, last))
   else
     local isDone, answer = pcall(steps[name], unpack(ARGV, first, last))
-    answers[#answers + 1] = isDone and answer or { 'error', type(answer) == 'table' and answer.err or tostring(answer) }
+    answers[#answers + 1] = isDone and answer or { 'error', unnamed or saidBy(answer) }
   end
   at = last + 1
 end

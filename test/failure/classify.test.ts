@@ -509,13 +509,13 @@ describe('where no server spoke', () => {
       'network',
       'backoff',
     ],
-    ['token request failed: no answer in time', 'EOAUTH2', 'auth', 'token_unavailable', 'mailbox', 'backoff'],
+    ['token request failed: no answer in time', 'EOAUTH2', 'auth', 'token_unavailable', 'tenant', 'backoff'],
     [
       'token request failed: ECONNREFUSED connect ECONNREFUSED 127.0.0.1:443',
       'EOAUTH2',
       'auth',
       'token_unavailable',
-      'mailbox',
+      'tenant',
       'backoff',
     ],
     ['Message size larger than allowed 35882577', 'EMESSAGE', 'mail', 'message_too_large', 'message', 'never'],
@@ -636,16 +636,16 @@ describe('the token endpoint', () => {
       'tenant',
       'afterFix',
     ],
-    ['a 503', { via: 'token', httpStatus: 503 }, 'token_unavailable', 'network', 'backoff'],
+    ['a 503', { via: 'token', httpStatus: 503 }, 'token_unavailable', 'tenant', 'backoff'],
     [
       'a 503 that claims more',
       { via: 'token', httpStatus: 503, error: 'invalid_client', description: 'try later' },
       'token_unavailable',
-      'network',
+      'tenant',
       'backoff',
     ],
-    ['a 550, which is no SMTP reply', { via: 'token', httpStatus: 550 }, 'token_unavailable', 'network', 'backoff'],
-    ['a 429', { via: 'token', httpStatus: 429, error: 'invalid_request' }, 'token_unavailable', 'network', 'backoff'],
+    ['a 550, which is no SMTP reply', { via: 'token', httpStatus: 550 }, 'token_unavailable', 'tenant', 'backoff'],
+    ['a 429', { via: 'token', httpStatus: 429, error: 'invalid_request' }, 'token_unavailable', 'tenant', 'backoff'],
     [
       'a passing fault',
       {
@@ -655,14 +655,48 @@ describe('the token endpoint', () => {
         description: 'AADSTS90033: A transient error has occurred.',
       },
       'token_unavailable',
-      'network',
+      'tenant',
       'backoff',
     ],
-    ['no word at all', { via: 'token' }, 'token_unavailable', 'network', 'backoff'],
+    ['no word at all', { via: 'token' }, 'token_unavailable', 'tenant', 'backoff'],
     ['a page that is not Entra’s', { via: 'token', httpStatus: 404 }, 'token_config_invalid', 'tenant', 'afterFix'],
   ])('%s', (_title, trouble, code, scope, plan) => {
     const failure = classify(trouble, AT);
     expect(failure).toMatchObject({ code, scope, plan, at: '2026-11-23T10:00:00.000Z' });
     expect(failure.smtp).toBeUndefined();
+  });
+});
+
+describe('where no SMTP server spoke, the failure keeps what was said instead:', () => {
+  it.each<[string, Trouble, string]>([
+    [
+      'Entra ID’s sentence, with the ids that Microsoft asks for',
+      {
+        via: 'token',
+        httpStatus: 401,
+        error: 'invalid_client',
+        description: 'AADSTS7000215: Invalid client secret provided.\r\nTrace ID: 3f1 Correlation ID: 8c2',
+      },
+      'HTTP 401 invalid_client AADSTS7000215: Invalid client secret provided.\\u{d}\\u{a}Trace ID: 3f1 Correlation ID: 8c2',
+    ],
+    ['an overloaded front end’s status', { via: 'token', httpStatus: 503 }, 'HTTP 503'],
+    [
+      'which address refused us',
+      { via: 'client', code: 'ESOCKET ECONNREFUSED', message: 'connect ECONNREFUSED 52.97.0.1:587', stage: 'connect' },
+      'ESOCKET ECONNREFUSED: connect ECONNREFUSED 52.97.0.1:587',
+    ],
+    [
+      'how the connection was lost behind the dot',
+      { via: 'client', code: 'ESOCKET', message: 'read ECONNRESET', stage: 'after-dot' },
+      'ESOCKET: read ECONNRESET',
+    ],
+  ])('%s', (_title, trouble, detail) => {
+    expect(classify(trouble, AT).detail).toBe(detail);
+  });
+
+  it('on one line, and bounded', () => {
+    const { detail } = classify({ via: 'client', message: `x\n\u202e${'y'.repeat(5_000)}`, stage: 'connect' }, AT);
+    expect(detail?.length).toBeLessThan(1_100);
+    expect(detail).not.toMatch(/[\n\u202e]/);
   });
 });

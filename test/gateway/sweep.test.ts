@@ -22,7 +22,7 @@ async function swept(
     postpone: async (_id: string, _ticket: number, at: number) =>
       done.push(`looked at again in ${(at - NOW) / 1_000} s`),
   };
-  await sweep({
+  const { troubles } = await sweep({
     messages: messages as unknown as SweepTools['messages'],
     enqueue: async (_mailbox, { number }) => void done.push(`job of ticket ${number}`),
     giveUp: note('given up'),
@@ -32,11 +32,13 @@ async function swept(
     jumped: () => jumped,
     hasWaited,
   });
+  expect(troubles).toEqual([]);
   return done;
 }
 
+const later = NOW + 10 * HOUR;
+
 describe('the sweeper', () => {
-  const later = NOW + 10 * HOUR;
   it.each([
     ['a record that is gone', undefined, ['left']],
     ['one that waits for a person', aRecord({ status: 'unconfirmed' }), ['left']],
@@ -131,5 +133,26 @@ describe('the sweeper', () => {
     due.push('msg_1');
     await sweep(tools);
     expect(given).toEqual([]);
+  });
+
+  it('that cannot put one message right puts the others right, and says what was wrong', async () => {
+    const postponed: string[] = [];
+    const messages = {
+      claimDue: async () => ['msg_1', 'msg_2'],
+      find: async (id: string) => ({ ...aRecord({ status: 'queued', expiresAt: later }), mailbox: id }),
+      postpone: async (id: string) => void postponed.push(id),
+    };
+    const broken = new Error('WRONGTYPE');
+    const { looked, troubles } = await sweep({
+      messages: messages as unknown as SweepTools['messages'],
+      enqueue: async (mailbox) => (mailbox === 'msg_1' ? Promise.reject(broken) : undefined),
+      giveUp: async () => undefined,
+      promote: async () => undefined,
+      recover: async () => undefined,
+      now: async () => NOW,
+      jumped: () => false,
+      hasWaited: () => false,
+    });
+    expect({ looked, troubles, postponed }).toEqual({ looked: 2, troubles: [broken], postponed: ['msg_2'] });
   });
 });

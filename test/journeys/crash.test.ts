@@ -142,6 +142,8 @@ describe('a process that is asked to stop', () => {
     await eventually(() => sandbox.inbox.messages().length === 1);
     first.signal('SIGTERM');
     expect(await first.end('SIGTERM')).toBe(0);
+    expect(first.output()).toMatch(/"attempts":1,"msg":"Attempts cut off/);
+    expect(first.output().trimEnd()).toMatch(/"msg":"Stopped"}$/);
     const second = await startProcess(options);
     const message = await second.until(id, 'unconfirmed', 30_000);
     expect(copiesOf(sandbox, message.internetMessageId)).toBe(1);
@@ -156,6 +158,7 @@ describe('a process that is asked to stop', () => {
     const slow = await first.sendTo('slow-1500@fabrikam.com');
     await first.until(slow, 'sending');
     expect(await first.end('SIGTERM')).toBe(0);
+    expect(first.output()).not.toContain('Attempts cut off');
     const second = await startProcess(options);
     expect((await second.read(slow)).status).toBe('sent');
     await second.end('SIGTERM');

@@ -96,6 +96,32 @@ it('a secret that is refused is shown no more often for another one of the same 
     mailboxes: [mailbox('new', sandbox.clientSecret), mailbox('old', sandbox.clientSecret)],
   });
   await postroom.until(waiting, 'sent');
+  expect(postroom.logged()).toContain('Mailbox released, since its settings have changed');
   const metrics = await fetch(`${postroom.url}/metrics`, { headers: { authorization: `Bearer ${KEY}` } });
   expect(await metrics.text()).not.toContain('postroom_holds{');
+});
+
+it('a token endpoint that is throttled holds whoever needs a token of it, and nobody else on the same SMTP server', async () => {
+  const logins = ['one', 'two', 'other'].map((name) => ({
+    address: `${name}@contoso.com`,
+    password: `the password of ${name}`,
+  }));
+  await using postroom = await startPostroom({ sandbox: { mailboxes: logins } });
+  const { sandbox } = postroom;
+  const mailbox = (id: string) => ({
+    ...mailboxOf(sandbox),
+    id,
+    address: `${id}@contoso.com`,
+    from: [`${id}@contoso.com`],
+  });
+  const byPassword = { type: 'password', password: 'the password of other' } as const;
+  await postroom.restart({ mailboxes: [mailbox('one'), mailbox('two'), { ...mailbox('other'), auth: byPassword }] });
+  sandbox.behave({ token: { status: 429, retryAfterSeconds: 3_600 } });
+  for (const id of ['one', 'two']) {
+    const waiting = await postroom.sendTo('ada@fabrikam.com', { from: `${id}@contoso.com` });
+    const { failure } = await postroom.until(waiting, 'held');
+    expect(failure).toMatchObject({ code: 'token_unavailable', scope: 'tenant' });
+  }
+  expect(sandbox.stats().tokenRequests).toBe(1);
+  await postroom.until(await postroom.sendTo('ada@fabrikam.com', { from: 'other@contoso.com' }), 'sent');
 });

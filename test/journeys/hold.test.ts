@@ -213,3 +213,25 @@ it('a mailbox that has used its day up goes on at once when it is given more rec
   await postroom.restart({ mailboxes: [mailboxOf(postroom.sandbox, { recipientsPerDay: 2 })] });
   await postroom.until(waiting, 'sent');
 });
+
+it('a message to more recipients than are left of the day holds its mailbox, which says so, and the log says which it is', async () => {
+  await using postroom = await startPostroom({ limits: { recipientsPerDay: 3 } });
+  await postroom.until(await postroom.sendTo(['ada@fabrikam.com', 'ben@fabrikam.com']), 'sent');
+  const large = await postroom.sendTo(['ada@fabrikam.com', 'ben@fabrikam.com']);
+  await postroom.until(large, 'held');
+  const small = await postroom.sendTo('eve@fabrikam.com');
+  const { failure } = await postroom.until(small, 'held');
+  expect(failure).toMatchObject({ code: 'daily_quota_exceeded', plan: 'nextWindow' });
+  expect(failure?.summary).toContain(
+    '1 left of its recipients of 24 hours, and the message whose turn it is goes to 2',
+  );
+  expect(postroom.logged()).toContain(
+    `"messageId":"${large}","recipients":2,"left":1,"msg":"Message goes to more than the day has left`,
+  );
+  // What the remedy says lets the others go on.
+  const operate = (what: string) =>
+    fetch(`${postroom.url}${what}`, { method: 'POST', headers: { authorization: `Bearer ${KEY}` } });
+  expect((await operate(`/v1/messages/${large}/cancel`)).status).toBe(200);
+  await operate('/v1/mailboxes/main/release');
+  await postroom.until(small, 'sent');
+});

@@ -1,7 +1,8 @@
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MailboxView } from '../../src/gateway/api.ts';
 import type { MessageView } from '../../src/gateway/view.ts';
-import { KEY, startPostroom, type TestPostroom } from '../support/postroom.ts';
+import { eventually, KEY, mailboxOf, startPostroom, type TestPostroom } from '../support/postroom.ts';
 
 let postroom: TestPostroom;
 beforeAll(async () => {
@@ -20,6 +21,12 @@ async function call<T>(method: string, path: string, body?: object): Promise<{ s
   });
   return { status: response.status, body: (await response.json()) as T };
 }
+const logLines = (word: string) =>
+  postroom
+    .logged()
+    .split('\n')
+    .filter((line) => line.includes(word))
+    .map((line) => JSON.parse(line) as object);
 const copies = (messageId: string) =>
   postroom.sandbox.inbox.messages().filter((each) => each.messageId === messageId).length;
 
@@ -34,6 +41,11 @@ describe('a mailbox that an operator holds', () => {
     expect(message.nextAttemptAt).toBeUndefined();
     expect((await call<MailboxView>('POST', '/v1/mailboxes/main/release')).body.state).toBe('open');
     await postroom.until(id, 'sent');
+    const told = logLines('an operator');
+    expect(told).toMatchObject([
+      { mailbox: 'main', by: 'first', reason: 'migration', msg: 'Mailbox held by an operator' },
+      { mailbox: 'main', by: 'first', holds: ['mailbox:main'] },
+    ]);
   });
 
   it('is called held by the answer that a message is accepted, as by reading it, and when that is repeated later', async () => {
@@ -95,7 +107,14 @@ describe('an automatic hold', () => {
   it('is tried out at once when an operator releases it after the fix', async () => {
     postroom.sandbox.behave({ auth: { reply: 'auth-535-5.7.139-smtpauth-mailbox' }, dropConnections: true });
     const id = await postroom.sendTo('ada@fabrikam.com');
-    await postroom.until(id, 'held');
+    const { failure } = await postroom.until(id, 'held');
+    await call('POST', '/v1/mailboxes/main/release');
+    await eventually(async () => (await postroom.read(id)).failure?.at !== failure?.at);
+    // Who releases it too early is told so in the log, too.
+    expect(logLines('Mailbox held"')).toMatchObject([
+      { mailbox: 'main', probes: 0 },
+      { mailbox: 'main', probes: 1, since: expect.any(String) },
+    ]);
     postroom.sandbox.behave({ auth: null });
     await call('POST', '/v1/mailboxes/main/release');
     await postroom.until(id, 'sent');
@@ -262,5 +281,104 @@ describe('a priority', () => {
     for (const id of ids) await slow.until(id, 'sent');
     const order = slow.sandbox.inbox.messages().map(({ envelope }) => envelope.recipients[0]?.split('@')[0]);
     expect(order.filter((to) => to !== 'first')).toEqual(['high', 'normal-a', 'normal-b', 'low']);
+  });
+});
+
+describe('a mailbox with a key that somebody has overwritten', () => {
+  it.each(['mailbox', 'sending', 'permits', 'day', 'places'])(
+    '(%s) is told as that, keeps no other from being seen or sent, and goes on when it is deleted',
+    async (which) => {
+      const logins = ['broken', 'whole'].map((name) => ({
+        address: `${name}@contoso.com`,
+        password: `password of ${name}`,
+      }));
+      await using own = await startPostroom({ sandbox: { mailboxes: logins } });
+      const mailboxes = logins.map(({ address, password }) => ({
+        ...mailboxOf(own.sandbox),
+        id: address.split('@')[0] as string,
+        address,
+        from: [address],
+        auth: { type: 'password' as const, password },
+      }));
+      await own.restart({ mailboxes });
+      const redis = new Redis(own.redis.url);
+      await using _ = { [Symbol.asyncDispose]: async () => redis.disconnect() };
+      const key = `{postroom}:${which}:broken`;
+      await redis.set(key, 'not what it was');
+      const waiting = await own.sendTo('ada@fabrikam.com', { from: 'broken@contoso.com' });
+      await own.until(await own.sendTo('ada@fabrikam.com', { from: 'whole@contoso.com' }), 'sent');
+      await eventually(() => own.logged().includes('Keys in Redis are damaged'));
+      expect(own.logged()).toContain(`"damaged":[{"key":"${key}"`);
+      expect((await own.read(waiting)).status).toBe('queued');
+      const page = await fetch(`${own.url}/v1/mailboxes`, { headers: { authorization: `Bearer ${KEY}` } });
+      const [broken, whole] = ((await page.json()) as { mailboxes: MailboxView[] }).mailboxes;
+      expect(whole).toMatchObject({ id: 'whole', state: 'open', messages: { sent: 1 } });
+      if (which !== 'places') {
+        expect(broken).toMatchObject({ id: 'broken', state: 'held', hold: { failure: { code: 'mailbox_damaged' } } });
+        expect(broken?.hold?.failure.summary).toContain(key);
+      }
+      await redis.del(key);
+      await own.until(waiting, 'sent');
+    },
+  );
+});
+
+describe('the page of a mailbox', () => {
+  const view = async ({ url }: TestPostroom) => {
+    const response = await fetch(`${url}/v1/mailboxes/main`, { headers: { authorization: `Bearer ${KEY}` } });
+    return (await response.json()) as MailboxView;
+  };
+  const metrics = async ({ url }: TestPostroom) =>
+    (await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${KEY}` } })).text();
+
+  it('says that no worker drives it, instead of when its messages should go', async () => {
+    await using own = await startPostroom({ config: { role: 'api' } });
+    const id = await own.sendTo('ada@fabrikam.com');
+    expect((await view(own)).waiting).toEqual({ count: 1, driven: false });
+    expect(await metrics(own)).toContain('postroom_mailbox_driven{mailbox="main"} 0');
+    await own.restart({ role: 'all' });
+    await own.until(id, 'sent');
+    expect((await view(own)).waiting).toEqual({ count: 0 });
+    expect(await metrics(own)).not.toContain('postroom_mailbox_driven{');
+  });
+
+  it('says when the last of its messages should go, by the day too', async () => {
+    await using own = await startPostroom({ limits: { messagesPerMinute: 1, recipientsPerDay: 2 } });
+    const ids: string[] = [];
+    for (let index = 0; index < 4; index += 1) ids.push(await own.sendTo('ada@fabrikam.com'));
+    await own.until(ids[0] as string, 'sent');
+    const { waiting } = await view(own);
+    expect(waiting).toMatchObject({ count: 3, driven: true });
+    const hours = (Date.parse(waiting.estimatedLastSendAt ?? '') - Date.now()) / 3_600_000;
+    expect(hours).toBeGreaterThan(23);
+    const last = await own.read(ids[3] as string);
+    expect(Date.parse(last.estimatedSendAt ?? '') - Date.now()).toBeGreaterThan(23 * 3_600_000);
+    expect(await metrics(own)).toContain('postroom_mailbox_driven{mailbox="main"} 1');
+  });
+});
+
+describe('a key of all mailboxes that somebody has overwritten', () => {
+  it.each([
+    ['busy', 503, 'fail'],
+    ['due', 503, 'fail'],
+    ['holds', 200, 'warn'],
+  ])('(%s) is named by readiness', async (name, code, status) => {
+    await using own = await startPostroom({ config: { role: 'api' } });
+    const redis = new Redis(own.redis.url);
+    await using _ = { [Symbol.asyncDispose]: async () => redis.disconnect() };
+    const ready = () => fetch(`${own.url}/health/ready`);
+    await redis.set(`{postroom}:${name}`, 'not what it was');
+    const answer = await ready();
+    expect(answer.status).toBe(code);
+    expect(await answer.json()).toMatchObject({
+      checks: {
+        redis: { status: 'ok' },
+        redisKeys: { status, detail: expect.stringContaining(`{postroom}:${name} (`) },
+      },
+    });
+    // As it says: where it is ready it accepts.
+    expect((await own.send({ to: 'ada@fabrikam.com' })).status).toBe(code === 200 ? 202 : 503);
+    await redis.del(`{postroom}:${name}`);
+    expect((await (await ready()).json()) as object).not.toHaveProperty('checks.redisKeys');
   });
 });

@@ -126,6 +126,10 @@ describe('while Redis cannot be used, the API says 503 with Retry-After, and aft
       await whileRefusing(kind, postroom.redis, () => expectRefusal(postroom));
       await expectRecovery(postroom);
       await postroom.until(waiting, 'sent', 30_000);
+      // All that its loops met meanwhile, several a second, is one line, which says what to do.
+      const lines = postroom.logged().split('\n').filter(Boolean);
+      const troubles = lines.map((line) => JSON.parse(line)).filter(({ level, failure }) => level >= 40 && !failure);
+      expect(troubles).toMatchObject([{ msg: 'Redis cannot be used', remedy: expect.any(String) }]);
     },
   );
 

@@ -173,4 +173,17 @@ describe('a job', () => {
     await jobs.close();
     client.disconnect();
   });
+
+  it('whose time comes while somebody lets it go before goes, and that is no trouble', async () => {
+    await using redis = await startTestRedis();
+    const client = new Redis(redis.url, { maxRetriesPerRequest: null });
+    const jobs = jobQueues(client, '{test}:lanes', sharedBackends(client));
+    const retry = { messageId: 'retry', number: 2, priority: 'normal' } as const;
+    await jobs.add('main', retry, 60_000);
+    // Each finds it delayed, and one of them moves it.
+    await Promise.all(Array.from({ length: 3 }, () => jobs.promote('main', retry)));
+    expect(await client.zcard('{test}:lanes:main:delayed')).toBe(0);
+    await jobs.close();
+    client.disconnect();
+  });
 });

@@ -363,11 +363,12 @@ it('a process that has lost a lane while it was opening it takes nothing out of 
   expect(await store.messages.find(id)).toMatchObject({ status: 'sending', attemptToken: token });
 });
 
-it('a message whose record has lost the attempt that a dead owner had begun is sent again', async () => {
+it('a message whose record has lost the attempt that a dead owner had begun is sent again, and both take a place of the window', async () => {
   const { id } = await acceptAndBegin(store);
   await store.redis.hdel(store.keys.message(id), 'attemptToken');
   const lane = await openLaneThatNotes(60_000, () => false);
   await eventually(() => isSent(id));
+  expect((await store.mailboxes.usage('main')).inWindow).toBe(2);
   await lane.close();
 });
 

@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest';
 import type { Failure } from '../../src/failure/failure.ts';
 import type { Passage } from '../../src/gateway/deliver.ts';
 import { holdMailbox, releaseMailbox } from '../../src/gateway/operate.ts';
+import type { MailboxStore } from '../../src/gateway/ports.ts';
 import { openGate } from '../../src/queue/gate.ts';
+import { SILENT_LOG } from '../support/lane.ts';
 import { aMessage, beginning, LEASE, leasedStore } from '../support/store.ts';
 
 const store = leasedStore();
@@ -26,10 +28,11 @@ function openItsGate() {
   });
 }
 
+const operating = (mailboxes: MailboxStore) => ({ senders: [], mailboxes, now: () => new Date(), log: SILENT_LOG });
+
 /** What an operator does, who knows nothing of gates. */
 async function holdByOperator(): Promise<void> {
-  const tools = { senders: [], mailboxes: store.mailboxes, now: () => new Date() };
-  await holdMailbox(tools, 'main', 'Do not send');
+  await holdMailbox(operating(store.mailboxes), 'main', 'Do not send', 'a test');
 }
 
 /** A gate that one message tries out just now, because of a failure of this scope. */
@@ -85,7 +88,7 @@ describe('a release, while a message tries the mailbox out', () => {
       await meanwhile();
       return holds;
     };
-    await releaseMailbox({ senders: [], mailboxes: { ...mailboxes, holdsOf }, now: () => new Date() }, 'main');
+    await releaseMailbox(operating({ ...mailboxes, holdsOf }), 'main', 'a test');
     await meanwhile();
   }
 
@@ -115,7 +118,7 @@ describe('a release, while a message tries the mailbox out', () => {
       settings: 'digest',
     };
     await store.mailboxes.setHold(MAILBOX, hold);
-    await releaseMailbox({ senders: [], mailboxes: store.mailboxes, now: () => new Date() }, 'main');
+    await releaseMailbox(operating(store.mailboxes), 'main', 'a test');
     const released = (await store.mailboxes.holds([MAILBOX])).get(MAILBOX);
     expect(released).toEqual({ ...hold, nextProbeAt: expect.any(Number) });
     expect(released?.nextProbeAt).toBeLessThanOrEqual(await store.mailboxes.now());
@@ -133,7 +136,7 @@ describe('a release, while a message tries the mailbox out', () => {
         settings: '',
       });
     await messages.accept(aMessage());
-    await releaseMailbox({ senders: [], mailboxes, now: () => new Date() }, 'idle');
+    await releaseMailbox(operating(mailboxes), 'idle', 'a test');
     expect([...(await mailboxes.holds([NETWORK, 'mailbox:idle'])).keys()]).toEqual([NETWORK]);
     const gate = await openItsGate();
     expect((await gate.pass()).trial).toBe(true);
@@ -148,7 +151,7 @@ describe('a release, while a message tries the mailbox out', () => {
       probes: 0,
       settings: '',
     });
-    const release = () => releaseMailbox({ senders: [], mailboxes: store.mailboxes, now: () => new Date() }, 'main');
+    const release = () => releaseMailbox(operating(store.mailboxes), 'main', 'a test');
     await release();
     expect((await store.mailboxes.holds([MAILBOX])).size).toBe(0);
     await store.messages.accept(aMessage());
@@ -165,7 +168,7 @@ it('a message that is to try a mailbox out is not begun once an operator holds i
   await holdByOperator();
   const request = beginning(message.id, { trial: trial.trial, holdKeys: [NETWORK, MAILBOX] });
   expect((await store.messages.begin(request)).kind).toBe('held');
-  await releaseMailbox({ senders: [], mailboxes: store.mailboxes, now: () => new Date() }, 'main');
+  await releaseMailbox(operating(store.mailboxes), 'main', 'a test');
   expect((await store.messages.begin(request)).kind).toBe('go');
   gate.close();
 });

@@ -125,3 +125,22 @@ it('a place is not opened in after a sleep in which the lane passed on', async (
   expect(await places.take([])).toBeUndefined();
   expect(await taken()).toEqual([]);
 });
+
+it('what could not be left while Redis refused is left in one step', async () => {
+  const left: string[][] = [];
+  let refuses = true;
+  const refused = async () => Promise.reject(new Error('WRONGTYPE'));
+  const admission = {
+    ...admissionStore(store.redis, store.keys),
+    takePlace: refused,
+    async leavePlace(_mailbox: string, ...places: string[]) {
+      left.push(places);
+      if (refuses) await refused();
+    },
+  };
+  const places = lanePlaces({ mailbox: 'main', connections: 2 }, LEASE, { admission, chance: TOKENS, log: LOG });
+  for (let time = 0; time < 20; time++) expect(await places.take([])).toBeUndefined();
+  refuses = false;
+  await expect.poll(() => left.length, { timeout: 5_000 }).toBe(2);
+  expect(left.map((each) => each.length)).toEqual([1, 20]);
+});

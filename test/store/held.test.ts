@@ -144,7 +144,7 @@ describe('a hold that is damaged', () => {
     await redis.hset(keys.holds, MAILBOX, json({ byOperator: true }));
     const message = aMessage();
     expect(codeOf(await messages.accept(message))).toBe('held_by_operator');
-    const senders = [{ id: 'main', pace: { perWindow: 1, windowMilliseconds: 1 } }];
+    const senders = [{ id: 'main', pace: { perWindow: 1, windowMilliseconds: 1 }, recipientsPerDay: 1 }];
     const caller = { id: 'test', permissions: ['read'] } as never;
     expect((await readMessage(messages, senders, caller, message.id))?.message.status).toBe('held');
     const sender = { ...senders[0], from: [], recipientsPerDay: 1 } as never;

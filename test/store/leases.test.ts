@@ -27,3 +27,17 @@ it('an owner that renews its lease keeps it, whoever looks', async () => {
   await look(3_000);
   expect(await store.redis.pttl(store.keys.lease('main'))).toBeGreaterThan(2_000);
 });
+
+it.each(['lease', 'owner'] as const)(
+  'a key of a %s that somebody has overwritten keeps no process from renewing its other leases, and is put right',
+  async (which) => {
+    const { mailboxes, redis, keys } = store;
+    await mailboxes.takeLease('broken', 'owner-2', 60_000);
+    await redis.del(keys[which]('broken'));
+    await redis.hset(keys[which]('broken'), 'not a', 'string');
+    const mine = ['broken', 'main'].map((mailbox) => ({ mailbox, id: mailbox === 'main' ? LEASE : 'owner-2' }));
+    expect(await mailboxes.takeLeases(mine, 60_000)).toEqual([which === 'owner' ? 'taken' : 'renewed', 'renewed']);
+    expect(await redis.get(keys.lease('broken'))).toBe('owner-2');
+    expect(await mailboxes.takeLease('broken', 'owner-3', 60_000)).toBeUndefined();
+  },
+);

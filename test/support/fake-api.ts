@@ -170,6 +170,7 @@ export function fakeApi() {
     metrics: async () => ({
       messages: [],
       holds: [],
+      driven: [],
       webhooks: { outbox: 0, dropped: { outboxFull: 0, tooOld: 0, queueFull: 0 } },
     }),
     verify: async () => undefined,

@@ -39,8 +39,13 @@ export const mailbox = z
     waiting: z
       .looseObject({
         count: z.int().min(0),
+        driven: z.boolean().optional().meta({
+          description:
+            'Whether a worker process drives the mailbox, if anything waits. Where it stays false for more than a few seconds, no worker runs, or none has this mailbox in its configuration.',
+        }),
         estimatedLastSendAt: time.optional().meta({
-          description: 'About when the last of them should go, by the pace; absent while the mailbox is held.',
+          description:
+            'About when the last of them should go, by the pace and by the recipients of a day, if each message has one; `deferred` ones may have to wait longer for their own time. Absent while the mailbox is held, or not driven.',
         }),
       })
       .meta({ description: 'The messages that wait for their turn; `scheduled` ones are not among them yet.' }),

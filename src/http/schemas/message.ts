@@ -49,6 +49,9 @@ export const failure = z
     remedy: z.string().meta({ description: 'What a person can do.' }),
     docsUrl: z.string().optional().meta({ description: 'Where the other side documents it.' }),
     smtp: reply.optional(),
+    detail: z.string().optional().meta({
+      description: 'Where no SMTP server spoke: what Entra ID answered, or the error of our own side.',
+    }),
     at: time,
   })
   .meta({ id: 'Failure', description: 'A failure, explained.' });
@@ -110,7 +113,7 @@ export const message = z
     nextAttemptAt: time.optional().meta({ description: 'When it is tried next, if that is known.' }),
     estimatedSendAt: time.optional().meta({
       description:
-        'When its turn should come by the mailbox’s pace, if no hold or failure comes between. The answer to `POST` knows of no hold that there is already; `GET` does.',
+        'When its turn should come by the mailbox’s pace and its recipients of a day, if no hold or failure comes between and a worker drives the mailbox. The answer to `POST` knows of no hold that there is already; `GET` does.',
     }),
     failure: failure.optional().meta({ description: 'Why it stands where it stands.' }),
     recipients: z.array(recipient),
