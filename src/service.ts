@@ -44,6 +44,7 @@ import { admissionStore } from './store/admission.ts';
 import { keyStore, watchKeys } from './store/api-keys.ts';
 import { watchChanges } from './store/changes.ts';
 import { clockMemory } from './store/clock-memory.ts';
+import { watchForDemotion } from './store/demoted.ts';
 import { readLoads } from './store/headroom.ts';
 import { redisChecks } from './store/health.ts';
 import { type Keys, keysOf } from './store/keys.ts';
@@ -112,10 +113,23 @@ function connectParts(config: Settled, log: Logger) {
     connections.push(redis);
     return redis;
   };
+  /** All of the process's, subscribers included: they lead to the same server. */
+  const leaveReplica = () => {
+    tell(new Error('It is a read-only replica; connecting anew, in case that its address leads to another by now'));
+    for (const redis of connections) if (redis.status === 'ready') redis.disconnect(true);
+  };
+  const watches: { stop(): void }[] = [];
+  /** For commands, as opposed to a subscriber. */
+  const connectForCommands = (patience: Patience) => {
+    const redis = withScripts(connect(patience));
+    watches.push(watchForDemotion(redis, leaveReplica));
+    return redis;
+  };
   const close = async () => {
+    for (const watch of watches) watch.stop();
     for (const redis of connections) redis.disconnect();
   };
-  return { keys, connect, close };
+  return { keys, connect, connectForCommands, close };
 }
 
 /** Redis being away is told once when it begins, not at every try to reconnect. */
@@ -140,8 +154,12 @@ function hours(count: number): number {
   return Math.round(count * HOUR);
 }
 
-async function startEngine(config: Settled, { keys, connect }: Parts, log: Logger): Promise<() => Promise<void>> {
-  const redis = withScripts(connect('patient'));
+async function startEngine(
+  config: Settled,
+  { keys, connect, connectForCommands }: Parts,
+  log: Logger,
+): Promise<() => Promise<void>> {
+  const redis = connectForCommands('patient');
   const subscriber = connect('patient');
   const backends = sharedBackends(redis);
   const jobs = jobQueues(redis, keys.bull, backends);
@@ -226,8 +244,8 @@ function enqueuer(jobs: Jobs, wake: (mailbox: string) => Promise<unknown>) {
   };
 }
 
-async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger) {
-  const redis = withScripts(connect('prompt'));
+async function startHttp(config: Settled, { keys, connect, connectForCommands }: Parts, log: Logger) {
+  const redis = connectForCommands('prompt');
   const subscriber = connect('patient');
   const changes = watchChanges(subscriber, keys);
   const apiKeys = keyStore(redis, keys);

@@ -1,3 +1,4 @@
+import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../src/sandbox/sandbox.ts';
@@ -154,6 +155,36 @@ describe('while Redis cannot be used, the API says 503 with Retry-After, and aft
       expect(copiesOf(postroom, internetMessageId)).toBe(1);
     }
   });
+});
+
+/** Another Redis takes over all that this one has. */
+async function promoteReplica(postroom: Faulty, successor: TestRedis): Promise<void> {
+  await using link = await startRedisProxy(postroom.redis.url);
+  const [before, after] = [new Redis(postroom.redis.url), new Redis(successor.url)];
+  try {
+    await before.config('SET', 'repl-diskless-sync-delay', '0');
+    await after.replicaof('127.0.0.1', link.port);
+    await eventually(async () => (await after.info('replication')).includes('master_link_status:up'));
+    await before.replicaof('127.0.0.1', 1);
+    await after.replicaof('NO', 'ONE');
+    postroom.proxy.leadTo(successor.url);
+  } finally {
+    before.disconnect();
+    after.disconnect();
+  }
+}
+
+it('a fail-over that leaves open what leads to the server it demoted is followed by itself, by the API and by workers', {
+  timeout: 60_000,
+}, async () => {
+  await using successor = await startTestRedis();
+  await using postroom = await startFaulty();
+  const waiting = await postroom.sendTo('busy-1@fabrikam.com');
+  await postroom.until(waiting, 'deferred');
+  await promoteReplica(postroom, successor);
+  expect((await sendWithin(postroom)).status).toBe(503);
+  await expectRecovery(postroom);
+  await postroom.until(waiting, 'sent', 30_000);
 });
 
 describe('a worker that has sent a message but cannot write so', () => {
