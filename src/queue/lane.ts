@@ -12,6 +12,7 @@ import { type HoldKeys, keysFrom, openGate } from './gate.ts';
 import type { HoldTeller } from './hold-teller.ts';
 import { ITS_TURN, JOB_NAME, JOB_OPTIONS, type JobData, ticketOf, WORKER_OPTIONS } from './jobs.ts';
 import { localWindow } from './local-window.ts';
+import { nowAndThen } from './now-and-then.ts';
 import { lanePlaces, shareOf } from './places.ts';
 import { putBackUnspent } from './put-back.ts';
 import { giveUpMessage, readdJobs, recoverOrphans } from './recovery.ts';
@@ -352,7 +353,10 @@ export async function openLane<Connection>(
     },
     tools.backends.forLanes({ jobName: JOB_NAME, jobOptions: JOB_OPTIONS, lockMilliseconds: LOCK_MILLISECONDS }),
   );
-  worker.on('error', (error) => log.warn({ mailbox, error }, 'Queue had trouble'));
+  worker.on(
+    'error',
+    nowAndThen((error) => log.warn({ mailbox, error }, 'Queue had trouble')),
+  );
 
   /** A job that BullMQ fetched in an answer that was lost is in nobody's hands until its lock has run out. */
   async function readdLostJobs(): Promise<void> {
@@ -397,11 +401,12 @@ async function persistently<T>(
   tell: (error: unknown) => void,
   signal?: AbortSignal,
 ): Promise<T> {
+  const unwell = nowAndThen(tell);
   for (;;) {
     try {
       return await ask();
     } catch (error) {
-      tell(error);
+      unwell(error);
       await sleep(RETRY_STORE_MILLISECONDS, signal);
     }
   }

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { holdTeller } from './hold-teller.ts';
 import { type LaneSettings, type OpenLane, openLane } from './lane.ts';
+import { nowAndThen } from './now-and-then.ts';
 import type { LaneTools } from './tools.ts';
 
 export interface Lanes {
@@ -169,13 +170,15 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
     // An unanswered ping is what makes the client notice that the other end is gone.
     subscriber.ping().catch(() => undefined);
   }, HOLDS_MILLISECONDS);
+  const notRenewed = nowAndThen((error) => log.warn({ error }, 'Leases not renewed yet'));
   const renewing = setInterval(() => {
-    renew().catch((error) => log.warn({ error }, 'Leases not renewed yet'));
+    renew().catch(notRenewed);
   }, RENEW_MILLISECONDS);
+  const notLooked = nowAndThen((error) => log.warn({ error }, 'Could not look for work'));
   const looking = setInterval(() => {
-    look().catch((error) => log.warn({ error }, 'Could not look for work'));
+    look().catch(notLooked);
   }, LOOK_MILLISECONDS);
-  look().catch((error) => log.warn({ error }, 'Could not look for work'));
+  look().catch(notLooked);
 
   return {
     async close(graceMilliseconds) {

@@ -1,7 +1,9 @@
+import { ReplyError } from 'ioredis';
 import { LEFT_BEHIND_MILLISECONDS } from '../gateway/admission.ts';
 import type { Places, Share } from './connections.ts';
 import { freshly } from './fresh.ts';
 import type { LaneSettings } from './lane.ts';
+import { nowAndThen } from './now-and-then.ts';
 import { isDead, processName } from './same-host.ts';
 import type { LaneTools } from './tools.ts';
 
@@ -21,7 +23,7 @@ export function lanePlaces(
   lease: string,
   { admission, chance, log }: Pick<LaneTools, 'admission' | 'chance' | 'log'>,
 ): Places {
-  const unwell = (error: unknown) => log.warn({ mailbox, error }, 'Connections could not be counted yet');
+  const unwell = nowAndThen((error) => log.warn({ mailbox, error }, 'Connections could not be counted yet'));
 
   async function take(open: string[]): Promise<string | undefined> {
     const place = `${lease}/${processName()}/${chance.token()}`;
@@ -32,8 +34,9 @@ export function lanePlaces(
       return (await leaveForTheDead()) && (await ask()) ? place : undefined;
     } catch (error) {
       unwell(error);
-      // Nobody knows whether it was taken.
-      void leave(place);
+      // What Redis refused was not taken; of what it did not answer nobody knows.
+      if (!(error instanceof ReplyError)) void leave(place);
+      else await pause(RETRY_MILLISECONDS);
       return undefined;
     }
   }

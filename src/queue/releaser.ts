@@ -1,4 +1,5 @@
 import { type ReleaseTools, releaseDue } from '../gateway/schedule.ts';
+import { nowAndThen } from './now-and-then.ts';
 import { type SteadyTime, steadyTime } from './steady-time.ts';
 import type { LaneLog } from './tools.ts';
 
@@ -28,9 +29,10 @@ export function startReleaser(
     const wait = next === undefined ? LOOK_MILLISECONDS : next + PRECISION_MILLISECONDS - (time.now() ?? now);
     return Math.min(Math.max(wait, PAUSE_MILLISECONDS), LOOK_MILLISECONDS);
   }
+  const unwell = nowAndThen((error) => tools.log.warn({ error }, 'Could not look for scheduled messages'));
   async function run(): Promise<void> {
     const wait = await look().catch((error) => {
-      tools.log.warn({ error }, 'Could not look for scheduled messages');
+      unwell(error);
       return LOOK_MILLISECONDS;
     });
     if (!stopped) timer = setTimeout(start, wait);

@@ -1,4 +1,5 @@
 import { type SweepTools, sweep } from '../gateway/sweep.ts';
+import { nowAndThen } from './now-and-then.ts';
 import type { LaneLog } from './tools.ts';
 
 const INTERVAL_MILLISECONDS = 2_000;
@@ -7,12 +8,13 @@ const INTERVAL_MILLISECONDS = 2_000;
 export function startSweeper(tools: SweepTools & { log: LaneLog }): { stop(): void } {
   let stopped = false;
   let timer: NodeJS.Timeout;
+  const unwell = nowAndThen((error) => tools.log.warn({ error }, 'Could not sweep'));
   async function run(): Promise<void> {
     let more = false;
     try {
       ({ more } = await sweep(tools));
     } catch (error) {
-      tools.log.warn({ error }, 'Could not sweep');
+      unwell(error);
     }
     if (!stopped) timer = setTimeout(run, more ? 0 : INTERVAL_MILLISECONDS);
   }

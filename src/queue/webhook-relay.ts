@@ -1,4 +1,5 @@
 import { type RelayTools, relay } from '../gateway/relay.ts';
+import { nowAndThen } from './now-and-then.ts';
 import type { LaneLog } from './tools.ts';
 
 export interface RelayLoop extends RelayTools {
@@ -29,6 +30,10 @@ export function startRelay(tools: RelayLoop): { close(): Promise<void> } {
       };
     });
 
+  const unwell = nowAndThen((error) =>
+    tools.log.warn({ error }, 'Could not relay events to webhooks yet; trying again'),
+  );
+
   async function run(): Promise<void> {
     while (!over) {
       try {
@@ -38,7 +43,7 @@ export function startRelay(tools: RelayLoop): { close(): Promise<void> } {
         } else if (!over) await rest(LOOK_MILLISECONDS);
       } catch (error) {
         if (over) return;
-        tools.log.warn({ error }, 'Could not relay events to webhooks yet; trying again');
+        unwell(error);
         await rest(LOOK_MILLISECONDS);
       }
     }

@@ -2,6 +2,7 @@ import { type ConnectionOptions, type Job, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { DeliveryJob } from '../gateway/webhook.ts';
 import type { Backends } from './backend.ts';
+import { nowAndThen } from './now-and-then.ts';
 import type { LaneLog } from './tools.ts';
 import type { WebhookQueues } from './webhook-queues.ts';
 
@@ -79,6 +80,8 @@ export function driveWebhooks(options: WebhookWorkersOptions): WebhookWorkers {
     void closed.finally(() => closing.delete(closed));
   }
 
+  const notLooked = nowAndThen((error) => log.warn({ error }, 'Could not look for webhooks'));
+
   async function look(): Promise<void> {
     try {
       const ids = new Set(await options.ids());
@@ -90,7 +93,7 @@ export function driveWebhooks(options: WebhookWorkersOptions): WebhookWorkers {
         options.queues.drop(id).catch(() => undefined);
       }
     } catch (error) {
-      log.warn({ error }, 'Could not look for webhooks');
+      notLooked(error);
     }
   }
 
@@ -140,7 +143,10 @@ function workerOf(webhookId: string, options: WebhookWorkersOptions, planned: Pl
     },
     backends.factory,
   );
-  worker.on('error', (error) => log.warn({ webhookId, error }, 'Webhook queue had trouble'));
+  worker.on(
+    'error',
+    nowAndThen((error) => log.warn({ webhookId, error }, 'Webhook queue had trouble')),
+  );
   return worker;
 }
 

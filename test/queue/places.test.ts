@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { expect, it } from 'vitest';
 import { lanePlaces } from '../../src/queue/places.ts';
 import { hasEnded, isDead, processName } from '../../src/queue/same-host.ts';
+import type { LaneLog } from '../../src/queue/tools.ts';
 import { admissionStore } from '../../src/store/admission.ts';
 import { LEASE, leasedStore } from '../support/store.ts';
 
@@ -10,9 +11,8 @@ const store = leasedStore();
 const TOKENS = { now: () => new Date(), random: Math.random, token: () => `${Math.random()}` };
 const LOG = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
-function placesFor(connections = 2) {
-  const admission = admissionStore(store.redis, store.keys);
-  return lanePlaces({ mailbox: 'main', connections }, LEASE, { admission, chance: TOKENS, log: LOG });
+function placesFor(connections = 2, admission = admissionStore(store.redis, store.keys), log: LaneLog = LOG) {
+  return lanePlaces({ mailbox: 'main', connections }, LEASE, { admission, chance: TOKENS, log });
 }
 
 const leaveBehind = (pid: number) => store.redis.zadd(store.keys.places('main'), 0, `owner-0/${processName(pid)}/1`);
@@ -124,4 +124,17 @@ it('a place is not opened in after a sleep in which the lane passed on', async (
   });
   expect(await places.take([])).toBeUndefined();
   expect(await taken()).toEqual([]);
+});
+
+it('while Redis refuses, no place is left that was not taken, and the log says once that it goes on', async () => {
+  const left: string[] = [];
+  const warnings: string[] = [];
+  const admission = admissionStore(store.redis, store.keys);
+  const counting = { ...admission, leavePlace: async (_: string, ...places: string[]) => left.push(...places) };
+  const places = placesFor(2, counting, { ...LOG, warn: (_, sentence) => warnings.push(sentence) });
+  await store.redis.config('SET', 'min-replicas-to-write', '1');
+  for (let tries = 0; tries < 3; tries += 1) expect(await places.take([])).toBeUndefined();
+  await store.redis.config('SET', 'min-replicas-to-write', '0');
+  expect(left).toEqual([]);
+  expect(warnings).toEqual(['Connections could not be counted yet']);
 });
