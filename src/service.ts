@@ -46,7 +46,7 @@ import { watchChanges } from './store/changes.ts';
 import { clockMemory } from './store/clock-memory.ts';
 import { watchForDemotion } from './store/demoted.ts';
 import { readLoads } from './store/headroom.ts';
-import { redisChecks } from './store/health.ts';
+import { redisChecks, settingsChecks } from './store/health.ts';
 import { type Keys, keysOf } from './store/keys.ts';
 import { messageLists } from './store/lists.ts';
 import { mailboxStore } from './store/mailboxes.ts';
@@ -119,9 +119,11 @@ function connectParts(config: Settled, log: Logger) {
     for (const redis of connections) if (redis.status === 'ready') redis.disconnect(true);
   };
   const watches: { stop(): void }[] = [];
+  const warnOfSettings = settingsWarner(log);
   /** For commands, as opposed to a subscriber. */
   const connectForCommands = (patience: Patience) => {
     const redis = withScripts(connect(patience));
+    redis.on('ready', () => void warnOfSettings(redis));
     watches.push(watchForDemotion(redis, leaveReplica));
     return redis;
   };
@@ -139,6 +141,23 @@ function redisTrouble(log: Logger): (error: Error) => void {
     if (Date.now() - toldAt < 5_000) return;
     toldAt = Date.now();
     log.error({ reason: error.message || (error as NodeJS.ErrnoException).code }, 'Redis had trouble');
+  };
+}
+
+/**
+ * What a Redis we do not control may lose is said at the start, since nobody reads a readiness that is fine, and again of
+ * the one that a connection leads to later, if it is otherwise.
+ */
+function settingsWarner(log: Logger): (redis: Redis) => Promise<void> {
+  const told = new Map<string, string>();
+  return async (redis) => {
+    // One that does not answer is another trouble, and asked again when it does.
+    const checks = await settingsChecks(redis).catch(() => ({}));
+    for (const [check, { status, detail }] of Object.entries(checks)) {
+      const isNew = told.get(check) !== detail;
+      told.set(check, detail);
+      if (isNew && status !== 'ok') log.warn({ check, detail }, 'Redis may lose what is accepted');
+    }
   };
 }
 
@@ -312,7 +331,7 @@ async function startHttp(config: Settled, { keys, connect, connectForCommands }:
         return { ...ofMessages, webhooks: ofWebhooks };
       }),
     webhooks: eachAsked(webhooks.api),
-    verify: verifier(config.mailboxes, () => redisFacts(redis), admissionStore(redis, keys)),
+    verify: verifier(config.mailboxes, () => redisFacts(redis, keys.probe), admissionStore(redis, keys)),
     async readiness() {
       if (closing)
         return { ready: false, checks: { process: { status: 'fail', detail: 'This process is stopping.' } } };

@@ -10,14 +10,24 @@ import type { Readiness } from '../gateway/api.ts';
 export async function redisChecks(redis: Redis, probeKey: string): Promise<Readiness['checks']> {
   try {
     const facts = parseInfo(await redis.info('memory', 'persistence', 'replication'));
-    return {
-      redis: roleCheck(facts) ?? (await writeCheck(redis, probeKey)),
-      redisEviction: evictionCheck(facts),
-      redisDurability: durabilityCheck(facts, await appendFsync(redis)),
-    };
+    const ofSettings = await checksOfSettings(redis, facts);
+    return { redis: roleCheck(facts) ?? (await writeCheck(redis, probeKey)), ...ofSettings };
   } catch (error) {
     return { redis: { status: 'fail', detail: `Redis does not answer: ${(error as Error).message}` } };
   }
+}
+
+/**
+ * What its settings promise.
+ *
+ * @throws what the client throws when Redis does not answer
+ */
+export async function settingsChecks(redis: Redis): Promise<Readiness['checks']> {
+  return checksOfSettings(redis, parseInfo(await redis.info('memory', 'persistence')));
+}
+
+async function checksOfSettings(redis: Redis, facts: Map<string, string>): Promise<Readiness['checks']> {
+  return { redisEviction: evictionCheck(facts), redisDurability: durabilityCheck(facts, await appendFsync(redis)) };
 }
 
 type Check = Readiness['checks'][string];
@@ -31,11 +41,18 @@ function roleCheck(facts: Map<string, string>): Check | undefined {
 }
 
 async function writeCheck(redis: Redis, key: string): Promise<Check> {
+  const refusal = await refusalOf(redis, key);
+  if (refusal === undefined) return { status: 'ok', detail: 'Redis answers and takes writes.' };
+  return { status: 'fail', detail: `Redis takes no writes: ${refusal}` };
+}
+
+/** Why Redis takes no writes, in its own words; undefined where it does. */
+export async function refusalOf(redis: Redis, key: string): Promise<string | undefined> {
   try {
     await redis.set(key, '1', 'PX', 60_000);
-    return { status: 'ok', detail: 'Redis answers and takes writes.' };
+    return undefined;
   } catch (error) {
-    return { status: 'fail', detail: `Redis takes no writes: ${(error as Error).message}` };
+    return (error as Error).message;
   }
 }
 

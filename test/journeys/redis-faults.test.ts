@@ -157,6 +157,27 @@ describe('while Redis cannot be used, the API says 503 with Retry-After, and aft
   });
 });
 
+it.each([
+  ['appendonly', 'no', 'redisDurability', /appendonly is off/],
+  ['appendfsync', 'everysec', 'redisDurability', /everysec/],
+  ['maxmemory-policy', 'allkeys-lru', 'redisEviction', /throw accepted messages away/],
+])('a Redis with %s %s is warned of in the log, once a process', async (name, value, check, words) => {
+  await using redis = await startTestRedis();
+  await using sandbox = await startSandbox();
+  const admin = new Redis(redis.url);
+  await admin.config('SET', name, value);
+  admin.disconnect();
+  const lines: string[] = [];
+  const log = pino({ level: 'warn' }, { write: (line) => void lines.push(line) });
+  const service = await startService(settled(redis.url, [mailboxOf(sandbox)]), log);
+  try {
+    await eventually(() => lines.length > 0);
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([{ check, detail: expect.stringMatching(words) }]);
+  } finally {
+    await service.close();
+  }
+});
+
 /** Another Redis takes over all that this one has. */
 async function promoteReplica(postroom: Faulty, successor: TestRedis): Promise<void> {
   await using link = await startRedisProxy(postroom.redis.url);
