@@ -1,7 +1,7 @@
 import { type ConnectionOptions, type Job, WaitingError, Worker } from 'bullmq';
 import { deliver, type Lane, LaneClosed, type Ticket } from '../gateway/deliver.ts';
 import { watchAnswers } from '../gateway/lost-answers.ts';
-import type { Pace } from '../gateway/ports.ts';
+import type { Pace, Permit } from '../gateway/ports.ts';
 import { expiredFailure, lostFailure, overDayFailure } from '../gateway/recover.ts';
 import { isFinal, mayMoveTo } from '../mail/status.ts';
 import { isTestLane } from '../mail/test-lane.ts';
@@ -15,7 +15,7 @@ import { localWindow } from './local-window.ts';
 import { nowAndThen } from './now-and-then.ts';
 import { lanePlaces, shareOf } from './places.ts';
 import { putBackUnspent } from './put-back.ts';
-import { giveUpMessage, readdJobs, recoverOrphans } from './recovery.ts';
+import { giveUpMessage, readdJobs, recoverOrphans, recoverSent } from './recovery.ts';
 import type { LaneTools } from './tools.ts';
 
 /** One mailbox as the engine sees it. */
@@ -108,6 +108,8 @@ export async function openLane<Connection>(
   const timers = new Set<NodeJS.Timeout>();
   /** What frees the place of a running attempt, by its token, and what its ticket's priority was. */
   const places = new Map<string, { free(isMade?: boolean): void; priority: Ticket['priority'] }>();
+  /** The tokens of attempts that may have begun, and whose end is not written yet. */
+  const underWay = new Set<string>();
   /** What to call when the attempt of a job that BullMQ gave us has begun. */
   const jobsInHand = new Map<Ticket, () => void>();
   const deliveries = new Set<Promise<void>>();
@@ -130,67 +132,9 @@ export async function openLane<Connection>(
     upcoming: connections.upcoming,
     giveBack: connections.takeBack,
     async begin(ticket, token, trial) {
-      const { messageId, number } = ticket;
-      // Closed since it passed, which the store may not know of yet.
-      if (!trial && gate.isClosed()) return { kind: 'held' };
-      // No message is sent whose result could not be written.
-      const wait = unwritten > 0 ? RETRY_STORE_MILLISECONDS : window.wait();
-      if (wait > 0) {
-        // Who waits for the window should wait in the queue, where what is more urgent overtakes it.
-        worker.concurrency = settings.connections;
-        promised = 0;
-        return { kind: 'wait', milliseconds: wait };
-      }
-      let asked = 0;
-      let answeredAt = 0;
-      const permit = await persistently(
-        async () => {
-          const begun = await freshly(() => {
-            asked += 1;
-            return messages.begin({
-              id: messageId,
-              mailbox,
-              ticket: number,
-              token,
-              lease,
-              trial,
-              holdKeys,
-              ignoreExpiry: clock.jumped(),
-              expectedNow: performance.now() + ahead,
-              pace,
-            });
-          });
-          answeredAt = performance.now();
-          if (begun.kind === 'damaged') {
-            await putBackUnspent({ id: messageId, recipients: [] }, token, settings, messages);
-            return { kind: 'gone' } as const;
-          }
-          if (begun.kind !== 'go') return begun;
-          const mime = begun.mime ?? (await contentOf(messageId));
-          if (mime) return { kind: 'go' as const, record: begun.record, startedAt: begun.startedAt, mime };
-          await putBackUnspent(begun.record, token, settings, messages);
-          return { kind: 'gone' } as const;
-        },
-        (error) => log.warn({ mailbox, messageId, error }, 'Could not begin yet; trying again'),
-        closing.signal,
-      );
-      if (permit.kind === 'jumped') {
-        ahead = permit.now - answeredAt;
-        allTaken();
-        log.warn({ mailbox }, 'Clock of Redis has jumped; waiting for a window');
-        return { kind: 'wait', milliseconds: window.wait() };
-      }
-      // So that it follows clocks that go a little apart; an answer that was asked for again tells of the first time.
-      if (permit.kind === 'go' && asked === 1) ahead = permit.startedAt - answeredAt;
-      if (permit.kind === 'go' && (permit.record.test === true) !== isTestLane(mailbox))
-        return persistently(
-          () => sendBackAstray(permit, token, settings, tools),
-          (error) => log.warn({ mailbox, messageId, error }, 'Could not give it back yet; trying again'),
-        );
-      if (permit.kind === 'go') {
-        places.set(token, { free: window.take(), priority: ticket.priority });
-        jobsInHand.get(ticket)?.();
-      }
+      underWay.add(token);
+      const permit = await mayBegin(ticket, token, trial);
+      if (permit.kind !== 'go') underWay.delete(token);
       return permit;
     },
     transact: settings.transact,
@@ -225,6 +169,7 @@ export async function openLane<Connection>(
           log.error({ mailbox, messageId: record.id, error }, 'Result could not be written yet; trying again');
         },
       );
+      underWay.delete(token);
       if (isLate) unwritten -= 1;
       const { attempt, failure } = verdict;
       const response = attempt.reply?.response;
@@ -248,6 +193,7 @@ export async function openLane<Connection>(
         () => putBackUnspent(record, token, settings, messages, wasAnnounced),
         (error) => log.warn({ mailbox, messageId: id, error }, 'Could not put it back yet; trying again'),
       );
+      underWay.delete(token);
       if (moved.moved) await addJob({ messageId: id, number: moved.ticket, priority: ITS_TURN });
     },
     giveUpOverDay: ({ messageId }) => giveUpMessage(messageId, overDayFailure(pace.recipientsPerDay), tools),
@@ -259,6 +205,71 @@ export async function openLane<Connection>(
       return true;
     },
   };
+
+  async function mayBegin(ticket: Ticket, token: string, trial: boolean): Promise<Permit> {
+    const { messageId, number } = ticket;
+    // Closed since it passed, which the store may not know of yet.
+    if (!trial && gate.isClosed()) return { kind: 'held' };
+    // No message is sent whose result could not be written.
+    const wait = unwritten > 0 ? RETRY_STORE_MILLISECONDS : window.wait();
+    if (wait > 0) {
+      // Who waits for the window should wait in the queue, where what is more urgent overtakes it.
+      worker.concurrency = settings.connections;
+      promised = 0;
+      return { kind: 'wait', milliseconds: wait };
+    }
+    let asked = 0;
+    let answeredAt = 0;
+    const permit = await persistently(
+      async () => {
+        const begun = await freshly(() => {
+          asked += 1;
+          return messages.begin({
+            id: messageId,
+            mailbox,
+            ticket: number,
+            token,
+            lease,
+            trial,
+            holdKeys,
+            ignoreExpiry: clock.jumped(),
+            expectedNow: performance.now() + ahead,
+            pace,
+          });
+        });
+        answeredAt = performance.now();
+        if (begun.kind === 'damaged') {
+          await putBackUnspent({ id: messageId, recipients: [] }, token, settings, messages);
+          return { kind: 'gone' } as const;
+        }
+        if (begun.kind !== 'go') return begun;
+        const mime = begun.mime ?? (await contentOf(messageId));
+        if (mime) return { kind: 'go' as const, record: begun.record, startedAt: begun.startedAt, mime };
+        await putBackUnspent(begun.record, token, settings, messages);
+        return { kind: 'gone' } as const;
+      },
+      (error) => log.warn({ mailbox, messageId, error }, 'Could not begin yet; trying again'),
+      closing.signal,
+    );
+    if (permit.kind === 'jumped') {
+      ahead = permit.now - answeredAt;
+      allTaken();
+      log.warn({ mailbox }, 'Clock of Redis has jumped; waiting for a window');
+      return { kind: 'wait', milliseconds: window.wait() };
+    }
+    // So that it follows clocks that go a little apart; an answer that was asked for again tells of the first time.
+    if (permit.kind === 'go' && asked === 1) ahead = permit.startedAt - answeredAt;
+    if (permit.kind === 'go' && (permit.record.test === true) !== isTestLane(mailbox))
+      return persistently(
+        () => sendBackAstray(permit, token, settings, tools),
+        (error) => log.warn({ mailbox, messageId, error }, 'Could not give it back yet; trying again'),
+      );
+    if (permit.kind === 'go') {
+      places.set(token, { free: window.take(), priority: ticket.priority });
+      jobsInHand.get(ticket)?.();
+    }
+    return permit;
+  }
 
   /** Undefined where Redis has lost it since the message began. */
   async function contentOf(id: string): Promise<Buffer | undefined> {
@@ -358,9 +369,13 @@ export async function openLane<Connection>(
     nowAndThen((error) => log.warn({ mailbox, error }, 'Queue had trouble')),
   );
 
-  /** A job that BullMQ fetched in an answer that was lost is in nobody's hands until its lock has run out. */
-  async function readdLostJobs(): Promise<void> {
+  /**
+   * A job that BullMQ fetched in an answer that was lost is in nobody's hands until its lock has run out. And a Redis that
+   * lost its last writes, as a fail-over may, takes for being sent what has long ended.
+   */
+  async function takeUpWhatIsLost(): Promise<void> {
     await sleep(SETTLED_MILLISECONDS, closing.signal);
+    await recoverSent(mailbox, lease, pace.windowMilliseconds, tools, (token) => underWay.has(token));
     const active = await jobs.active(mailbox);
     await sleep(0, closing.signal);
     const isInHand = (ticket: Ticket) =>
@@ -370,8 +385,8 @@ export async function openLane<Connection>(
     tools.backends.wake(mailbox);
   }
   const reconnected = () => {
-    readdLostJobs().catch((error) => {
-      if (!(error instanceof LaneClosed)) log.warn({ mailbox, error }, 'Lost jobs not looked for');
+    takeUpWhatIsLost().catch((error) => {
+      if (!(error instanceof LaneClosed)) log.warn({ mailbox, error }, 'What Redis may have lost was not looked for');
     });
   };
   tools.redis.on('ready', reconnected);

@@ -178,21 +178,36 @@ it.each([
   }
 });
 
-/** Another Redis takes over all that this one has. */
-async function promoteReplica(postroom: Faulty, successor: TestRedis): Promise<void> {
-  await using link = await startRedisProxy(postroom.redis.url);
-  const [before, after] = [new Redis(postroom.redis.url), new Redis(successor.url)];
-  try {
-    await before.config('SET', 'repl-diskless-sync-delay', '0');
-    await after.replicaof('127.0.0.1', link.port);
-    await eventually(async () => (await after.info('replication')).includes('master_link_status:up'));
-    await before.replicaof('127.0.0.1', 1);
-    await after.replicaof('NO', 'ONE');
-    postroom.proxy.leadTo(successor.url);
-  } finally {
-    before.disconnect();
-    after.disconnect();
-  }
+/** Another Redis that has all that Postroom's has, a moment later. */
+interface Replica {
+  admin: Redis;
+  /** What is written from now on does not come to it. */
+  fallBehind(): void;
+  /** It takes over; connections to the one before stay open. */
+  promote(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+async function startReplica({ redis, proxy }: Faulty, successor: TestRedis): Promise<Replica> {
+  const link = await startRedisProxy(redis.url);
+  const [before, admin] = [new Redis(redis.url), new Redis(successor.url)];
+  await before.config('SET', 'repl-diskless-sync-delay', '0');
+  await admin.replicaof('127.0.0.1', link.port);
+  await eventually(async () => (await admin.info('replication')).includes('master_link_status:up'));
+  return {
+    admin,
+    fallBehind: link.blackHole,
+    async promote() {
+      await before.replicaof('127.0.0.1', 1);
+      await admin.replicaof('NO', 'ONE');
+      proxy.leadTo(successor.url);
+    },
+    async [Symbol.asyncDispose]() {
+      before.disconnect();
+      admin.disconnect();
+      await link[Symbol.asyncDispose]();
+    },
+  };
 }
 
 it('a fail-over that leaves open what leads to the server it demoted is followed by itself, by the API and by workers', {
@@ -202,10 +217,31 @@ it('a fail-over that leaves open what leads to the server it demoted is followed
   await using postroom = await startFaulty();
   const waiting = await postroom.sendTo('busy-1@fabrikam.com');
   await postroom.until(waiting, 'deferred');
-  await promoteReplica(postroom, successor);
+  await using replica = await startReplica(postroom, successor);
+  await replica.promote();
   expect((await sendWithin(postroom)).status).toBe(503);
   await expectRecovery(postroom);
   await postroom.until(waiting, 'sent', 30_000);
+});
+
+it('what a fail-over takes for being sent, since it lost how that ended, is unconfirmed soon', {
+  timeout: 60_000,
+}, async () => {
+  await using successor = await startTestRedis();
+  await using postroom = await startFaulty();
+  await using replica = await startReplica(postroom, successor);
+  const id = await postroom.sendTo('slow-500@fabrikam.com');
+  const mark = () => replica.admin.hget(`{postroom}:message:${id}`, 'dotMayHaveLeft');
+  await eventually(async () => (await mark()) !== null);
+  replica.fallBehind();
+  await postroom.until(id, 'sent');
+  await replica.promote();
+  postroom.proxy.cut();
+  postroom.proxy.restore();
+  await eventually(async () => (await ready(postroom)) === 200);
+  const { failure, internetMessageId } = await postroom.until(id, 'unconfirmed', 30_000);
+  expect(failure?.code).toBe('outcome_unknown');
+  expect(copiesOf(postroom, internetMessageId)).toBe(1);
 });
 
 describe('a worker that has sent a message but cannot write so', () => {
