@@ -1,7 +1,8 @@
 import { type ConnectionOptions, type Job, WaitingError, Worker } from 'bullmq';
 import { deliver, type Lane, LaneClosed, type Ticket } from '../gateway/deliver.ts';
+import type { Outcome, Verdict } from '../gateway/judge.ts';
 import { watchAnswers } from '../gateway/lost-answers.ts';
-import type { Pace, Permit } from '../gateway/ports.ts';
+import type { Attempted, Pace, Permit } from '../gateway/ports.ts';
 import { expiredFailure, lostFailure, overDayFailure } from '../gateway/recover.ts';
 import { isFinal, mayMoveTo } from '../mail/status.ts';
 import { isTestLane } from '../mail/test-lane.ts';
@@ -11,6 +12,7 @@ import { freshly, LATE_MILLISECONDS } from './fresh.ts';
 import { type HoldKeys, keysFrom, openGate } from './gate.ts';
 import type { HoldTeller } from './hold-teller.ts';
 import { ITS_TURN, JOB_NAME, JOB_OPTIONS, type JobData, ticketOf, WORKER_OPTIONS } from './jobs.ts';
+import { lately } from './lately.ts';
 import { localWindow } from './local-window.ts';
 import { nowAndThen } from './now-and-then.ts';
 import { lanePlaces, shareOf } from './places.ts';
@@ -62,6 +64,9 @@ const PROMISED_BEFORE_MORE = 10;
 const LOST_BY_CHANCE = 2;
 /** Half a minute's. */
 const JOB_TRIES = 60;
+/** A replica that takes over, or a Redis that starts again, is mostly behind by less. */
+const REMEMBERED_MILLISECONDS = 30_000;
+const MOST_REMEMBERED = 1_000;
 /** After Redis was away, for what was under way to have settled. */
 const SETTLED_MILLISECONDS = 1_000;
 /** Time enough for BullMQ to run a retry by itself. */
@@ -110,6 +115,7 @@ export async function openLane<Connection>(
   const places = new Map<string, { free(isMade?: boolean): void; priority: Ticket['priority'] }>();
   /** The tokens of attempts that may have begun, and whose end is not written yet. */
   const underWay = new Set<string>();
+  const ended = lately<() => Promise<void>>(REMEMBERED_MILLISECONDS, MOST_REMEMBERED);
   /** What to call when the attempt of a job that BullMQ gave us has begun. */
   const jobsInHand = new Map<Ticket, () => void>();
   const deliveries = new Set<Promise<void>>();
@@ -145,45 +151,10 @@ export async function openLane<Connection>(
       const place = places.get(token);
       place?.free();
       places.delete(token);
-      const pending = record.recipients.filter(({ status }) => !isFinal(status)).length;
-      const unused = verdict.to === 'unconfirmed' ? 0 : pending - outcome.accepted.length;
-      let isLate = false;
-      const moved = await persistently(
-        () =>
-          messages.move({
-            id: record.id,
-            mailbox,
-            to: verdict.to,
-            from: mayMoveTo(verdict.to).filter((from) => from === 'sending' || from === 'unconfirmed'),
-            token,
-            recipients: verdict.recipients,
-            attempts: verdict.attempts,
-            attempt: verdict.attempt,
-            ...(verdict.failure ? { failure: verdict.failure } : { clearFailure: true }),
-            ...(verdict.delayMilliseconds !== undefined && { delayMilliseconds: verdict.delayMilliseconds }),
-            flight: { counted: true, windowMilliseconds: pace.windowMilliseconds, unusedRecipients: unused },
-          }),
-        (error) => {
-          if (!isLate) unwritten += 1;
-          isLate = true;
-          log.error({ mailbox, messageId: record.id, error }, 'Result could not be written yet; trying again');
-        },
-      );
+      const write = () => writeResult(record, token, verdict, outcome, place?.priority);
+      await write();
       underWay.delete(token);
-      if (isLate) unwritten -= 1;
-      const { attempt, failure } = verdict;
-      const response = attempt.reply?.response;
-      const fields = { messageId: record.id, mailbox, attempt: attempt.number, failure, response };
-      if (!moved.moved) return log.warn({ status: moved.status, ...fields }, 'Message had moved on; result dropped');
-      log.info(fields, `Message ${verdict.to}`);
-      if (verdict.to !== 'queued' && verdict.to !== 'deferred') return;
-      // One that goes again at once has had its turn. But whoever meets a hold lets another be the next to try it, and one
-      // that had its turn twice may be what breaks the connections.
-      const isNext = verdict.to === 'queued' && !verdict.hold && place?.priority !== ITS_TURN;
-      const priority = isNext ? ITS_TURN : record.priority;
-      const next = { messageId: record.id, number: moved.ticket, priority };
-      await addJob(next, verdict.delayMilliseconds);
-      if (verdict.delayMilliseconds) promoteInTime(next, verdict.delayMilliseconds);
+      ended.remember(token, write);
     },
     async putBack(record, token, wasAnnounced) {
       const { id } = record;
@@ -205,6 +176,53 @@ export async function openLane<Connection>(
       return true;
     },
   };
+
+  async function writeResult(
+    record: Attempted,
+    token: string,
+    verdict: Verdict,
+    outcome: Outcome,
+    priorityBefore: Ticket['priority'] | undefined,
+  ): Promise<void> {
+    const pending = record.recipients.filter(({ status }) => !isFinal(status)).length;
+    const unused = verdict.to === 'unconfirmed' ? 0 : pending - outcome.accepted.length;
+    let isLate = false;
+    const moved = await persistently(
+      () =>
+        messages.move({
+          id: record.id,
+          mailbox,
+          to: verdict.to,
+          from: mayMoveTo(verdict.to).filter((from) => from === 'sending' || from === 'unconfirmed'),
+          token,
+          recipients: verdict.recipients,
+          attempts: verdict.attempts,
+          attempt: verdict.attempt,
+          ...(verdict.failure ? { failure: verdict.failure } : { clearFailure: true }),
+          ...(verdict.delayMilliseconds !== undefined && { delayMilliseconds: verdict.delayMilliseconds }),
+          flight: { counted: true, windowMilliseconds: pace.windowMilliseconds, unusedRecipients: unused },
+        }),
+      (error) => {
+        if (!isLate) unwritten += 1;
+        isLate = true;
+        log.error({ mailbox, messageId: record.id, error }, 'Result could not be written yet; trying again');
+      },
+    );
+    if (isLate) unwritten -= 1;
+    const { attempt, failure } = verdict;
+    const response = attempt.reply?.response;
+    const fields = { messageId: record.id, mailbox, attempt: attempt.number, failure, response };
+    if (!moved.moved) return log.warn({ status: moved.status, ...fields }, 'Message had moved on; result dropped');
+    log.info(fields, `Message ${verdict.to}`);
+    if (verdict.to !== 'queued' && verdict.to !== 'deferred') return;
+    // One that goes again at once has had its turn. But whoever meets a hold lets another be the next to try it, and one
+    // that had its turn twice may be what breaks the connections.
+    const isNext = verdict.to === 'queued' && !verdict.hold && priorityBefore !== ITS_TURN;
+    const priority = isNext ? ITS_TURN : record.priority;
+    const next = { messageId: record.id, number: moved.ticket, priority };
+    await addJob(next, verdict.delayMilliseconds);
+    if (verdict.delayMilliseconds) promoteInTime(next, verdict.delayMilliseconds);
+  }
 
   async function mayBegin(ticket: Ticket, token: string, trial: boolean): Promise<Permit> {
     const { messageId, number } = ticket;
@@ -371,10 +389,11 @@ export async function openLane<Connection>(
 
   /**
    * A job that BullMQ fetched in an answer that was lost is in nobody's hands until its lock has run out. And a Redis that
-   * lost its last writes, as a fail-over may, takes for being sent what has long ended.
+   * lost its last writes, as a fail-over may, takes for being sent what has ended: how, this process may still know.
    */
   async function takeUpWhatIsLost(): Promise<void> {
     await sleep(SETTLED_MILLISECONDS, closing.signal);
+    for (const { token } of (await messages.sending(mailbox, lease)) ?? []) await ended.recall(token)?.();
     await recoverSent(mailbox, lease, pace.windowMilliseconds, tools, (token) => underWay.has(token));
     const active = await jobs.active(mailbox);
     await sleep(0, closing.signal);

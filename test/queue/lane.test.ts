@@ -264,6 +264,16 @@ it('what a dead owner had begun, or had in its hands, is the next again', async 
   await close();
 });
 
+it('what Redis takes for being sent after it was away, though nobody is at it, is sent again, or unconfirmed', async () => {
+  const lane = await openLaneThatNotes(60_000, () => false);
+  const [before, after] = [await acceptAndBegin(store), await acceptAndBegin(store, { token: 'marked' })];
+  await store.messages.markDot(after.id, after.token);
+  store.redis.emit('ready');
+  await eventually(() => isSent(before.id));
+  expect(await store.messages.find(after.id)).toMatchObject({ status: 'unconfirmed' });
+  await lane.close();
+});
+
 it('a message that breaks every kept connection is the next again once, and then lets others go first', async () => {
   const poison = 'poison@fabrikam.com';
   const waiting = await waitingFor('0@fabrikam.com', poison, ...numbered(12));
