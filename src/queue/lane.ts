@@ -66,7 +66,7 @@ const LOST_BY_CHANCE = 2;
 const JOB_TRIES = 60;
 /** A replica that takes over, or a Redis that starts again, is mostly behind by less. */
 const REMEMBERED_MILLISECONDS = 30_000;
-const MOST_REMEMBERED = 1_000;
+const MOST_REMEMBERED = 2_000;
 /** After Redis was away, for what was under way to have settled. */
 const SETTLED_MILLISECONDS = 1_000;
 /** Time enough for BullMQ to run a retry by itself. */
@@ -111,11 +111,12 @@ export async function openLane<Connection>(
   });
 
   const timers = new Set<NodeJS.Timeout>();
-  /** What frees the place of a running attempt, by its token, and what its ticket's priority was. */
-  const places = new Map<string, { free(isMade?: boolean): void; priority: Ticket['priority'] }>();
+  /** What frees the place of a running attempt, by its token, and its ticket. */
+  const places = new Map<string, { free(isMade?: boolean): void; ticket: Ticket }>();
   /** The tokens of attempts that may have begun, and whose end is not written yet. */
   const underWay = new Set<string>();
-  const ended = lately<() => Promise<void>>(REMEMBERED_MILLISECONDS, MOST_REMEMBERED);
+  /** What writes how an attempt ended, for the attempt of this token, by its own token and by its ticket. */
+  const ended = lately<(token: string) => Promise<void>>(REMEMBERED_MILLISECONDS, MOST_REMEMBERED);
   /** What to call when the attempt of a job that BullMQ gave us has begun. */
   const jobsInHand = new Map<Ticket, () => void>();
   const deliveries = new Set<Promise<void>>();
@@ -151,10 +152,11 @@ export async function openLane<Connection>(
       const place = places.get(token);
       place?.free();
       places.delete(token);
-      const write = () => writeResult(record, token, verdict, outcome, place?.priority);
-      await write();
+      const write = (of: string) => writeResult(record, of, verdict, outcome, place?.ticket.priority);
+      await write(token);
       underWay.delete(token);
       ended.remember(token, write);
+      if (place) ended.remember(nameOf(place.ticket), write);
     },
     async putBack(record, token, wasAnnounced) {
       const { id } = record;
@@ -282,8 +284,14 @@ export async function openLane<Connection>(
         () => sendBackAstray(permit, token, settings, tools),
         (error) => log.warn({ mailbox, messageId, error }, 'Could not give it back yet; trying again'),
       );
+    // Redis has forgotten that this very ticket was used. To use it again would send the message twice.
+    const before = permit.kind === 'go' ? ended.recall(nameOf(ticket)) : undefined;
+    if (before) {
+      await before(token);
+      return { kind: 'void' };
+    }
     if (permit.kind === 'go') {
-      places.set(token, { free: window.take(), priority: ticket.priority });
+      places.set(token, { free: window.take(), ticket });
       jobsInHand.get(ticket)?.();
     }
     return permit;
@@ -393,7 +401,7 @@ export async function openLane<Connection>(
    */
   async function takeUpWhatIsLost(): Promise<void> {
     await sleep(SETTLED_MILLISECONDS, closing.signal);
-    for (const { token } of (await messages.sending(mailbox, lease)) ?? []) await ended.recall(token)?.();
+    for (const { token } of (await messages.sending(mailbox, lease)) ?? []) await ended.recall(token)?.(token);
     await recoverSent(mailbox, lease, pace.windowMilliseconds, tools, (token) => underWay.has(token));
     const active = await jobs.active(mailbox);
     await sleep(0, closing.signal);
@@ -428,6 +436,8 @@ export async function openLane<Connection>(
     },
   };
 }
+
+const nameOf = ({ messageId, number }: Ticket) => `${messageId} ${number}`;
 
 /** What has been learned must be written: tried until it is, whatever Redis says meanwhile. */
 async function persistently<T>(

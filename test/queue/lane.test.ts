@@ -264,6 +264,31 @@ it('what a dead owner had begun, or had in its hands, is the next again', async 
   await close();
 });
 
+/** All that is in Redis now, to be put back as it is. */
+async function snapshot({ redis }: typeof store): Promise<() => Promise<void>> {
+  const keys = await redis.keys('*');
+  const kept = await Promise.all(keys.map(async (key) => ({ key, dump: await redis.dumpBuffer(key) })));
+  return async () => {
+    await redis.flushall();
+    for (const { key, dump } of kept) if (dump) await redis.restore(key, 0, dump);
+  };
+}
+
+it('a message of which Redis forgot, in a fail-over, that it was sent is not sent again by who has sent it', async () => {
+  const [id = ''] = await waitingFor('ada@fabrikam.com');
+  const forget = await snapshot(store);
+  const lane = await openLaneThatNotes(60_000, () => false);
+  await eventually(() => isSent(id));
+  await forget();
+  expect(await isSent(id)).toBe(false);
+  store.redis.emit('ready');
+  await eventually(() => isSent(id));
+  const later = await lane.submit();
+  await eventually(() => isSent(later));
+  expect(lane.sentTo).toHaveLength(2);
+  await lane.close();
+});
+
 it('what Redis takes for being sent after it was away, though nobody is at it, is sent again, or unconfirmed', async () => {
   const lane = await openLaneThatNotes(60_000, () => false);
   const [before, after] = [await acceptAndBegin(store), await acceptAndBegin(store, { token: 'marked' })];
