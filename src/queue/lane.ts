@@ -227,7 +227,6 @@ export async function openLane<Connection>(
   }
 
   async function mayBegin(ticket: Ticket, token: string, trial: boolean): Promise<Permit> {
-    const { messageId, number } = ticket;
     // Closed since it passed, which the store may not know of yet.
     if (!trial && gate.isClosed()) return { kind: 'held' };
     // No message is sent whose result could not be written.
@@ -238,6 +237,18 @@ export async function openLane<Connection>(
       promised = 0;
       return { kind: 'wait', milliseconds: wait };
     }
+    // Before it asks: others ask meanwhile, and a store that has lost its last writes lets them all.
+    const free = window.take();
+    const permit = await askToBegin(ticket, token, trial);
+    if (permit.kind === 'go') {
+      places.set(token, { free, ticket });
+      jobsInHand.get(ticket)?.();
+    } else free(false);
+    return permit;
+  }
+
+  async function askToBegin(ticket: Ticket, token: string, trial: boolean): Promise<Permit> {
+    const { messageId, number } = ticket;
     let asked = 0;
     let answeredAt = 0;
     const permit = await persistently(
@@ -286,15 +297,9 @@ export async function openLane<Connection>(
       );
     // Redis has forgotten that this very ticket was used. To use it again would send the message twice.
     const before = permit.kind === 'go' ? ended.recall(nameOf(ticket)) : undefined;
-    if (before) {
-      await before(token);
-      return { kind: 'void' };
-    }
-    if (permit.kind === 'go') {
-      places.set(token, { free: window.take(), ticket });
-      jobsInHand.get(ticket)?.();
-    }
-    return permit;
+    if (!before) return permit;
+    await before(token);
+    return { kind: 'void' };
   }
 
   /** Undefined where Redis has lost it since the message began. */

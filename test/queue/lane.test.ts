@@ -48,6 +48,7 @@ async function openLaneThatNotes(
   perWindow = 9,
   breaksKept = '',
   losesContents = false,
+  connections = 2,
 ) {
   const { redis, keys, mailboxes } = store;
   const messages: MessageStore = {
@@ -56,14 +57,19 @@ async function openLaneThatNotes(
       if (losesContents) await redis.del(keys.mime(id));
       return store.messages.content(id);
     },
+    async begin(request) {
+      await isToBegin();
+      return store.messages.begin(request);
+    },
   };
+  let isToBegin = async () => {};
   const sentAt: number[] = [];
   const sentTo: string[] = [];
   const kept = new WeakSet<object>();
   const settings: LaneSettings<object> = {
     mailbox: 'main',
     pace: { perWindow, windowMilliseconds, recipientsPerDay: 1_000 },
-    connections: 2,
+    connections,
     dialer: {
       open: async () => ({ ok: true, connection: {}, reused: false }),
       quit: async () => undefined,
@@ -98,7 +104,10 @@ async function openLaneThatNotes(
     await lane.close(5_000);
     await jobs.close();
   };
-  return { sentAt, sentTo, openedAt, submit, submitThis, close, jobs };
+  const beforeBegin = (wait: () => Promise<void>) => {
+    isToBegin = wait;
+  };
+  return { sentAt, sentTo, openedAt, submit, submitThis, beforeBegin, close, jobs };
 }
 
 const isSent = async (id: string) => (await store.messages.find(id))?.status === 'sent';
@@ -286,6 +295,40 @@ it('a message of which Redis forgot, in a fail-over, that it was sent is not sen
   const later = await lane.submit();
   await eventually(() => isSent(later));
   expect(lane.sentTo).toHaveLength(2);
+  await lane.close();
+});
+
+it('no more begin than the window has room for, though Redis forgot in a fail-over what has begun in it', async () => {
+  const { redis, keys } = store;
+  const lane = await openLaneThatNotes(
+    2_000,
+    () => false,
+    0,
+    () => TAKEN,
+    20,
+    '',
+    false,
+    3,
+  );
+  // So many that it has two connections.
+  const before = await Promise.all(numbered(19).map((to) => lane.submit(to)));
+  await eventually(() => areSent(before));
+  await redis.del(keys.permits('main'));
+  let asking = 0;
+  let tellBoth = () => {};
+  const both = new Promise<void>((resolve) => {
+    tellBoth = resolve;
+    setTimeout(resolve, 500);
+  });
+  lane.beforeBegin(async () => {
+    asking += 1;
+    if (asking === 2) tellBoth();
+    await both;
+  });
+  const after = await Promise.all([lane.submit('20@fabrikam.com'), lane.submit('21@fabrikam.com')]);
+  await eventually(() => areSent(after));
+  const first = lane.sentAt[0] ?? 0;
+  expect((lane.sentAt[20] ?? 0) - first).toBeGreaterThan(2_000);
   await lane.close();
 });
 
