@@ -66,7 +66,7 @@ const LOST_BY_CHANCE = 2;
 const JOB_TRIES = 60;
 /** A replica that takes over, or a Redis that starts again, is mostly behind by less. */
 const REMEMBERED_MILLISECONDS = 30_000;
-const MOST_REMEMBERED = 2_000;
+const MOST_REMEMBERED = 1_000;
 /** After Redis was away, for what was under way to have settled. */
 const SETTLED_MILLISECONDS = 1_000;
 /** Time enough for BullMQ to run a retry by itself. */
@@ -111,12 +111,15 @@ export async function openLane<Connection>(
   });
 
   const timers = new Set<NodeJS.Timeout>();
-  /** What frees the place of a running attempt, by its token, and its ticket. */
-  const places = new Map<string, { free(isMade?: boolean): void; ticket: Ticket }>();
+  /** What frees the place of a running attempt, by its token, and what its ticket's priority was. */
+  const places = new Map<string, { free(isMade?: boolean): void; priority: Ticket['priority'] }>();
   /** The tokens of attempts that may have begun, and whose end is not written yet. */
   const underWay = new Set<string>();
-  /** What writes how an attempt ended, for the attempt of this token, by its own token and by its ticket. */
-  const ended = lately<(token: string) => Promise<void>>(REMEMBERED_MILLISECONDS, MOST_REMEMBERED);
+  /** How the last attempt at a message ended, which is written for the attempt of this token, and how many it has had. */
+  const ended = lately<{ attempts: number; write(token: string): Promise<boolean> }>(
+    REMEMBERED_MILLISECONDS,
+    MOST_REMEMBERED,
+  );
   /** What to call when the attempt of a job that BullMQ gave us has begun. */
   const jobsInHand = new Map<Ticket, () => void>();
   const deliveries = new Set<Promise<void>>();
@@ -152,11 +155,10 @@ export async function openLane<Connection>(
       const place = places.get(token);
       place?.free();
       places.delete(token);
-      const write = (of: string) => writeResult(record, of, verdict, outcome, place?.ticket.priority);
-      await write(token);
+      const write = (of: string) => writeResult(record, of, verdict, outcome, place?.priority);
+      const isWritten = await write(token);
       underWay.delete(token);
-      ended.remember(token, write);
-      if (place) ended.remember(nameOf(place.ticket), write);
+      if (isWritten) ended.remember(record.id, { attempts: verdict.attempts, write });
     },
     async putBack(record, token, wasAnnounced) {
       const { id } = record;
@@ -179,13 +181,14 @@ export async function openLane<Connection>(
     },
   };
 
+  /** @returns false where the message has moved on */
   async function writeResult(
     record: Attempted,
     token: string,
     verdict: Verdict,
     outcome: Outcome,
     priorityBefore: Ticket['priority'] | undefined,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const pending = record.recipients.filter(({ status }) => !isFinal(status)).length;
     const unused = verdict.to === 'unconfirmed' ? 0 : pending - outcome.accepted.length;
     let isLate = false;
@@ -214,9 +217,12 @@ export async function openLane<Connection>(
     const { attempt, failure } = verdict;
     const response = attempt.reply?.response;
     const fields = { messageId: record.id, mailbox, attempt: attempt.number, failure, response };
-    if (!moved.moved) return log.warn({ status: moved.status, ...fields }, 'Message had moved on; result dropped');
+    if (!moved.moved) {
+      log.warn({ status: moved.status, ...fields }, 'Message had moved on; result dropped');
+      return false;
+    }
     log.info(fields, `Message ${verdict.to}`);
-    if (verdict.to !== 'queued' && verdict.to !== 'deferred') return;
+    if (verdict.to !== 'queued' && verdict.to !== 'deferred') return true;
     // One that goes again at once has had its turn. But whoever meets a hold lets another be the next to try it, and one
     // that had its turn twice may be what breaks the connections.
     const isNext = verdict.to === 'queued' && !verdict.hold && priorityBefore !== ITS_TURN;
@@ -224,6 +230,7 @@ export async function openLane<Connection>(
     const next = { messageId: record.id, number: moved.ticket, priority };
     await addJob(next, verdict.delayMilliseconds);
     if (verdict.delayMilliseconds) promoteInTime(next, verdict.delayMilliseconds);
+    return true;
   }
 
   async function mayBegin(ticket: Ticket, token: string, trial: boolean): Promise<Permit> {
@@ -241,7 +248,7 @@ export async function openLane<Connection>(
     const free = window.take();
     const permit = await askToBegin(ticket, token, trial);
     if (permit.kind === 'go') {
-      places.set(token, { free, ticket });
+      places.set(token, { free, priority: ticket.priority });
       jobsInHand.get(ticket)?.();
     } else free(false);
     return permit;
@@ -295,10 +302,10 @@ export async function openLane<Connection>(
         () => sendBackAstray(permit, token, settings, tools),
         (error) => log.warn({ mailbox, messageId, error }, 'Could not give it back yet; trying again'),
       );
-    // Redis has forgotten that this very ticket was used. To use it again would send the message twice.
-    const before = permit.kind === 'go' ? ended.recall(nameOf(ticket)) : undefined;
-    if (!before) return permit;
-    await before(token);
+    const before = permit.kind === 'go' ? ended.recall(messageId) : undefined;
+    if (permit.kind !== 'go' || !before || permit.record.attempts >= before.attempts) return permit;
+    // Redis has forgotten an attempt. Another one would send the message twice.
+    await before.write(token);
     return { kind: 'void' };
   }
 
@@ -406,7 +413,8 @@ export async function openLane<Connection>(
    */
   async function takeUpWhatIsLost(): Promise<void> {
     await sleep(SETTLED_MILLISECONDS, closing.signal);
-    for (const { token } of (await messages.sending(mailbox, lease)) ?? []) await ended.recall(token)?.(token);
+    for (const { id, token } of (await messages.sending(mailbox, lease)) ?? [])
+      if (!underWay.has(token)) await ended.recall(id)?.write(token);
     await recoverSent(mailbox, lease, pace.windowMilliseconds, tools, (token) => underWay.has(token));
     const active = await jobs.active(mailbox);
     await sleep(0, closing.signal);
@@ -441,8 +449,6 @@ export async function openLane<Connection>(
     },
   };
 }
-
-const nameOf = ({ messageId, number }: Ticket) => `${messageId} ${number}`;
 
 /** What has been learned must be written: tried until it is, whatever Redis says meanwhile. */
 async function persistently<T>(

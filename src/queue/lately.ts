@@ -1,4 +1,4 @@
-/** What was remembered lately, by a key that is never used again. */
+/** What was remembered lately. */
 export interface Lately<Value> {
   remember(key: string, value: Value): void;
   recall(key: string): Value | undefined;
@@ -14,6 +14,7 @@ export function lately<Value>(
   return {
     remember(key, value) {
       const now = monotonic();
+      remembered.delete(key);
       remembered.set(key, { value, until: now + milliseconds });
       // In the order in which they were remembered, which is that in which they end.
       for (const [oldest, { until }] of remembered) {
