@@ -66,7 +66,7 @@ const LOST_BY_CHANCE = 2;
 const JOB_TRIES = 60;
 /** A replica that takes over, or a Redis that starts again, is mostly behind by less. */
 const REMEMBERED_MILLISECONDS = 30_000;
-const MOST_REMEMBERED = 1_000;
+const MOST_REMEMBERED = 200;
 /** After Redis was away, for what was under way to have settled. */
 const SETTLED_MILLISECONDS = 1_000;
 /** Time enough for BullMQ to run a retry by itself. */
