@@ -7,9 +7,10 @@ const WAIT = 5_000;
 /**
  * One look at a Redis over a connection of its own; undefined where there is none to look at.
  *
+ * @param probeKey is written
  * @throws Error with what Redis or the network last said, when it cannot be asked
  */
-export function askRedis(url: string | undefined): (() => Promise<RedisFacts>) | undefined {
+export function askRedis(url: string | undefined, probeKey: string): (() => Promise<RedisFacts>) | undefined {
   if (url === undefined) return undefined;
   return async () => {
     let last: Error | undefined;
@@ -25,7 +26,7 @@ export function askRedis(url: string | undefined): (() => Promise<RedisFacts>) |
         tell = reject;
         timer = setTimeout(() => reject(new Error(last?.message ?? 'no answer in time')), WAIT);
       });
-      return await Promise.race([redisFacts(redis), late]);
+      return await Promise.race([redisFacts(redis, probeKey), late]);
     } finally {
       clearTimeout(timer);
       redis.disconnect();

@@ -91,7 +91,7 @@ async function visit(
   const teller = json ? undefined : examinationTeller(terminal);
   teller?.head(mailbox);
   const patient = patientOf(mailbox, config.mailboxes ?? []);
-  const redis = askRedis(config.redisUrl);
+  const redis = askRedis(config.redisUrl, keysOf(config.redisPrefix).probe);
   const steps: Step[] = [];
   await withAdmission(config, mailbox, async (admission) => {
     const tools = doctorTools(mailbox, { ...(redis && { redis }), ...(admission && { admission }) });

@@ -48,8 +48,9 @@ import { admissionStore } from './store/admission.ts';
 import { keyStore, watchKeys } from './store/api-keys.ts';
 import { watchChanges } from './store/changes.ts';
 import { clockMemory } from './store/clock-memory.ts';
+import { watchForDemotion } from './store/demoted.ts';
 import { readLoads } from './store/headroom.ts';
-import { redisChecks } from './store/health.ts';
+import { redisChecks, settingsChecks } from './store/health.ts';
 import { type Keys, keysOf } from './store/keys.ts';
 import { messageLists } from './store/lists.ts';
 import { mailboxStore } from './store/mailboxes.ts';
@@ -92,7 +93,7 @@ export async function startService(config: Settled, log: Logger): Promise<Servic
   const trouble = redisTrouble(log);
   const standstill = watchStandstill(log);
   const paced = pacedLog(markTests(log), trouble);
-  const parts = connectParts(config, trouble.met);
+  const parts = connectParts(config, log, trouble.met);
   const closers: (() => Promise<unknown>)[] = [
     parts.close,
     async () => {
@@ -117,7 +118,7 @@ export async function startService(config: Settled, log: Logger): Promise<Servic
 type Parts = ReturnType<typeof connectParts>;
 
 /** Connections to Redis and what is said over them. */
-function connectParts(config: Settled, tell: (error: Error) => void) {
+function connectParts(config: Settled, log: Logger, tell: (error: Error) => void) {
   const keys = keysOf(config.redisPrefix);
   const connections: Redis[] = [];
   const connect = (patience: Patience) => {
@@ -125,10 +126,44 @@ function connectParts(config: Settled, tell: (error: Error) => void) {
     connections.push(redis);
     return redis;
   };
+  /** All of the process's, subscribers included: they lead to the same server. */
+  const leaveReplica = () => {
+    tell(
+      new Error('READONLY The server is a replica; connecting anew, in case that its address leads to another by now'),
+    );
+    for (const redis of connections) if (redis.status === 'ready') redis.disconnect(true);
+  };
+  const watches: { stop(): void }[] = [];
+  const warnOfSettings = settingsWarner(log);
+  /** For commands, as opposed to a subscriber. */
+  const connectForCommands = (patience: Patience) => {
+    const redis = withScripts(connect(patience));
+    redis.on('ready', () => void warnOfSettings(redis));
+    watches.push(watchForDemotion(redis, leaveReplica));
+    return redis;
+  };
   const close = async () => {
+    for (const watch of watches) watch.stop();
     for (const redis of connections) redis.disconnect();
   };
-  return { keys, connect, close };
+  return { keys, connect, connectForCommands, close };
+}
+
+/**
+ * What a Redis we do not control may lose is said at the start, since nobody reads a readiness that is fine, and again of
+ * the one that a connection leads to later, if it is otherwise.
+ */
+function settingsWarner(log: Logger): (redis: Redis) => Promise<void> {
+  const told = new Map<string, string>();
+  return async (redis) => {
+    // One that does not answer is another trouble, and asked again when it does.
+    const checks = await settingsChecks(redis).catch(() => ({}));
+    for (const [check, { status, detail }] of Object.entries(checks)) {
+      const isNew = told.get(check) !== detail;
+      told.set(check, detail);
+      if (isNew && status !== 'ok') log.warn({ check, detail }, 'Redis may lose what is accepted');
+    }
+  };
 }
 
 const retentionOf = (config: Settled) => ({
@@ -145,11 +180,11 @@ function hours(count: number): number {
 
 async function startEngine(
   config: Settled,
-  { keys, connect }: Parts,
+  { keys, connect, connectForCommands }: Parts,
   log: Logger,
   paced: LaneLog,
 ): Promise<() => Promise<void>> {
-  const redis = withScripts(connect('patient'));
+  const redis = connectForCommands('patient');
   const subscriber = connect('patient');
   const backends = sharedBackends(redis);
   const jobs = jobQueues(redis, keys.bull, backends);
@@ -243,9 +278,9 @@ function enqueuer(jobs: Jobs, wake: (mailbox: string) => Promise<unknown>) {
   };
 }
 
-async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger, paced: LaneLog) {
+async function startHttp(config: Settled, { keys, connect, connectForCommands }: Parts, log: Logger, paced: LaneLog) {
   const asked = askedOf(paced);
-  const redis = withScripts(connect('prompt'));
+  const redis = connectForCommands('prompt');
   const subscriber = connect('patient');
   const changes = watchChanges(subscriber, keys);
   const apiKeys = keyStore(redis, keys);
@@ -312,7 +347,7 @@ async function startHttp(config: Settled, { keys, connect }: Parts, log: Logger,
         return { ...ofMessages, webhooks: ofWebhooks };
       }),
     webhooks: eachAsked(webhooks.api, asked),
-    verify: verifier(config.mailboxes, () => redisFacts(redis), admissionStore(redis, keys)),
+    verify: verifier(config.mailboxes, () => redisFacts(redis, keys.probe), admissionStore(redis, keys)),
     async readiness() {
       if (closing)
         return { ready: false, checks: { process: { status: 'fail', detail: 'This process is stopping.' } } };

@@ -53,14 +53,25 @@ function unanswered(said: string): Verdict {
 /** The oldest with all that the scripts and BullMQ use. */
 const OLDEST = [6, 2] as const;
 
-function server({ version, isReplica, isLoading }: RedisFacts): Verdict {
+function server({ version, isReplica, isLoading, refusal }: RedisFacts): Verdict {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1]))
     return fail(`Redis ${version} is too old.`, `Use Redis ${OLDEST.join('.')} or newer, or Valkey.`);
   if (isReplica)
     return fail(`Redis ${version} is a read-only replica.`, 'Point REDIS_URL at the primary, or at Sentinel.');
   if (isLoading) return fail(`Redis ${version} is loading its data.`, 'Wait until it has; it then goes on by itself.');
-  return ok(`Version ${version} answers.`);
+  if (refusal !== undefined) return fail(`Redis ${version} takes no writes: ${refusal}`, whatItNeeds(refusal));
+  return ok(`Version ${version} answers and takes writes.`);
+}
+
+/** By Redis's own first word (redis.io/docs, "Redis serialization protocol", read 2026-11). */
+function whatItNeeds(refusal: string): string {
+  const until = 'Until then the API answers 503 and nothing is sent; nothing that was accepted is lost.';
+  if (refusal.startsWith('OOM')) return `Raise maxmemory, or lower POSTROOM_RETENTION_DAYS. ${until}`;
+  if (refusal.startsWith('MISCONF'))
+    return `Look at the log and the disk of the Redis server: it may be full, or not writable. ${until}`;
+  if (refusal.startsWith('NOREPLICAS')) return `Bring its replicas back, or lower min-replicas-to-write. ${until}`;
+  return `Look at the log of the Redis server. ${until}`;
 }
 
 function eviction({ evictionPolicy }: RedisFacts): Verdict {

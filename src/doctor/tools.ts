@@ -64,6 +64,8 @@ export interface RedisFacts {
   version: string;
   isReplica: boolean;
   isLoading: boolean;
+  /** Why it takes no writes, in its own words. */
+  refusal?: string;
   evictionPolicy: string;
   isAppendOnly: boolean;
   canWriteAppendOnly: boolean;

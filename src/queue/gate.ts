@@ -126,8 +126,9 @@ export async function openGate(options: GateOptions): Promise<Gate> {
         trialRunning = true;
         const claimed = await claim([...held.keys()]).catch(() => undefined);
         if (claimed) return passage(claimed);
-        trialRunning = false;
+        // One looks for all who wait here: each look wakes the others, who would look at once, and wake this one again.
         await stirredWithin(TRIAL_LOOK_MILLISECONDS);
+        trialRunning = false;
         await refresh();
       }
     }

@@ -1,7 +1,8 @@
 import { type ConnectionOptions, type Job, WaitingError, Worker } from 'bullmq';
 import { deliver, type Lane, LaneClosed, type Ticket } from '../gateway/deliver.ts';
+import type { Outcome, Verdict } from '../gateway/judge.ts';
 import { type AnswerWatch, watchAnswers } from '../gateway/lost-answers.ts';
-import type { Pace } from '../gateway/ports.ts';
+import type { Attempted, Pace, Permit } from '../gateway/ports.ts';
 import { expiredFailure, lostFailure, overDayFailure } from '../gateway/recover.ts';
 import { isFinal, mayMoveTo } from '../mail/status.ts';
 import { isTestLane } from '../mail/test-lane.ts';
@@ -11,10 +12,11 @@ import { freshly, LATE_MILLISECONDS } from './fresh.ts';
 import { type HoldKeys, keysFrom, openGate } from './gate.ts';
 import type { HoldTeller } from './hold-teller.ts';
 import { ITS_TURN, JOB_NAME, JOB_OPTIONS, type JobData, ticketOf, WORKER_OPTIONS } from './jobs.ts';
+import { lately } from './lately.ts';
 import { localWindow } from './local-window.ts';
 import { lanePlaces, shareOf } from './places.ts';
 import { putBackUnspent } from './put-back.ts';
-import { giveUpMessage, readdJobs, recoverOrphans } from './recovery.ts';
+import { giveUpMessage, readdJobs, recoverOrphans, recoverSent } from './recovery.ts';
 import type { LaneTools } from './tools.ts';
 
 /** One mailbox as the engine sees it. */
@@ -61,6 +63,9 @@ const PROMISED_BEFORE_MORE = 10;
 const LOST_BY_CHANCE = 2;
 /** Half a minute's. */
 const JOB_TRIES = 60;
+/** A replica that takes over, or a Redis that starts again, is mostly behind by less. */
+const REMEMBERED_MILLISECONDS = 30_000;
+const MOST_REMEMBERED = 200;
 /** After Redis was away, for what was under way to have settled. */
 const SETTLED_MILLISECONDS = 1_000;
 /** Time enough for BullMQ to run a retry by itself. */
@@ -107,6 +112,13 @@ export async function openLane<Connection>(
   const timers = new Set<NodeJS.Timeout>();
   /** What frees the place of a running attempt, by its token, and what its ticket's priority was. */
   const places = new Map<string, { free(isMade?: boolean): void; priority: Ticket['priority'] }>();
+  /** The tokens of attempts that may have begun, and whose end is not written yet. */
+  const underWay = new Set<string>();
+  /** How the last attempt at a message ended, which is written for the attempt of this token, and how many it has had. */
+  const ended = lately<{ attempts: number; write(token: string): Promise<boolean> }>(
+    REMEMBERED_MILLISECONDS,
+    MOST_REMEMBERED,
+  );
   /** What to call when the attempt of a job that BullMQ gave us has begun. */
   const jobsInHand = new Map<Ticket, () => void>();
   const deliveries = new Set<Promise<void>>();
@@ -129,74 +141,9 @@ export async function openLane<Connection>(
     upcoming: connections.upcoming,
     giveBack: connections.takeBack,
     async begin(ticket, token, trial) {
-      const { messageId, number } = ticket;
-      // Closed since it passed, which the store may not know of yet.
-      if (!trial && gate.isClosed()) return { kind: 'held' };
-      // No message is sent whose result could not be written.
-      const wait = unwritten > 0 ? RETRY_STORE_MILLISECONDS : window.wait();
-      if (wait > 0) {
-        // Who waits for the window should wait in the queue, where what is more urgent overtakes it.
-        worker.concurrency = settings.connections;
-        promised = 0;
-        return { kind: 'wait', milliseconds: wait };
-      }
-      let asked = 0;
-      let answeredAt = 0;
-      const permit = await persistently(
-        async () => {
-          const begun = await freshly(() => {
-            asked += 1;
-            return messages.begin({
-              id: messageId,
-              mailbox,
-              ticket: number,
-              token,
-              lease,
-              trial,
-              holdKeys,
-              ignoreExpiry: clock.jumped(),
-              expectedNow: performance.now() + ahead,
-              pace,
-            });
-          });
-          answeredAt = performance.now();
-          if (begun.kind === 'damaged') {
-            await putBackUnspent({ id: messageId, recipients: [] }, token, settings, messages);
-            return { kind: 'gone' } as const;
-          }
-          if (begun.kind !== 'go') return begun;
-          const mime = begun.mime ?? (await contentOf(messageId));
-          if (mime) return { kind: 'go' as const, record: begun.record, startedAt: begun.startedAt, mime };
-          await putBackUnspent(begun.record, token, settings, messages);
-          return { kind: 'gone' } as const;
-        },
-        (error) => log.warn({ mailbox, messageId, error }, 'Could not begin yet; trying again'),
-        closing.signal,
-      );
-      if (permit.kind === 'jumped') {
-        ahead = permit.now - answeredAt;
-        allTaken();
-        log.warn({ mailbox }, 'Clock of Redis has jumped; waiting for a window');
-        return { kind: 'wait', milliseconds: window.wait() };
-      }
-      // So that it follows clocks that go a little apart; an answer that was asked for again tells of the first time.
-      if (permit.kind === 'go' && asked === 1) ahead = permit.startedAt - answeredAt;
-      if (permit.kind === 'quota' && permit.left > 0) {
-        const { recipients, left } = permit;
-        log.warn(
-          { mailbox, messageId, recipients, left },
-          'Message goes to more than the day has left; all others wait',
-        );
-      }
-      if (permit.kind === 'go' && (permit.record.test === true) !== isTestLane(mailbox))
-        return persistently(
-          () => sendBackAstray(permit, token, settings, tools),
-          (error) => log.warn({ mailbox, messageId, error }, 'Could not give it back yet; trying again'),
-        );
-      if (permit.kind === 'go') {
-        places.set(token, { free: window.take(), priority: ticket.priority });
-        jobsInHand.get(ticket)?.();
-      }
+      underWay.add(token);
+      const permit = await mayBegin(ticket, token, trial);
+      if (permit.kind !== 'go') underWay.delete(token);
       return permit;
     },
     transact: settings.transact,
@@ -207,46 +154,10 @@ export async function openLane<Connection>(
       const place = places.get(token);
       place?.free();
       places.delete(token);
-      const pending = record.recipients.filter(({ status }) => !isFinal(status)).length;
-      // Where nobody knows whether the server has taken it, it counts, also if it is sent again.
-      const unused = verdict.attempt.outcome === 'unconfirmed' ? 0 : pending - outcome.accepted.length;
-      let isLate = false;
-      const moved = await persistently(
-        () =>
-          messages.move({
-            id: record.id,
-            mailbox,
-            to: verdict.to,
-            from: mayMoveTo(verdict.to).filter((from) => from === 'sending' || from === 'unconfirmed'),
-            token,
-            recipients: verdict.recipients,
-            attempts: verdict.attempts,
-            attempt: verdict.attempt,
-            ...(verdict.failure ? { failure: verdict.failure } : { clearFailure: true }),
-            ...(verdict.delayMilliseconds !== undefined && { delayMilliseconds: verdict.delayMilliseconds }),
-            flight: { counted: true, windowMilliseconds: pace.windowMilliseconds, unusedRecipients: unused },
-          }),
-        (error) => {
-          if (!isLate) unwritten += 1;
-          isLate = true;
-          log.error({ mailbox, messageId: record.id, error }, 'Result could not be written yet; trying again');
-        },
-      );
-      if (isLate) unwritten -= 1;
-      const { attempt, failure } = verdict;
-      const response = attempt.reply?.response;
-      const fields = { messageId: record.id, mailbox, attempt: attempt.number, failure, response };
-      const isPutBack = verdict.to === 'queued' && verdict.hold !== undefined;
-      if (!moved.moved) return log.warn({ status: moved.status, ...fields }, 'Message had moved on; result dropped');
-      log.info(fields, isPutBack ? 'Message put back, since its mailbox is held' : `Message ${verdict.to}`);
-      if (verdict.to !== 'queued' && verdict.to !== 'deferred') return;
-      // One that goes again at once has had its turn. But whoever meets a hold lets another be the next to try it, and one
-      // that had its turn twice may be what breaks the connections.
-      const isNext = verdict.to === 'queued' && !verdict.hold && place?.priority !== ITS_TURN;
-      const priority = isNext ? ITS_TURN : record.priority;
-      const next = { messageId: record.id, number: moved.ticket, priority };
-      await addJob(next, verdict.delayMilliseconds);
-      if (verdict.delayMilliseconds) promoteInTime(next, verdict.delayMilliseconds);
+      const write = (of: string) => writeResult(record, of, verdict, outcome, place?.priority);
+      const isWritten = await write(token);
+      underWay.delete(token);
+      if (isWritten) ended.remember(record.id, { attempts: verdict.attempts, write });
     },
     async putBack(record, token, wasAnnounced) {
       const { id } = record;
@@ -256,6 +167,7 @@ export async function openLane<Connection>(
         () => putBackUnspent(record, token, settings, messages, wasAnnounced),
         (error) => log.warn({ mailbox, messageId: id, error }, 'Could not put it back yet; trying again'),
       );
+      underWay.delete(token);
       if (moved.moved) await addJob({ messageId: id, number: moved.ticket, priority: ITS_TURN });
     },
     giveUpOverDay: ({ messageId }) => giveUpMessage(messageId, overDayFailure(pace.recipientsPerDay), tools),
@@ -267,6 +179,140 @@ export async function openLane<Connection>(
       return true;
     },
   };
+
+  /** @returns false where the message has moved on */
+  async function writeResult(
+    record: Attempted,
+    token: string,
+    verdict: Verdict,
+    outcome: Outcome,
+    priorityBefore: Ticket['priority'] | undefined,
+  ): Promise<boolean> {
+    const pending = record.recipients.filter(({ status }) => !isFinal(status)).length;
+    // Where nobody knows whether the server has taken it, it counts, also if it is sent again.
+    const unused = verdict.attempt.outcome === 'unconfirmed' ? 0 : pending - outcome.accepted.length;
+    let isLate = false;
+    const moved = await persistently(
+      () =>
+        messages.move({
+          id: record.id,
+          mailbox,
+          to: verdict.to,
+          from: mayMoveTo(verdict.to).filter((from) => from === 'sending' || from === 'unconfirmed'),
+          token,
+          recipients: verdict.recipients,
+          attempts: verdict.attempts,
+          attempt: verdict.attempt,
+          ...(verdict.failure ? { failure: verdict.failure } : { clearFailure: true }),
+          ...(verdict.delayMilliseconds !== undefined && { delayMilliseconds: verdict.delayMilliseconds }),
+          flight: { counted: true, windowMilliseconds: pace.windowMilliseconds, unusedRecipients: unused },
+        }),
+      (error) => {
+        if (!isLate) unwritten += 1;
+        isLate = true;
+        log.error({ mailbox, messageId: record.id, error }, 'Result could not be written yet; trying again');
+      },
+    );
+    if (isLate) unwritten -= 1;
+    const { attempt, failure } = verdict;
+    const response = attempt.reply?.response;
+    const fields = { messageId: record.id, mailbox, attempt: attempt.number, failure, response };
+    if (!moved.moved) {
+      log.warn({ status: moved.status, ...fields }, 'Message had moved on; result dropped');
+      return false;
+    }
+    const isPutBack = verdict.to === 'queued' && verdict.hold !== undefined;
+    log.info(fields, isPutBack ? 'Message put back, since its mailbox is held' : `Message ${verdict.to}`);
+    if (verdict.to !== 'queued' && verdict.to !== 'deferred') return true;
+    // One that goes again at once has had its turn. But whoever meets a hold lets another be the next to try it, and one
+    // that had its turn twice may be what breaks the connections.
+    const isNext = verdict.to === 'queued' && !verdict.hold && priorityBefore !== ITS_TURN;
+    const priority = isNext ? ITS_TURN : record.priority;
+    const next = { messageId: record.id, number: moved.ticket, priority };
+    await addJob(next, verdict.delayMilliseconds);
+    if (verdict.delayMilliseconds) promoteInTime(next, verdict.delayMilliseconds);
+    return true;
+  }
+
+  async function mayBegin(ticket: Ticket, token: string, trial: boolean): Promise<Permit> {
+    // Closed since it passed, which the store may not know of yet.
+    if (!trial && gate.isClosed()) return { kind: 'held' };
+    // No message is sent whose result could not be written.
+    const wait = unwritten > 0 ? RETRY_STORE_MILLISECONDS : window.wait();
+    if (wait > 0) {
+      // Who waits for the window should wait in the queue, where what is more urgent overtakes it.
+      worker.concurrency = settings.connections;
+      promised = 0;
+      return { kind: 'wait', milliseconds: wait };
+    }
+    // Before it asks: others ask meanwhile, and a store that has lost its last writes lets them all.
+    const free = window.take();
+    const permit = await askToBegin(ticket, token, trial);
+    if (permit.kind === 'go') {
+      places.set(token, { free, priority: ticket.priority });
+      jobsInHand.get(ticket)?.();
+    } else free(false);
+    return permit;
+  }
+
+  async function askToBegin(ticket: Ticket, token: string, trial: boolean): Promise<Permit> {
+    const { messageId, number } = ticket;
+    let asked = 0;
+    let answeredAt = 0;
+    const permit = await persistently(
+      async () => {
+        const begun = await freshly(() => {
+          asked += 1;
+          return messages.begin({
+            id: messageId,
+            mailbox,
+            ticket: number,
+            token,
+            lease,
+            trial,
+            holdKeys,
+            ignoreExpiry: clock.jumped(),
+            expectedNow: performance.now() + ahead,
+            pace,
+          });
+        });
+        answeredAt = performance.now();
+        if (begun.kind === 'damaged') {
+          await putBackUnspent({ id: messageId, recipients: [] }, token, settings, messages);
+          return { kind: 'gone' } as const;
+        }
+        if (begun.kind !== 'go') return begun;
+        const mime = begun.mime ?? (await contentOf(messageId));
+        if (mime) return { kind: 'go' as const, record: begun.record, startedAt: begun.startedAt, mime };
+        await putBackUnspent(begun.record, token, settings, messages);
+        return { kind: 'gone' } as const;
+      },
+      (error) => log.warn({ mailbox, messageId, error }, 'Could not begin yet; trying again'),
+      closing.signal,
+    );
+    if (permit.kind === 'jumped') {
+      ahead = permit.now - answeredAt;
+      allTaken();
+      log.warn({ mailbox }, 'Clock of Redis has jumped; waiting for a window');
+      return { kind: 'wait', milliseconds: window.wait() };
+    }
+    // So that it follows clocks that go a little apart; an answer that was asked for again tells of the first time.
+    if (permit.kind === 'go' && asked === 1) ahead = permit.startedAt - answeredAt;
+    if (permit.kind === 'quota' && permit.left > 0) {
+      const { recipients, left } = permit;
+      log.warn({ mailbox, messageId, recipients, left }, 'Message goes to more than the day has left; all others wait');
+    }
+    if (permit.kind === 'go' && (permit.record.test === true) !== isTestLane(mailbox))
+      return persistently(
+        () => sendBackAstray(permit, token, settings, tools),
+        (error) => log.warn({ mailbox, messageId, error }, 'Could not give it back yet; trying again'),
+      );
+    const before = permit.kind === 'go' ? ended.recall(messageId) : undefined;
+    if (permit.kind !== 'go' || !before || permit.record.attempts >= before.attempts) return permit;
+    // Redis has forgotten an attempt. Another one would send the message twice.
+    await before.write(token);
+    return { kind: 'void' };
+  }
 
   /** Undefined where Redis has lost it since the message began. */
   async function contentOf(id: string): Promise<Buffer | undefined> {
@@ -363,9 +409,15 @@ export async function openLane<Connection>(
   );
   worker.on('error', (error) => log.warn({ mailbox, error }, 'Queue had trouble'));
 
-  /** A job that BullMQ fetched in an answer that was lost is in nobody's hands until its lock has run out. */
-  async function readdLostJobs(): Promise<void> {
+  /**
+   * A job that BullMQ fetched in an answer that was lost is in nobody's hands until its lock has run out. And a Redis that
+   * lost its last writes, as a fail-over may, takes for being sent what has ended: how, this process may still know.
+   */
+  async function takeUpWhatIsLost(): Promise<void> {
     await sleep(SETTLED_MILLISECONDS, closing.signal);
+    for (const { id, token } of (await messages.sending(mailbox, lease)) ?? [])
+      if (!underWay.has(token)) await ended.recall(id)?.write(token);
+    await recoverSent(mailbox, lease, pace.windowMilliseconds, tools, (token) => underWay.has(token));
     const active = await jobs.active(mailbox);
     await sleep(0, closing.signal);
     const isInHand = (ticket: Ticket) =>
@@ -375,8 +427,8 @@ export async function openLane<Connection>(
     tools.backends.wake(mailbox);
   }
   const reconnected = () => {
-    readdLostJobs().catch((error) => {
-      if (!(error instanceof LaneClosed)) log.warn({ mailbox, error }, 'Lost jobs not looked for');
+    takeUpWhatIsLost().catch((error) => {
+      if (!(error instanceof LaneClosed)) log.warn({ mailbox, error }, 'What Redis may have lost was not looked for');
     });
   };
   tools.redis.on('ready', reconnected);

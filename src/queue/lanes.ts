@@ -175,10 +175,11 @@ export async function driveLanes<Connection>(options: LanesOptions<Connection>):
   const renewing = setInterval(() => {
     renew().catch((error) => log.warn({ error }, 'Leases not renewed yet'));
   }, RENEW_MILLISECONDS);
+  const notLooked = (error: unknown) => log.warn({ error }, 'Could not look for work');
   const looking = setInterval(() => {
-    look().catch((error) => log.warn({ error }, 'Could not look for work'));
+    look().catch(notLooked);
   }, LOOK_MILLISECONDS);
-  look().catch((error) => log.warn({ error }, 'Could not look for work'));
+  look().catch(notLooked);
 
   return {
     async close(graceMilliseconds) {

@@ -1,3 +1,4 @@
+import { ReplyError } from 'ioredis';
 import { LEFT_BEHIND_MILLISECONDS } from '../gateway/admission.ts';
 import type { Places, Share } from './connections.ts';
 import { freshly } from './fresh.ts';
@@ -32,8 +33,9 @@ export function lanePlaces(
       return (await leaveForTheDead()) && (await ask()) ? place : undefined;
     } catch (error) {
       unwell(error);
-      // Nobody knows whether it was taken.
-      void leave(place);
+      // What Redis refused was not taken; of what it did not answer nobody knows.
+      if (!(error instanceof ReplyError)) void leave(place);
+      else await pause(RETRY_MILLISECONDS);
       return undefined;
     }
   }

@@ -21,11 +21,28 @@ export async function recoverOrphans(
   windowMilliseconds: number,
   tools: LaneTools,
 ): Promise<void> {
+  await recoverSent(mailbox, lease, windowMilliseconds, tools, () => false);
+  await readdJobs(mailbox, await tools.jobs.active(mailbox), tools);
+}
+
+/**
+ * Messages that are being sent, though no attempt is under way any more.
+ *
+ * @param isUnderWay whether the attempt with this token is
+ * @throws LaneClosed where this process has slept, and what is being sent is the next owner's
+ */
+export async function recoverSent(
+  mailbox: string,
+  lease: string,
+  windowMilliseconds: number,
+  tools: LaneTools,
+  isUnderWay: (token: string) => boolean,
+): Promise<void> {
   const sending = await tools.messages.sending(mailbox, lease);
   if (!sending) throw new LaneClosed('The lane has passed to another process');
   const flight = { counted: true, windowMilliseconds: windowMilliseconds + LATE_MILLISECONDS, unusedRecipients: 0 };
-  await Promise.all(sending.map(({ id, token }) => recoverMessage(id, tools, { token, flight })));
-  await readdJobs(mailbox, await tools.jobs.active(mailbox), tools);
+  const left = sending.filter(({ token }) => !isUnderWay(token));
+  await Promise.all(left.map(({ id, token }) => recoverMessage(id, tools, { token, flight })));
 }
 
 /** Gives the messages of jobs that nobody runs new ones at once, instead of when their locks have run out. */

@@ -19,8 +19,7 @@ export async function redisChecks(
     const facts = parseInfo(await redis.info('memory', 'persistence', 'replication'));
     return {
       redis: roleCheck(facts) ?? (await writeCheck(redis, probeKey)),
-      redisEviction: evictionCheck(facts),
-      redisDurability: durabilityCheck(facts, await appendFsync(redis)),
+      ...(await checksOfSettings(redis, facts)),
       ...damageCheck(await damagedKeys()),
     };
   } catch (error) {
@@ -28,6 +27,19 @@ export async function redisChecks(
     const detail = why ? `Redis cannot be reached: ${why}` : `Redis does not answer: ${(error as Error).message}`;
     return { redis: { status: 'fail', detail } };
   }
+}
+
+/**
+ * What its settings promise.
+ *
+ * @throws what the client throws when Redis does not answer
+ */
+export async function settingsChecks(redis: Redis): Promise<Readiness['checks']> {
+  return checksOfSettings(redis, parseInfo(await redis.info('memory', 'persistence')));
+}
+
+async function checksOfSettings(redis: Redis, facts: Map<string, string>): Promise<Readiness['checks']> {
+  return { redisEviction: evictionCheck(facts), redisDurability: durabilityCheck(facts, await appendFsync(redis)) };
 }
 
 type Check = Readiness['checks'][string];
@@ -41,11 +53,18 @@ function roleCheck(facts: Map<string, string>): Check | undefined {
 }
 
 async function writeCheck(redis: Redis, key: string): Promise<Check> {
+  const refusal = await refusalOf(redis, key);
+  if (refusal === undefined) return { status: 'ok', detail: 'Redis answers and takes writes.' };
+  return { status: 'fail', detail: `Redis takes no writes: ${refusal}` };
+}
+
+/** Why Redis takes no writes, in its own words; undefined where it does. */
+export async function refusalOf(redis: Redis, key: string): Promise<string | undefined> {
   try {
     await redis.set(key, '1', 'PX', 60_000);
-    return { status: 'ok', detail: 'Redis answers and takes writes.' };
+    return undefined;
   } catch (error) {
-    return { status: 'fail', detail: `Redis takes no writes: ${(error as Error).message}` };
+    return (error as Error).message;
   }
 }
 

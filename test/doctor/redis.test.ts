@@ -6,7 +6,10 @@ import { connectRedis } from '../../src/store/redis.ts';
 import { redisFacts } from '../../src/store/redis-facts.ts';
 import { freePort } from '../support/process.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
+import { whileRefusing } from '../support/redis-trouble.ts';
 import { examineSandbox } from './patient.ts';
+
+const PROBE = '{postroom}:probe';
 
 let redis: TestRedis;
 let sandbox: Sandbox;
@@ -26,7 +29,7 @@ beforeEach(async () => {
   for (const [name, value] of Object.entries(SETTINGS)) await client.config('SET', name, value);
 });
 
-const here = () => ({ redis: () => redisFacts(client) });
+const here = () => ({ redis: () => redisFacts(client, PROBE) });
 
 test('Postroom’s own Redis is as it should be', async () => {
   const { troubles, step } = await examineSandbox(sandbox, {}, here());
@@ -38,7 +41,6 @@ test.each([
   ['maxmemory-policy', 'allkeys-lru', 'redisEviction fail', /allkeys-lru/],
   ['appendfsync', 'everysec', 'redisDurability warn', /everysec/],
   ['appendonly', 'no', 'redisDurability warn', /appendonly is off/],
-  ['maxmemory', '1048576', 'redisMemory warn', /of 1 MiB used/],
 ])('%s %s is found', async (name, value, trouble, words) => {
   await client.config('SET', name, value);
   const { troubles, step } = await examineSandbox(sandbox, {}, here());
@@ -46,9 +48,30 @@ test.each([
   expect(step(trouble.split(' ')[0] ?? '').finding).toMatch(words);
 });
 
+test('a Redis that is nearly full is found', async () => {
+  const { usedBytes } = await redisFacts(client, PROBE);
+  const nearlyFull = { ...(await redisFacts(client, PROBE)), maxBytes: Math.round(usedBytes * 1.1) };
+  const { troubles, step } = await examineSandbox(sandbox, {}, { redis: async () => nearlyFull });
+  expect(troubles).toEqual(['redisMemory warn']);
+  expect(step('redisMemory').finding).toMatch(/ MiB of \d+ MiB used/);
+});
+
+test.each([
+  ['OOM', /maxmemory/],
+  ['MISCONF', /disk/],
+  ['NOREPLICAS', /replicas/],
+] as const)('a Redis that answers, but refuses to write with %s, is found', async (kind, remedy) => {
+  await whileRefusing(kind, redis, async () => {
+    const { troubles, step } = await examineSandbox(sandbox, {}, here());
+    expect(troubles).toEqual(['redis fail']);
+    expect(step('redis').finding).toContain(`takes no writes: ${kind}`);
+    expect(step('redis').remedy).toMatch(remedy);
+  });
+});
+
 test('a Redis that does not answer is found, and the rest is examined all the same', async () => {
   const nowhere = connectRedis('redis://127.0.0.1:1', 'prompt', () => undefined);
-  const { troubles, step } = await examineSandbox(sandbox, {}, { redis: () => redisFacts(nowhere) });
+  const { troubles, step } = await examineSandbox(sandbox, {}, { redis: () => redisFacts(nowhere, PROBE) });
   nowhere.disconnect();
   expect(troubles).toEqual(['redis fail']);
   expect(step('redisMemory').status).toBe('skipped');
@@ -63,7 +86,7 @@ test.each([
   await client.config('SET', 'port', port);
   await client.config('SET', 'requirepass', 'one');
   try {
-    const redis = askRedis(`${origin}:${port}`);
+    const redis = askRedis(`${origin}:${port}`, PROBE);
     const { step } = await examineSandbox(sandbox, {}, redis && { redis });
     expect(step('redis').finding).toMatch(words);
     expect(step('redis').remedy).toMatch(/REDIS_URL/);
@@ -77,13 +100,13 @@ test.each([
   [{ isReplica: true }, /replica/],
   [{ isLoading: true }, /loading/],
 ])('%j is no Redis to work with', async (change, words) => {
-  const facts = { ...(await redisFacts(client)), ...change };
+  const facts = { ...(await redisFacts(client, PROBE)), ...change };
   const { troubles, step } = await examineSandbox(sandbox, {}, { redis: async () => facts });
   expect(troubles).toEqual(['redis fail']);
   expect(step('redis').finding).toMatch(words);
 });
 
 test('a Redis service that hides its settings is warned of', async () => {
-  const { appendFsync: _, ...facts } = await redisFacts(client);
+  const { appendFsync: _, ...facts } = await redisFacts(client, PROBE);
   expect((await examineSandbox(sandbox, {}, { redis: async () => facts })).troubles).toEqual(['redisDurability warn']);
 });

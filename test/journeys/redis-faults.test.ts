@@ -1,3 +1,4 @@
+import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../src/sandbox/sandbox.ts';
@@ -158,6 +159,93 @@ describe('while Redis cannot be used, the API says 503 with Retry-After, and aft
       expect(copiesOf(postroom, internetMessageId)).toBe(1);
     }
   });
+});
+
+it.each([
+  ['appendonly', 'no', 'redisDurability', /appendonly is off/],
+  ['appendfsync', 'everysec', 'redisDurability', /everysec/],
+  ['maxmemory-policy', 'allkeys-lru', 'redisEviction', /throw accepted messages away/],
+])('a Redis with %s %s is warned of in the log, once a process', async (name, value, check, words) => {
+  await using redis = await startTestRedis();
+  await using sandbox = await startSandbox();
+  const admin = new Redis(redis.url);
+  await admin.config('SET', name, value);
+  admin.disconnect();
+  const lines: string[] = [];
+  const log = pino({ level: 'warn' }, { write: (line) => void lines.push(line) });
+  const service = await startService(settled(redis.url, [mailboxOf(sandbox)]), log);
+  try {
+    await eventually(() => lines.length > 0);
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([{ check, detail: expect.stringMatching(words) }]);
+  } finally {
+    await service.close();
+  }
+});
+
+/** Another Redis that has all that Postroom's has, a moment later. */
+interface Replica {
+  admin: Redis;
+  /** What is written from now on does not come to it. */
+  fallBehind(): void;
+  /** It takes over; connections to the one before stay open. */
+  promote(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+async function startReplica({ redis, proxy }: Faulty, successor: TestRedis): Promise<Replica> {
+  const link = await startRedisProxy(redis.url);
+  const [before, admin] = [new Redis(redis.url), new Redis(successor.url)];
+  await before.config('SET', 'repl-diskless-sync-delay', '0');
+  await admin.replicaof('127.0.0.1', link.port);
+  await eventually(async () => (await admin.info('replication')).includes('master_link_status:up'));
+  return {
+    admin,
+    fallBehind: link.blackHole,
+    async promote() {
+      await before.replicaof('127.0.0.1', 1);
+      await admin.replicaof('NO', 'ONE');
+      proxy.leadTo(successor.url);
+    },
+    async [Symbol.asyncDispose]() {
+      before.disconnect();
+      admin.disconnect();
+      await link[Symbol.asyncDispose]();
+    },
+  };
+}
+
+it('a fail-over that leaves open what leads to the server it demoted is followed by itself, by the API and by workers', {
+  timeout: 60_000,
+}, async () => {
+  await using successor = await startTestRedis();
+  await using postroom = await startFaulty();
+  const waiting = await postroom.sendTo('busy-1@fabrikam.com');
+  await postroom.until(waiting, 'deferred');
+  await using replica = await startReplica(postroom, successor);
+  await replica.promote();
+  expect((await sendWithin(postroom)).status).toBe(503);
+  await expectRecovery(postroom);
+  await postroom.until(waiting, 'sent', 30_000);
+});
+
+it('what a fail-over takes for being sent, since it lost how that ended, is told by whoever has sent it', {
+  timeout: 60_000,
+}, async () => {
+  await using successor = await startTestRedis();
+  await using postroom = await startFaulty();
+  await using replica = await startReplica(postroom, successor);
+  const id = await postroom.sendTo('slow-500@fabrikam.com');
+  const mark = () => replica.admin.hget(`{postroom}:message:${id}`, 'dotMayHaveLeft');
+  await eventually(async () => (await mark()) !== null);
+  replica.fallBehind();
+  await postroom.until(id, 'sent');
+  await replica.promote();
+  postroom.proxy.cut();
+  postroom.proxy.restore();
+  await eventually(async () => (await ready(postroom)) === 200);
+  const { attempts, internetMessageId } = await postroom.until(id, 'sent', 30_000);
+  expect(attempts).toHaveLength(1);
+  expect(copiesOf(postroom, internetMessageId)).toBe(1);
 });
 
 describe('a worker that has sent a message but cannot write so', () => {

@@ -108,6 +108,35 @@ describe('a gate', () => {
     expect(await passesNow(a)).toBe(true);
   });
 
+  it('does not ask over and over whether the try that another one makes is over, however many wait here', async () => {
+    const { gateOf, store } = sharedHolds();
+    let asked = 0;
+    let tried = 0;
+    const asking: Partial<MailboxStore> = {
+      claimTrial(...claiming) {
+        tried += 1;
+        return store.claimTrial(...claiming);
+      },
+      async holds(keys) {
+        asked += 1;
+        await new Promise((resolve) => setImmediate(resolve));
+        return store.holds(keys);
+      },
+    };
+    const [a, b] = [await gateOf('a'), await gateOf('b', { store: { ...store, ...asking } })];
+    await (await a.pass()).blocked(failing('network', 'nextWindow'));
+    const trial = await a.pass();
+    const passing = [b.pass(), b.pass(), b.pass()];
+    await eventually(() => tried > 0);
+    asked = 0;
+    await b.refresh();
+    for (let turns = 0; turns < 500; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(asked).toBeLessThan(5);
+    await trial.works();
+    trial.release();
+    for (const passage of await Promise.all(passing)) expect(passage.trial).toBe(false);
+  });
+
   it('tries at once what it was held for under other settings of its own, and nothing else', async () => {
     const { gateOf, holds } = sharedHolds();
     const hold = { failure: failing('mailbox'), since: 0, nextProbeAt: Date.now() + 60_000, probes: 0 };

@@ -48,6 +48,7 @@ async function openLaneThatNotes(
   perWindow = 9,
   breaksKept = '',
   losesContents = false,
+  connections = 2,
 ) {
   const { redis, keys, mailboxes } = store;
   const messages: MessageStore = {
@@ -56,14 +57,19 @@ async function openLaneThatNotes(
       if (losesContents) await redis.del(keys.mime(id));
       return store.messages.content(id);
     },
+    async begin(request) {
+      await isToBegin();
+      return store.messages.begin(request);
+    },
   };
+  let isToBegin = async () => {};
   const sentAt: number[] = [];
   const sentTo: string[] = [];
   const kept = new WeakSet<object>();
   const settings: LaneSettings<object> = {
     mailbox: 'main',
     pace: { perWindow, windowMilliseconds, recipientsPerDay: 1_000 },
-    connections: 2,
+    connections,
     dialer: {
       open: async () => ({ ok: true, connection: {}, reused: false }),
       quit: async () => undefined,
@@ -98,7 +104,10 @@ async function openLaneThatNotes(
     await lane.close(5_000);
     await jobs.close();
   };
-  return { sentAt, sentTo, openedAt, submit, submitThis, close, jobs };
+  const beforeBegin = (wait: () => Promise<void>) => {
+    isToBegin = wait;
+  };
+  return { sentAt, sentTo, openedAt, submit, submitThis, beforeBegin, close, jobs };
 }
 
 const isSent = async (id: string) => (await store.messages.find(id))?.status === 'sent';
@@ -262,6 +271,79 @@ it('what a dead owner had begun, or had in its hands, is the next again', async 
   await eventually(() => areSent([begun.id, ...waiting]));
   expect(sentTo.slice(0, 2).sort()).toEqual(['6@fabrikam.com', 'begun@fabrikam.com']);
   await close();
+});
+
+/** All that is in Redis now, to be put back as it is. */
+async function snapshot({ redis }: typeof store): Promise<() => Promise<void>> {
+  const keys = await redis.keys('*');
+  const kept = await Promise.all(keys.map(async (key) => ({ key, dump: await redis.dumpBuffer(key) })));
+  return async () => {
+    await redis.flushall();
+    for (const { key, dump } of kept) if (dump) await redis.restore(key, 0, dump);
+  };
+}
+
+it('a message of which Redis forgot, in a fail-over, that it was sent is not sent again by who has sent it', async () => {
+  const { redis, keys } = store;
+  const ids = await waitingFor(...numbered(2));
+  const forget = await snapshot(store);
+  const lane = await openLaneThatNotes(60_000, () => false);
+  await eventually(() => areSent(ids));
+  await forget();
+  expect(await areSent(ids)).toBe(false);
+  // The one waited in the queue, the other for the window.
+  await redis.zrem(`${keys.bull}:main:prioritized`, `${ids[1]}-1`);
+  await redis.lpush(`${keys.bull}:main:active`, `${ids[1]}-1`);
+  redis.emit('ready');
+  await eventually(() => areSent(ids));
+  const later = await lane.submit();
+  await eventually(() => isSent(later));
+  expect(lane.sentTo).toHaveLength(3);
+  await lane.close();
+});
+
+it('no more begin than the window has room for, though Redis forgot in a fail-over what has begun in it', async () => {
+  const { redis, keys } = store;
+  const lane = await openLaneThatNotes(
+    2_000,
+    () => false,
+    0,
+    () => TAKEN,
+    20,
+    '',
+    false,
+    3,
+  );
+  // So many that it has two connections.
+  const before = await Promise.all(numbered(19).map((to) => lane.submit(to)));
+  await eventually(() => areSent(before));
+  await redis.del(keys.permits('main'));
+  let asking = 0;
+  let tellBoth = () => {};
+  const both = new Promise<void>((resolve) => {
+    tellBoth = resolve;
+    setTimeout(resolve, 500);
+  });
+  lane.beforeBegin(async () => {
+    asking += 1;
+    if (asking === 2) tellBoth();
+    await both;
+  });
+  const after = await Promise.all([lane.submit('20@fabrikam.com'), lane.submit('21@fabrikam.com')]);
+  await eventually(() => areSent(after));
+  const first = lane.sentAt[0] ?? 0;
+  expect((lane.sentAt[20] ?? 0) - first).toBeGreaterThan(2_000);
+  await lane.close();
+});
+
+it('what Redis takes for being sent after it was away, though nobody is at it, is sent again, or unconfirmed', async () => {
+  const lane = await openLaneThatNotes(60_000, () => false);
+  const [before, after] = [await acceptAndBegin(store), await acceptAndBegin(store, { token: 'marked' })];
+  await store.messages.markDot(after.id, after.token);
+  store.redis.emit('ready');
+  await eventually(() => isSent(before.id));
+  expect(await store.messages.find(after.id)).toMatchObject({ status: 'unconfirmed' });
+  await lane.close();
 });
 
 it('a message that breaks every kept connection is the next again once, and then lets others go first', async () => {

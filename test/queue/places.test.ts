@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { expect, it } from 'vitest';
 import { lanePlaces } from '../../src/queue/places.ts';
 import { hasEnded, isDead, processName } from '../../src/queue/same-host.ts';
+import type { LaneLog } from '../../src/queue/tools.ts';
 import { admissionStore } from '../../src/store/admission.ts';
 import { LEASE, leasedStore } from '../support/store.ts';
 
@@ -10,9 +11,8 @@ const store = leasedStore();
 const TOKENS = { now: () => new Date(), random: Math.random, token: () => `${Math.random()}` };
 const LOG = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
-function placesFor(connections = 2) {
-  const admission = admissionStore(store.redis, store.keys);
-  return lanePlaces({ mailbox: 'main', connections }, LEASE, { admission, chance: TOKENS, log: LOG });
+function placesFor(connections = 2, admission = admissionStore(store.redis, store.keys), log: LaneLog = LOG) {
+  return lanePlaces({ mailbox: 'main', connections }, LEASE, { admission, chance: TOKENS, log });
 }
 
 const leaveBehind = (pid: number) => store.redis.zadd(store.keys.places('main'), 0, `owner-0/${processName(pid)}/1`);
@@ -143,4 +143,15 @@ it('what could not be left while Redis refused is left in one step', async () =>
   refuses = false;
   await expect.poll(() => left.length, { timeout: 5_000 }).toBe(2);
   expect(left.map((each) => each.length)).toEqual([1, 20]);
+});
+
+it('while Redis refuses, no place is left that was not taken', async () => {
+  const left: string[] = [];
+  const admission = admissionStore(store.redis, store.keys);
+  const counting = { ...admission, leavePlace: async (_: string, ...places: string[]) => left.push(...places) };
+  const places = placesFor(2, counting);
+  await store.redis.config('SET', 'min-replicas-to-write', '1');
+  for (let tries = 0; tries < 3; tries += 1) expect(await places.take([])).toBeUndefined();
+  await store.redis.config('SET', 'min-replicas-to-write', '0');
+  expect(left).toEqual([]);
 });

@@ -4,6 +4,9 @@ import { createServer, connect as dial, type Socket } from 'node:net';
 /** Stands between a client and a Redis, and is as bad a network as a test needs. */
 export interface RedisProxy {
   url: string;
+  port: number;
+  /** New connections lead to the Redis at this path; those that are open stay where they are. */
+  leadTo(target: string): void;
   /** Cuts every connection and refuses new ones. */
   cut(): void;
   /** Takes connections and bytes, passes nothing on, says nothing. */
@@ -36,11 +39,12 @@ const FINE: Weather = {
   octetsPerSecond: Number.POSITIVE_INFINITY,
 };
 
-/** @param target path of a Unix socket */
-export async function startRedisProxy(target: string): Promise<RedisProxy> {
+/** @param firstTarget path of a Unix socket */
+export async function startRedisProxy(firstTarget: string): Promise<RedisProxy> {
   const open = new Set<Socket>();
   let weather = FINE;
   let refusing = false;
+  let target = firstTarget;
   const server = createServer((client) => {
     if (refusing) return void client.destroy();
     const redis = dial(target);
@@ -82,6 +86,10 @@ export async function startRedisProxy(target: string): Promise<RedisProxy> {
   };
   return {
     url: `redis://127.0.0.1:${port}`,
+    port,
+    leadTo(next) {
+      target = next;
+    },
     cut() {
       refusing = true;
       hangUp();

@@ -37,7 +37,7 @@ export const REFUSALS = {
     const inTheWay = join(folder ?? '', 'dump.rdb');
     mkdirSync(join(inTheWay, 'full'), { recursive: true });
     await admin.config('SET', 'save', '3600 1');
-    await admin.bgsave();
+    await admin.bgsave('SCHEDULE');
     await eventually(async () => (await admin.info('persistence')).includes('rdb_last_bgsave_status:err'));
     return async () => {
       rmSync(inTheWay, { recursive: true });
