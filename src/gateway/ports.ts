@@ -244,7 +244,10 @@ export interface MailboxStore {
   holdsOf(mailbox: string): Promise<Map<string, StoredHold>>;
   /** How many of its messages have each status. */
   counts(mailbox: string): Promise<Partial<Record<Status, number>>>;
-  /** Places of the window that are taken, when the first of them is free again, and recipients of the last 24 hours. */
+  /**
+   * Places of the window that are taken, when the first of them is free again, and recipients of the last 24 hours. Rejects
+   * where any of its keys is damaged.
+   */
   usage(
     mailbox: string,
   ): Promise<{ now: number; inWindow: number; nextFreeAt: number | undefined; recipientsToday: number }>;

@@ -24,16 +24,8 @@ function keysIn(json: string | null): string[] | undefined {
   }
 }
 
-/** Where a key is something else than it should be, it says nothing: whoever looks at all mailboxes must not fail because of one. */
-async function unlessDamaged<Answer>(asked: Promise<Answer>, none: Answer): Promise<Answer> {
-  try {
-    return await asked;
-  } catch (error) {
-    // Of Redis's errors the first word is the code.
-    if (error instanceof Error && error.message.startsWith('WRONGTYPE ')) return none;
-    throw error;
-  }
-}
+/** Of Redis's errors the first word is the code. */
+const isWrongType = (error: unknown) => error instanceof Error && error.message.startsWith('WRONGTYPE ');
 
 export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore {
   /** Readers listen for what changes in messages; the engine, which need not hear of every message, for its own. */
@@ -58,7 +50,11 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
       return new Map(held);
     },
     async holdsOf(mailbox) {
-      const holdKeys = await unlessDamaged(redis.hget(keys.mailbox(mailbox), 'holdKeys'), null);
+      // Whoever lists messages must not fail because of one mailbox. Its page says what is wrong (see `usage`).
+      const holdKeys = await redis.hget(keys.mailbox(mailbox), 'holdKeys').catch((error) => {
+        if (isWrongType(error)) return null;
+        throw error;
+      });
       return this.holds(keysIn(holdKeys) ?? [`mailbox:${mailbox}`]);
     },
     async counts(mailbox) {
@@ -74,10 +70,12 @@ export function mailboxStore(redis: Redis & Scripted, keys: Keys): MailboxStore 
     async usage(mailbox) {
       const now = await this.now();
       const [taken, running, day, [, nextFreeAt]] = await Promise.all([
-        unlessDamaged(redis.zcount(keys.permits(mailbox), String(now), '+inf'), 0),
-        unlessDamaged(redis.scard(keys.sending(mailbox)), 0),
-        unlessDamaged(redis.hgetall(keys.day(mailbox)), {}),
-        unlessDamaged(redis.zrangebyscore(keys.permits(mailbox), String(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1), []),
+        redis.zcount(keys.permits(mailbox), String(now), '+inf'),
+        redis.scard(keys.sending(mailbox)),
+        redis.hgetall(keys.day(mailbox)),
+        redis.zrangebyscore(keys.permits(mailbox), String(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1),
+        // Only so that this is refused like the others where that key is damaged.
+        redis.hexists(keys.mailbox(mailbox), 'holdKeys'),
       ]);
       return {
         now,

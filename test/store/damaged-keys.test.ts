@@ -140,10 +140,13 @@ it('a damaged trial keeps nobody from trying a hold out', async () => {
 it('keys of a mailbox that are written over keep nobody from looking at all mailboxes', async () => {
   const { keys, mailboxes } = store;
   await acceptAndBegin(store);
-  for (const key of [keys.mailbox, keys.day, keys.permits, keys.sending]) await overwrite(key('main'));
   const sender = { id: 'main', from: [], recipientsPerDay: 9, pace: { perWindow: 5, windowMilliseconds: 1_000 } };
-  const view = await readMailbox({ senders: [sender as never], mailboxes, now: () => new Date() }, 'main');
-  expect(view).toMatchObject({ state: 'open', window: { left: 5 }, day: { left: 9 } });
+  for (const key of [keys.mailbox, keys.day, keys.permits, keys.sending]) {
+    await overwrite(key('main'));
+    const view = await readMailbox({ senders: [sender as never], mailboxes, now: () => new Date() }, 'main');
+    expect(view).toMatchObject({ state: 'held', hold: { failure: { code: 'mailbox_damaged' } } });
+    expect(view?.hold?.failure.summary).toContain(`${key('main')} (`);
+  }
 });
 
 it('what is known of a mailbox, written over, keeps nobody from reading its messages', async () => {
