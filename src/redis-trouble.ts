@@ -1,7 +1,8 @@
 /** What a Redis that refuses everybody begins its errors with, and what a person does about it. */
 const REMEDIES: Readonly<Record<string, string>> = {
   OOM: 'Redis is full: give it more maxmemory, or take out of it what is not Postroom’s. Leave maxmemory-policy at noeviction.',
-  READONLY: 'This Redis is a replica: make it the master, or let REDIS_URL name the one that is, and restart.',
+  READONLY:
+    'This Redis is a replica: make it the master, or let the address in REDIS_URL lead to the one that is, which is followed by itself. For another address correct REDIS_URL, and restart.',
   MISCONF: 'Redis cannot write to its disk: make room there, and read Redis’s own log.',
   NOAUTH: 'Redis wants a password: put the present one into REDIS_URL, and restart.',
   WRONGPASS: 'Redis refuses the user or password in REDIS_URL: correct it, and restart.',

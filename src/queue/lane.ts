@@ -114,11 +114,8 @@ export async function openLane<Connection>(
   const places = new Map<string, { free(isMade?: boolean): void; priority: Ticket['priority'] }>();
   /** The tokens of attempts that may have begun, and whose end is not written yet. */
   const underWay = new Set<string>();
-  /** How the last attempt at a message ended, which is written for the attempt of this token, and how many it has had. */
-  const ended = lately<{ attempts: number; write(token: string): Promise<boolean> }>(
-    REMEMBERED_MILLISECONDS,
-    MOST_REMEMBERED,
-  );
+  /** How the last attempt at a message ended. */
+  const ended = lately<Ended>(REMEMBERED_MILLISECONDS, MOST_REMEMBERED);
   /** What to call when the attempt of a job that BullMQ gave us has begun. */
   const jobsInHand = new Map<Ticket, () => void>();
   const deliveries = new Set<Promise<void>>();
@@ -157,7 +154,7 @@ export async function openLane<Connection>(
       const write = (of: string) => writeResult(record, of, verdict, outcome, place?.priority);
       const isWritten = await write(token);
       underWay.delete(token);
-      if (isWritten) ended.remember(record.id, { attempts: verdict.attempts, write });
+      if (isWritten) ended.remember(record.id, { token, verdict, write });
     },
     async putBack(record, token, wasAnnounced) {
       const { id } = record;
@@ -179,6 +176,15 @@ export async function openLane<Connection>(
       return true;
     },
   };
+
+  /** How the attempt of this token ended, or one that came after it, where that is remembered. */
+  async function writeAgain(id: string, token: string): Promise<void> {
+    const before = ended.recall(id);
+    if (!before) return;
+    // Else it may be one that was put back, and the message was sent again since: by a person, say, after it had failed.
+    const record = before.token === token ? undefined : await messages.find(id);
+    if (before.token === token || (record && isForgotten(before, record))) await before.write(token);
+  }
 
   /** @returns false where the message has moved on */
   async function writeResult(
@@ -308,7 +314,7 @@ export async function openLane<Connection>(
         (error) => log.warn({ mailbox, messageId, error }, 'Could not give it back yet; trying again'),
       );
     const before = permit.kind === 'go' ? ended.recall(messageId) : undefined;
-    if (permit.kind !== 'go' || !before || permit.record.attempts >= before.attempts) return permit;
+    if (permit.kind !== 'go' || !before || !isForgotten(before, permit.record)) return permit;
     // Redis has forgotten an attempt. Another one would send the message twice.
     await before.write(token);
     return { kind: 'void' };
@@ -416,7 +422,7 @@ export async function openLane<Connection>(
   async function takeUpWhatIsLost(): Promise<void> {
     await sleep(SETTLED_MILLISECONDS, closing.signal);
     for (const { id, token } of (await messages.sending(mailbox, lease)) ?? [])
-      if (!underWay.has(token)) await ended.recall(id)?.write(token);
+      if (!underWay.has(token)) await writeAgain(id, token);
     await recoverSent(mailbox, lease, pace.windowMilliseconds, tools, (token) => underWay.has(token));
     const active = await jobs.active(mailbox);
     await sleep(0, closing.signal);
@@ -455,6 +461,27 @@ export async function openLane<Connection>(
       await connections.close();
     },
   };
+}
+
+/** How an attempt ended, which may have to be written for another one's token, too. */
+interface Ended {
+  token: string;
+  verdict: Verdict;
+  write(token: string): Promise<boolean>;
+}
+
+/**
+ * A record that says that there were fewer attempts, or not of everybody that the message was sent to them: one in which
+ * the mailbox was held at RCPT is not counted, and may have been accepted for others.
+ */
+function isForgotten(
+  { verdict }: Ended,
+  { attempts, recipients }: Pick<Attempted, 'attempts' | 'recipients'>,
+): boolean {
+  const known = new Set(recipients.filter(({ status }) => status === 'sent').map(({ address }) => address));
+  return (
+    attempts < verdict.attempts || verdict.recipients.some((each) => each.status === 'sent' && !known.has(each.address))
+  );
 }
 
 /** Of each mailbox: the lane of one that has little to send is closed between two messages. */

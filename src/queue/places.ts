@@ -27,14 +27,19 @@ export function lanePlaces(
   async function take(open: string[]): Promise<string | undefined> {
     const place = `${lease}/${processName()}/${chance.token()}`;
     const wanted = { mailbox, place, limit, lease, open };
-    const ask = () => freshly(() => admission.takePlace(wanted));
+    let asked = 0;
+    const ask = () =>
+      freshly(() => {
+        asked += 1;
+        return admission.takePlace(wanted);
+      });
     try {
       if (await ask()) return place;
       return (await leaveForTheDead()) && (await ask()) ? place : undefined;
     } catch (error) {
       unwell(error);
-      // What Redis refused was not taken; of what it did not answer nobody knows.
-      if (!(error instanceof ReplyError)) void leave(place);
+      // What Redis refused at once was not taken; of what it did not answer, or answered too late before, nobody knows.
+      if (asked > 1 || !(error instanceof ReplyError)) void leave(place);
       else await pause(RETRY_MILLISECONDS);
       return undefined;
     }

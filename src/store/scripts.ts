@@ -86,7 +86,7 @@ return 1
  * that again. KEYS what is known of the mailbox, holds; ARGV prefix of the leases' keys, the keys of the holds as
  * JSON, and each. Answers the keys of those that have ended.
  */
-export const DESCRIBE = `${HOLD_IN}
+export const DESCRIBE = `${HOLD_IN}${SAID}
 local isRead, before = pcall(cjson.decode, redis.call('HGET', KEYS[1], 'holdKeys') or '[]')
 redis.call('HSET', KEYS[1], 'holdKeys', ARGV[2])
 local concerns, ended = {}, {}
@@ -97,7 +97,7 @@ for _, key in ipairs(isRead and type(before) == 'table' and before or {}) do
   local json = isShared and not concerns[key] and redis.call('HGET', KEYS[2], key)
   local hold = holdIn(json)
   local by = hold and type(hold.by) == 'table' and hold.by
-  local isDriven = by and redis.call('GET', ARGV[1] .. tostring(by.mailbox)) == by.lease
+  local isDriven = by and said(ARGV[1] .. tostring(by.mailbox)) == by.lease
   if json and not isDriven then
     redis.call('HDEL', KEYS[2], key)
     ended[#ended + 1] = key

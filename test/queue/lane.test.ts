@@ -6,7 +6,7 @@ import { jobQueues } from '../../src/queue/jobs.ts';
 import { type LaneSettings, openLane } from '../../src/queue/lane.ts';
 import { laneTools, SILENT_LOG } from '../support/lane.ts';
 import { eventually } from '../support/postroom.ts';
-import { acceptAndBegin, aMessage, LEASE, leasedStore } from '../support/store.ts';
+import { acceptAndBegin, aMessage, beginning, LEASE, leasedStore } from '../support/store.ts';
 
 const store = leasedStore();
 const HOUR = 3_600_000;
@@ -29,7 +29,8 @@ const BROKEN = {
     stage: 'mail' as const,
   },
 };
-type Answer = typeof TAKEN | typeof REFUSED | typeof THROTTLED;
+const TAKEN_FOR_ONE = { ...TAKEN, butFor: 'bob@fabrikam.com' };
+type Answer = typeof TAKEN | typeof TAKEN_FOR_ONE | typeof REFUSED | typeof THROTTLED;
 
 /**
  * A lane whose server takes everything at once, and when it was given what.
@@ -83,7 +84,12 @@ async function openLaneThatNotes(
       await beforeDot([]);
       const reply: Answer = await answer(number);
       const ended = { stage: 'after-dot' as const, refused: [], reusable: true };
-      if (reply.code === 250) return { ...ended, accepted: envelope.recipients, reply };
+      if (reply.code === 250) {
+        const isRefused = (to: string) => 'butFor' in reply && to === reply.butFor;
+        const trouble = { via: 'smtp' as const, reply: { ...THROTTLED, stage: 'rcpt' as const } };
+        const refused = envelope.recipients.filter(isRefused).map((address) => ({ address, trouble }));
+        return { ...ended, refused, accepted: envelope.recipients.filter((to) => !isRefused(to)), reply };
+      }
       return { ...ended, accepted: [], trouble: { via: 'smtp', reply } };
     },
     settingsDigest: '',
@@ -107,7 +113,7 @@ async function openLaneThatNotes(
   const beforeBegin = (wait: () => Promise<void>) => {
     isToBegin = wait;
   };
-  return { sentAt, sentTo, openedAt, submit, submitThis, beforeBegin, close, jobs };
+  return { sentAt, sentTo, openedAt, submit, submitThis, beforeBegin, refreshHold: lane.refreshHold, close, jobs };
 }
 
 const isSent = async (id: string) => (await store.messages.find(id))?.status === 'sent';
@@ -242,13 +248,13 @@ it('a message that had begun and goes back is the next again, and has taken no p
   await close();
 });
 
-/** Messages that wait before the lane is opened, in this order. */
+/** Messages that wait before the lane is opened, in this order. @param to of one message each, with commas between them */
 async function waitingFor(...to: string[]): Promise<string[]> {
   const { redis, keys, messages } = store;
   const jobs = jobQueues(redis, keys.bull, sharedBackends(redis));
   const ids: string[] = [];
   for (const address of to) {
-    const message = aMessage({ to: [address] });
+    const message = aMessage({ to: address.split(',') });
     await messages.accept(message);
     await jobs.add('main', { messageId: message.id, number: 1, priority: 'normal' });
     ids.push(message.id);
@@ -299,6 +305,47 @@ it('a message of which Redis forgot, in a fail-over, that it was sent is not sen
   const later = await lane.submit();
   await eventually(() => isSent(later));
   expect(lane.sentTo).toHaveLength(3);
+  await lane.close();
+});
+
+it('whoever has a message of which Redis forgot so is not sent it again, though the attempt held the mailbox and did not count', async () => {
+  const [id = ''] = await waitingFor('ada@fabrikam.com,bob@fabrikam.com');
+  const forget = await snapshot(store);
+  const lane = await openLaneThatNotes(
+    60_000,
+    () => false,
+    0,
+    (number) => (number === 1 ? TAKEN_FOR_ONE : TAKEN),
+  );
+  await eventually(async () => {
+    const { status, recipients = [] } = (await store.messages.find(id)) ?? {};
+    return status === 'queued' && recipients[0]?.status === 'sent';
+  });
+  await forget();
+  await lane.refreshHold();
+  await eventually(() => isSent(id));
+  expect(lane.sentTo).toEqual(['ada@fabrikam.com', 'bob@fabrikam.com', 'bob@fabrikam.com']);
+  await lane.close();
+});
+
+it('what is remembered of an attempt before is not written for one that was put back after somebody had it sent again', async () => {
+  const lane = await openLaneThatNotes(
+    60_000,
+    () => false,
+    0,
+    (number) => (number === 1 ? REFUSED : TAKEN),
+  );
+  const id = await lane.submit();
+  const found = () => store.messages.find(id);
+  await eventually(async () => (await found())?.status === 'failed');
+  const { ticket = 0, recipients: before = [] } = (await found()) ?? {};
+  const recipients = before.map(({ address }) => ({ address, status: 'queued' as const }));
+  const again = { id, mailbox: 'main', to: 'queued' as const, ticket, recipients, clearFailure: true };
+  const moved = await store.messages.move(again);
+  await store.messages.begin(beginning(id, { ticket: moved.moved ? moved.ticket : 0, token: 'put-back' }));
+  store.redis.emit('ready');
+  await eventually(async () => (await found())?.status !== 'sending');
+  await eventually(() => isSent(id));
   await lane.close();
 });
 

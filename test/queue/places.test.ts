@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { ReplyError } from 'ioredis';
 import { expect, it } from 'vitest';
 import { lanePlaces } from '../../src/queue/places.ts';
 import { hasEnded, isDead, processName } from '../../src/queue/same-host.ts';
@@ -90,6 +91,23 @@ it('a place that was taken, though its taking failed, is left', async () => {
     log: LOG,
   });
   expect(await places.take([])).toBeUndefined();
+  await expect.poll(taken).toEqual([]);
+});
+
+it('a place that was taken in an answer that came too late is left, though Redis refused when it was asked again', async () => {
+  const admission = admissionStore(store.redis, store.keys);
+  let asked = 0;
+  const lateThenRefusing = {
+    ...admission,
+    async takePlace(wanted: Parameters<typeof admission.takePlace>[0]): Promise<boolean> {
+      asked += 1;
+      if (asked > 1) throw new ReplyError('READONLY');
+      const answer = await admission.takePlace(wanted);
+      await new Promise((resolve) => setTimeout(resolve, 1_600));
+      return answer;
+    },
+  };
+  expect(await placesFor(2, lateThenRefusing).take([])).toBeUndefined();
   await expect.poll(taken).toEqual([]);
 });
 

@@ -4,16 +4,10 @@ import { FIRST_JOBS } from '../../src/queue/jobs.ts';
 import { messageStore } from '../../src/store/messages.ts';
 import { scheduleStore } from '../../src/store/schedule.ts';
 import { MOST_IN_OUTBOX } from '../../src/store/webhook-scripts.ts';
-import { acceptAndBegin, aMessage, beginning, leasedStore } from '../support/store.ts';
+import { acceptAndBegin, aMessage, beginning, leasedStore, RETENTION } from '../support/store.ts';
 
 const store = leasedStore();
 const HOUR = 3_600_000;
-const RETENTION = {
-  recordMilliseconds: HOUR,
-  failedContentMilliseconds: HOUR,
-  idempotencyMilliseconds: HOUR,
-  lifetimeMilliseconds: HOUR,
-};
 const DUE = Date.now() + 20 * 24 * HOUR;
 
 const schedule = () => scheduleStore(store.redis, store.keys, RETENTION, store.messages);

@@ -41,3 +41,12 @@ it.each(['lease', 'owner'] as const)(
     expect(await mailboxes.takeLease('broken', 'owner-3', 60_000)).toBeUndefined();
   },
 );
+
+it('a lease that somebody has overwritten keeps no other mailbox of its tenant from being opened under another credential', async () => {
+  const { mailboxes, redis, keys } = store;
+  const hold = { failure: {} as never, since: 0, nextProbeAt: 0, probes: 0, settings: '' };
+  await mailboxes.describe('main', ['tenant:old']);
+  await mailboxes.setHold('tenant:old', { ...hold, by: { mailbox: 'broken', lease: 'owner-2' } });
+  await redis.hset(keys.lease('broken'), 'not a', 'string');
+  expect(await mailboxes.describe('main', ['tenant:new'])).toEqual(['tenant:old']);
+});

@@ -5,15 +5,9 @@ import { readLoads } from '../../src/store/headroom.ts';
 import { scheduleStore } from '../../src/store/schedule.ts';
 import { SILENT_LOG } from '../support/lane.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
-import { acceptAndBegin, aMessage, beginning, LEASE, openStore, type TestStore } from '../support/store.ts';
+import { acceptAndBegin, aMessage, beginning, LEASE, openStore, RETENTION, type TestStore } from '../support/store.ts';
 
 const HOUR = 3_600_000;
-const RETENTION = {
-  recordMilliseconds: HOUR,
-  failedContentMilliseconds: HOUR,
-  idempotencyMilliseconds: HOUR,
-  lifetimeMilliseconds: HOUR,
-};
 /** When all that a test schedules is due; far from Redis's own time, which must not matter. */
 const DUE = Date.now() + 20 * 24 * HOUR;
 

@@ -16,21 +16,22 @@ export interface TestStore {
   close(): void;
 }
 
+const HOUR = 3_600_000;
+export const RETENTION = {
+  recordMilliseconds: HOUR,
+  failedContentMilliseconds: HOUR,
+  idempotencyMilliseconds: HOUR,
+  lifetimeMilliseconds: HOUR,
+};
+
 /** The store over a Redis of the test's. @param firstJobs where accepting is to add the jobs, too */
 export function openStore(url: string, patience: Patience = 'patient', firstJobs?: string): TestStore {
   const redis = withScripts(connectRedis(url, patience, () => undefined));
   const keys = keysOf('{test}');
-  const hour = 3_600_000;
-  const retention = {
-    recordMilliseconds: hour,
-    failedContentMilliseconds: hour,
-    idempotencyMilliseconds: hour,
-    lifetimeMilliseconds: hour,
-  };
   return {
     redis,
     keys,
-    messages: messageStore(redis, keys, retention, firstJobs),
+    messages: messageStore(redis, keys, RETENTION, firstJobs),
     mailboxes: mailboxStore(redis, keys),
     close: () => redis.disconnect(),
   };
