@@ -101,6 +101,8 @@ class LaneBackend extends SharedBackend {
     const next = await this.#end({ jobId: job.id as string, token, fetchNext });
     // Its lock is not ours any more: BullMQ's script says what is wrong.
     if (next.kind === 'lost') return super.moveToCompleted(...completing);
+    // Nothing was asked for. Told that there is nothing, BullMQ 6.7 would take the queue for empty, and wait a while for more.
+    if (!fetchNext) return { result: undefined as never, finishedOn: Date.now() };
     const result = next.kind === 'stock' ? await this.moveToActive(token) : this.#asFetched(next);
     return { result, finishedOn: Date.now() };
   }

@@ -1,8 +1,8 @@
-import { type ConnectionOptions, Queue, type RedisQueueBackend } from 'bullmq';
+import { type ConnectionOptions, Queue, type RedisQueueBackend, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sharedBackends } from '../../src/queue/backend.ts';
-import { JOB_NAME, JOB_OPTIONS, WORKER_OPTIONS } from '../../src/queue/jobs.ts';
+import { JOB_NAME, JOB_OPTIONS, jobQueues, WORKER_OPTIONS } from '../../src/queue/jobs.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
 
 /**
@@ -48,7 +48,7 @@ function laneOf(side: Side): Lane {
   const endOne = ({ id, token, fetchNext = true }: Parameters<Lane['end']>[0][number]) =>
     worker
       .moveToCompleted({ id, opts: JOB_OPTIONS } as never, undefined, undefined as never, token, fetchNext)
-      .then(({ result }) => answerOf(result as unknown[]))
+      .then(({ result }) => answerOf(result as unknown[] | undefined))
       .catch((error: Error & { code?: number }) => ({ error: error.code ?? error.message }));
   return {
     queue,
@@ -72,7 +72,7 @@ function laneOf(side: Side): Lane {
 }
 
 /** What BullMQ's worker makes of an answer. It looks for the next delayed job at that time, in whole milliseconds. */
-function answerOf([job, id, rateLimitDelay, delayUntil]: unknown[]): object {
+function answerOf([job, id, rateLimitDelay, delayUntil]: unknown[] = []): object {
   const { data, name, attemptsMade, opts } = (job ?? {}) as Record<string, unknown>;
   const { attempts, backoff } = (opts ?? {}) as Record<string, unknown>;
   return {
@@ -328,4 +328,32 @@ describe('a job of a lane that is over', () => {
     expect(left.active).toEqual({ list: ['c'], isLasting: true });
     expect(left.b).toBeUndefined();
   });
+});
+
+it('a lane that is to take fewer jobs in hand than it has goes on with what waits', async () => {
+  const prefix = '{fewer}';
+  const backends = sharedBackends(client);
+  const jobs = jobQueues(client, prefix, backends);
+  const names = Array.from({ length: 20 }, (_, index) => `msg_${index}`);
+  for (const messageId of names) await jobs.add('main', { messageId, number: 1, priority: 'normal' });
+  const inHand: (() => void)[] = [];
+  const done: string[] = [];
+  let isHolding = true;
+  const worker = new Worker(
+    'main',
+    async ({ id = '' }) => {
+      if (isHolding) await new Promise<void>((resolve) => inHand.push(resolve));
+      done.push(id);
+    },
+    // So long it would wait if it took the queue for empty.
+    { ...WORKER_OPTIONS, connection: client as unknown as ConnectionOptions, prefix, concurrency: 6, drainDelay: 60 },
+    backends.forLanes({ jobName: JOB_NAME, jobOptions: JOB_OPTIONS, lockMilliseconds: LOCK_MILLISECONDS }),
+  );
+  worker.on('error', () => undefined);
+  await expect.poll(() => inHand.length, { timeout: 10_000 }).toBe(6);
+  worker.concurrency = 3;
+  isHolding = false;
+  for (const go of inHand) go();
+  await expect.poll(() => done.length, { timeout: 10_000 }).toBe(names.length);
+  await worker.close();
 });
