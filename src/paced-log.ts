@@ -1,4 +1,5 @@
 import type { RedisTrouble } from './redis-trouble.ts';
+import { stoodStill } from './standstill.ts';
 
 type Line = (fields: object, sentence: string) => void;
 type Lines = { info: Line; warn: Line; error: Line };
@@ -9,6 +10,7 @@ const AGAIN_MILLISECONDS = 60_000;
 const QUIET_MILLISECONDS = 15_000;
 /** From so many on its end is said, too. */
 const WORTH_AN_END = 3;
+const LOOK_MILLISECONDS = 1_000;
 /** Kept at a time; those beyond are told each time. */
 const MOST = 1_000;
 
@@ -34,7 +36,8 @@ export function pacedLog(
   monotonic: () => number = () => performance.now(),
 ): Lines & { close(): void } {
   const going = new Map<string, Series>();
-  const looking = setInterval(look, 1_000);
+  const stood = stoodStill(LOOK_MILLISECONDS, monotonic);
+  const looking = setInterval(look, LOOK_MILLISECONDS);
   looking.unref();
 
   function paced(line: Line, about: (fields: object) => object): Line {
@@ -58,7 +61,10 @@ export function pacedLog(
 
   function look(): void {
     const now = monotonic();
-    for (const [name, { fields, sentence, since, lastAt, times }] of going) {
+    const late = stood();
+    for (const [name, series] of going) {
+      series.lastAt += late;
+      const { fields, sentence, since, lastAt, times } = series;
       if (now - lastAt < QUIET_MILLISECONDS) continue;
       going.delete(name);
       if (times >= WORTH_AN_END) log.info({ ...laneIn(fields), since, times, what: sentence }, 'This is over');

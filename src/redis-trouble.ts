@@ -1,3 +1,5 @@
+import { stoodStill } from './standstill.ts';
+
 /** What a Redis that refuses everybody begins its errors with, and what a person does about it. */
 const REMEDIES: Readonly<Record<string, string>> = {
   OOM: 'Redis is full: give it more maxmemory, or take out of it what is not Postroom’s. Leave maxmemory-policy at noeviction.',
@@ -35,7 +37,9 @@ const OUR_WORDS = /^Redis did not take [^:]{1,80}: /;
  */
 export function redisTroubleIn(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
-  const { code, message } = error as NodeJS.ErrnoException;
+  const { code, message, previousErrors = [] } = error as NodeJS.ErrnoException & { previousErrors?: unknown[] };
+  // Why Redis took no part of a transaction.
+  if (message.startsWith('EXECABORT ')) return redisTroubleIn(previousErrors[0]);
   if (code !== undefined && /^(E[A-Z]+|CERT_|ERR_TLS)/.test(code) && 'syscall' in error) return 'CONNECTION';
   const said = message.replace(OUR_WORDS, '');
   if (NO_CONNECTION.some((words) => said.startsWith(words))) return 'CONNECTION';
@@ -67,13 +71,15 @@ export interface RedisTrouble {
 const AGAIN_MILLISECONDS = 60_000;
 /** Without any for so long it is over: longer than a silent Redis takes to be noticed again on a worker's connection. */
 const QUIET_MILLISECONDS = 15_000;
+const LOOK_MILLISECONDS = 1_000;
 
 /** @param monotonic milliseconds */
 export function redisTrouble(log: Lines, monotonic: () => number = () => performance.now()): RedisTrouble {
   let trouble:
     | { since: Date; codes: Set<string>; toldAt: number; lastAt: number; last: Date; times: number }
     | undefined;
-  const looking = setInterval(look, 1_000);
+  const stood = stoodStill(LOOK_MILLISECONDS, monotonic);
+  const looking = setInterval(look, LOOK_MILLISECONDS);
   looking.unref();
 
   function tell(code: string, error: Error): void {
@@ -94,7 +100,10 @@ export function redisTrouble(log: Lines, monotonic: () => number = () => perform
   }
 
   function look(): void {
-    if (!trouble || monotonic() - trouble.lastAt < QUIET_MILLISECONDS) return;
+    const late = stood();
+    if (!trouble) return;
+    trouble.lastAt += late;
+    if (monotonic() - trouble.lastAt < QUIET_MILLISECONDS) return;
     const { since, last: until, times } = trouble;
     trouble = undefined;
     log.info({ since, until, times }, 'Redis can be used again');

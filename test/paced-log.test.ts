@@ -60,3 +60,16 @@ it('what came once or twice needs no end', () => {
   vi.advanceTimersByTime(60_000);
   expect(told).toHaveLength(1);
 });
+
+it('nothing is over since this process stood still', () => {
+  const told: string[] = [];
+  const note = (_: object, sentence: string) => void told.push(sentence);
+  let stood = 0;
+  const lines = { info: note, warn: note, error: note };
+  const log = pacedLog(lines, { isTold: () => false }, () => performance.now() + stood);
+  for (let time = 0; time < 3; time++) log.warn({ error }, 'Could not begin yet');
+  stood = 20_000;
+  vi.advanceTimersByTime(1_000);
+  log.warn({ error }, 'Could not begin yet');
+  expect(told).toEqual(['Could not begin yet']);
+});

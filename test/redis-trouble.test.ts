@@ -31,6 +31,19 @@ describe('a Redis that is away', () => {
     expect(told).toHaveLength(4);
   });
 
+  it('is not back since this process stood still and heard nothing', () => {
+    const told: string[] = [];
+    const note = (_: object, sentence: string) => void told.push(sentence);
+    let stood = 0;
+    const trouble = redisTrouble({ info: note, error: note }, () => performance.now() + stood);
+    trouble.met(refused());
+    stood = 20_000;
+    // After a stop the timers run before the sockets do.
+    vi.advanceTimersByTime(1_000);
+    trouble.met(refused());
+    expect(told).toEqual(['Redis cannot be used']);
+  });
+
   it('says so no more often where two errors take turns', () => {
     const { told, trouble } = listening();
     for (let time = 0; time < 20; time++) {
@@ -69,4 +82,10 @@ it.each([
   ['Cannot read properties of undefined', undefined],
 ])('“%s” is a trouble of all of Redis: %s', (message, code) => {
   expect(redisTroubleIn(new Error(message))).toBe(code);
+});
+
+it('what a full Redis makes of a transaction is its trouble, too', () => {
+  const full = new Error("OOM command not allowed when used memory > 'maxmemory'.");
+  const said = new Error('EXECABORT Transaction discarded because of previous errors.');
+  expect(redisTroubleIn(Object.assign(said, { previousErrors: [full] }))).toBe('OOM');
 });
