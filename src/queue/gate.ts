@@ -45,6 +45,8 @@ export interface GateOptions {
   onHold: (key: string, told: HoldTold) => void;
   /** @param since milliseconds since the epoch */
   onRelease: (key: string, since: number) => void;
+  /** That a hold begins or is over could not be written; what the store says is read again soon. */
+  onUnwritten: (error: unknown) => void;
 }
 
 interface Closed {
@@ -151,8 +153,9 @@ export async function openGate(options: GateOptions): Promise<Gate> {
       trial,
       awaitsAnswer: claimedHolds.some(({ failure }) => isForLostAnswers(failure)),
       refresh,
-      blocked: (failure, retryAfter) => begin(failure, claimed, retryAfter ?? 0),
-      works: () => end(claimed),
+      // What became of the message is no matter of the gate's.
+      blocked: (failure, retryAfter) => begin(failure, claimed, retryAfter ?? 0).catch(options.onUnwritten),
+      works: () => end(claimed).catch(options.onUnwritten),
       release() {
         if (trial) trialRunning = false;
         for (const key of claimed) store.endTrial(key, owner).catch(() => undefined);

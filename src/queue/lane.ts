@@ -107,6 +107,7 @@ export async function openLane<Connection>(
     random: tools.chance.random,
     onHold: (hold, told) => holds.held(mailbox, hold, told),
     onRelease: (hold, since) => holds.released(mailbox, hold, since),
+    onUnwritten: (error) => log.warn({ mailbox, error }, 'Hold could not be written'),
   });
 
   const timers = new Set<NodeJS.Timeout>();

@@ -51,6 +51,7 @@ function sharedHolds() {
       random: () => 0,
       onHold: () => undefined,
       onRelease: () => undefined,
+      onUnwritten: () => undefined,
       ...more,
     });
     gates.push(gate);
@@ -75,6 +76,19 @@ describe('a gate', () => {
     const gate = await sharedHolds().gateOf('a');
     expect((await gate.pass()).trial).toBe(false);
     expect((await gate.pass()).trial).toBe(false);
+  });
+
+  it('stays closed for now where its hold could not be written, and tells that apart from what became of the message', async () => {
+    const { gateOf, store } = sharedHolds();
+    const told: unknown[] = [];
+    const full = new Error('OOM');
+    const refusing = { ...store, beginHold: () => Promise.reject(full), endHold: () => Promise.reject(full) };
+    const a = await gateOf('a', { store: refusing, onUnwritten: (error) => told.push(error) });
+    await (await a.pass()).blocked(failing('mailbox', 'nextWindow'));
+    const trial = await a.pass();
+    expect(trial.trial).toBe(true);
+    await trial.works();
+    expect(told).toEqual([full, full]);
   });
 
   it('closes for its own mailbox only, where the failure is the mailbox’s', async () => {

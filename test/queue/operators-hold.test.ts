@@ -25,6 +25,7 @@ function openItsGate() {
     random: () => 0,
     onHold: () => undefined,
     onRelease: () => undefined,
+    onUnwritten: () => undefined,
   });
 }
 

@@ -124,6 +124,7 @@ describe('a hold that is damaged', () => {
       random: () => 0,
       onHold: () => undefined,
       onRelease: () => undefined,
+      onUnwritten: () => undefined,
     });
     const trial = await gate.pass();
     expect(trial.trial).toBe(true);
