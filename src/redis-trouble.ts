@@ -44,6 +44,8 @@ export function redisTroubleIn(error: unknown): string | undefined {
   const said = message.replace(OUR_WORDS, '');
   if (NO_CONNECTION.some((words) => said.startsWith(words))) return 'CONNECTION';
   const [word = ''] = said.split(' ', 1);
+  // What a blocking command is answered whose server becomes a replica.
+  if (word === 'UNBLOCKED') return 'READONLY';
   return word !== 'CONNECTION' && Object.hasOwn(REMEDIES, word) ? word : undefined;
 }
 

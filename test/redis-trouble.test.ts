@@ -84,6 +84,11 @@ it.each([
   expect(redisTroubleIn(new Error(message))).toBe(code);
 });
 
+it('what a Redis that becomes a replica answers to whoever waits at it is its trouble, too', () => {
+  const said = 'UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)';
+  expect(redisTroubleIn(new Error(said))).toBe('READONLY');
+});
+
 it('what a full Redis makes of a transaction is its trouble, too', () => {
   const full = new Error("OOM command not allowed when used memory > 'maxmemory'.");
   const said = new Error('EXECABORT Transaction discarded because of previous errors.');
