@@ -8,12 +8,13 @@ import { isFinal, mayMoveTo } from '../mail/status.ts';
 import { isTestLane } from '../mail/test-lane.ts';
 import { sendBackAstray } from './astray.ts';
 import { type Dialer, keepConnections } from './connections.ts';
+import { endedLately, isForgotten } from './ended.ts';
 import { freshly, LATE_MILLISECONDS } from './fresh.ts';
 import { type HoldKeys, keysFrom, openGate } from './gate.ts';
 import type { HoldTeller } from './hold-teller.ts';
 import { ITS_TURN, JOB_NAME, JOB_OPTIONS, type JobData, ticketOf, WORKER_OPTIONS } from './jobs.ts';
-import { lately } from './lately.ts';
 import { localWindow } from './local-window.ts';
+import { persistently, RETRY_STORE_MILLISECONDS, sleep } from './persistently.ts';
 import { lanePlaces, shareOf } from './places.ts';
 import { putBackUnspent } from './put-back.ts';
 import { giveUpMessage, readdJobs, recoverOrphans, recoverSent } from './recovery.ts';
@@ -50,7 +51,6 @@ export interface OpenLane {
  */
 const LOCK_MILLISECONDS = 15_000;
 const STALLED_LOOK_MILLISECONDS = 15_000;
-const RETRY_STORE_MILLISECONDS = 500;
 /**
  * Connections are promised, and messages announced on them, where the mailbox may send this many a second on each. Below,
  * it would gain nothing, and a MAIL that was announced behind a dot can be read long after its worker has died, when its
@@ -63,9 +63,6 @@ const PROMISED_BEFORE_MORE = 10;
 const LOST_BY_CHANCE = 2;
 /** Half a minute's. */
 const JOB_TRIES = 60;
-/** A replica that takes over, or a Redis that starts again, is mostly behind by less. */
-const REMEMBERED_MILLISECONDS = 30_000;
-const MOST_REMEMBERED = 200;
 /** After Redis was away, for what was under way to have settled. */
 const SETTLED_MILLISECONDS = 1_000;
 /** Time enough for BullMQ to run a retry by itself. */
@@ -116,7 +113,7 @@ export async function openLane<Connection>(
   /** The tokens of attempts that may have begun, and whose end is not written yet. */
   const underWay = new Set<string>();
   /** How the last attempt at a message ended. */
-  const ended = lately<Ended>(REMEMBERED_MILLISECONDS, MOST_REMEMBERED);
+  const ended = endedLately();
   /** What to call when the attempt of a job that BullMQ gave us has begun. */
   const jobsInHand = new Map<Ticket, () => void>();
   const deliveries = new Set<Promise<void>>();
@@ -464,27 +461,6 @@ export async function openLane<Connection>(
   };
 }
 
-/** How an attempt ended, which may have to be written for another one's token, too. */
-interface Ended {
-  token: string;
-  verdict: Verdict;
-  write(token: string): Promise<boolean>;
-}
-
-/**
- * A record that says that there were fewer attempts, or not of everybody that the message was sent to them: one in which
- * the mailbox was held at RCPT is not counted, and may have been accepted for others.
- */
-function isForgotten(
-  { verdict }: Ended,
-  { attempts, recipients }: Pick<Attempted, 'attempts' | 'recipients'>,
-): boolean {
-  const known = new Set(recipients.filter(({ status }) => status === 'sent').map(({ address }) => address));
-  return (
-    attempts < verdict.attempts || verdict.recipients.some((each) => each.status === 'sent' && !known.has(each.address))
-  );
-}
-
 /** Of each mailbox: the lane of one that has little to send is closed between two messages. */
 const answerWatches = new WeakMap<object, AnswerWatch>();
 
@@ -492,38 +468,4 @@ function answerWatchOf(settings: LaneSettings<unknown>): AnswerWatch {
   const known = answerWatches.get(settings) ?? watchAnswers(settings.connections + LOST_BY_CHANCE);
   answerWatches.set(settings, known);
   return known;
-}
-
-/** What has been learned must be written: tried until it is, whatever Redis says meanwhile. */
-async function persistently<T>(
-  ask: () => Promise<T>,
-  tell: (error: unknown) => void,
-  signal?: AbortSignal,
-): Promise<T> {
-  for (;;) {
-    try {
-      return await ask();
-    } catch (error) {
-      tell(error);
-      await sleep(RETRY_STORE_MILLISECONDS, signal);
-    }
-  }
-}
-
-function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(new LaneClosed('The lane is closing'));
-    const close = () => {
-      clearTimeout(timer);
-      reject(new LaneClosed('The lane is closing'));
-    };
-    const timer = setTimeout(
-      () => {
-        signal?.removeEventListener('abort', close);
-        resolve();
-      },
-      Math.max(1, milliseconds),
-    );
-    signal?.addEventListener('abort', close, { once: true });
-  });
 }
